@@ -1,0 +1,53 @@
+// What tsnet knows of one network after `CreateNetwork` was planned: plain data, stored as it stands as a record.
+
+/** 64 hex digits, or 25 lower-case letters and digits for a swarm network. Checked where it comes in (`api/`). */
+export type NetworkId = string & { readonly __brand: "NetworkId" };
+
+/** Name of a network link: at most 15 characters, checked or made in `names.ts`. */
+export type IfName = string & { readonly __brand: "IfName" };
+
+/** See README, "Modes". */
+export type NetworkMode = "nat" | "routed" | "l2" | "isolated";
+
+/** One subnet of a network, in canonical text. */
+export interface NetworkPool {
+  /** `10.1.2.0/24`. */
+  readonly subnet: string;
+  /** Bare address: the host's own in modes nat and routed, the physical router's in mode l2; absent if there is none. */
+  readonly gateway?: string;
+}
+
+/** A route that every endpoint gets besides the connected ones. */
+export interface StaticRoute {
+  /** `10.0.0.0/8`. */
+  readonly destination: string;
+  /** Bare address inside one of the network's subnets. */
+  readonly via: string;
+}
+
+/** One network. */
+export interface Network {
+  readonly id: NetworkId;
+  readonly mode: NetworkMode;
+  /** Docker's `--internal`: the host is reachable, nothing is forwarded. */
+  readonly isInternal: boolean;
+  readonly backend: "bridge";
+  readonly switchName: IfName;
+  /** False for a switch that existed before: it is used and never deleted. */
+  readonly isSwitchOurs: boolean;
+  /** Bytes, 68 to 65535. */
+  readonly mtu: number;
+  readonly isMasqueraded: boolean;
+  /** False with `gateway=none`: endpoints get no default route. */
+  readonly hasDefaultRoute: boolean;
+  readonly hasIpv6: boolean;
+  /** Start of the interface's name inside the container; the engine appends a number. */
+  readonly ifPrefix: string;
+  readonly routes: readonly StaticRoute[];
+  readonly pools: readonly NetworkPool[];
+}
+
+/** Whether the host itself has the gateway addresses of this network on the switch. */
+export function isHostOnSwitch(network: Network): boolean {
+  return network.mode === "nat" || network.mode === "routed";
+}

@@ -1,0 +1,40 @@
+// The arguments and results of the IpamDriver verbs in tsnet's own words. `api/` makes them out of the engine's
+// messages, `driver.ts` gives them their meaning. All text is as it came.
+
+export interface RequestPool {
+  readonly addressSpace: string;
+  /** CIDR of `--subnet`; absent: tsnet chooses one. */
+  readonly subnet?: string;
+  /** CIDR of `--ip-range`: the part of the subnet that addresses are given out from. */
+  readonly range?: string;
+  /** What the user gave with `--ipam-opt KEY=VALUE`. */
+  readonly options: ReadonlyMap<string, string>;
+  readonly isIpv6: boolean;
+}
+
+export interface RequestedPool {
+  /** Opaque to the engine; stable. */
+  readonly poolId: string;
+  /** CIDR. */
+  readonly subnet: string;
+}
+
+export interface RequestAddress {
+  readonly poolId: string;
+  /** Bare address; absent: tsnet chooses one. */
+  readonly address?: string;
+  /** Whether the address is for the network's gateway. */
+  readonly isGateway: boolean;
+}
+
+/** The IpamDriver verbs. Every method rejects with a TsnetError. */
+export interface IpamDriver {
+  readonly addressSpaces: { readonly local: string; readonly global: string };
+  requestPool(request: RequestPool): Promise<RequestedPool>;
+  /** A pool that was never given out is no failure. */
+  releasePool(poolId: string): Promise<void>;
+  /** @returns CIDR with the subnet's prefix length. */
+  requestAddress(request: RequestAddress): Promise<string>;
+  /** An address that was never given out is no failure. */
+  releaseAddress(poolId: string, address: string): Promise<void>;
+}

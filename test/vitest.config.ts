@@ -1,0 +1,27 @@
+// Suites by what they need: unit and wire run anywhere; kernel and system want root, system a Docker engine too.
+import { defineConfig } from "vitest/config";
+
+const project = (name: string, include: string[], timeoutMs: number, fileParallelism = true) => ({
+  test: {
+    name,
+    include,
+    root: import.meta.dirname + "/..",
+    testTimeout: timeoutMs,
+    hookTimeout: timeoutMs,
+    fileParallelism,
+    maxWorkers: fileParallelism ? 2 : 1,
+    pool: "forks" as const,
+  },
+});
+
+export default defineConfig({
+  test: {
+    root: import.meta.dirname + "/..",
+    projects: [
+      project("unit", ["test/unit/**/*.test.ts"], 10_000),
+      project("wire", ["test/wire/**/*.test.ts"], 15_000),
+      project("kernel", ["test/kernel/**/*.test.ts"], 60_000, false),
+      project("system", ["test/system/**/*.test.ts"], 180_000, false),
+    ],
+  },
+});
