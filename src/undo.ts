@@ -3,25 +3,37 @@ import { TsnetError, messageOf } from "./errors.ts";
 
 type Step = () => Promise<void> | void;
 
-/**
- * A stack of undo steps for `await using`. Add the undo before the step it belongs to: a step may half succeed.
- * Steps must tolerate that there is nothing to undo.
- */
-export class Undo implements AsyncDisposable {
-  #steps: Step[] = [];
+/** A stack of undo steps. Add the undo before the step it belongs to: a step may half succeed. */
+export class Undo {
+  readonly #steps: Step[] = [];
 
+  /** @param step - must tolerate that there is nothing to undo. */
   add(step: Step): void {
     this.#steps.push(step);
   }
 
-  /** Success: nothing is taken back. */
-  disarm(): void {
-    this.#steps = [];
-  }
-
   /** Runs all steps, last added first, also when some fail. @throws TsnetError `host` that lists the failures. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  async run(): Promise<void> {
     await runAll("undo", this.#steps.toReversed());
+  }
+}
+
+/**
+ * Runs a task that adds to `undo` as it goes. When the task fails, its steps are taken back and the failure is thrown on;
+ * what could not be taken back is added to its message.
+ */
+export async function withUndo<T>(task: (undo: Undo) => Promise<T>): Promise<T> {
+  const undo = new Undo();
+  try {
+    return await task(undo);
+  } catch (cause) {
+    try {
+      await undo.run();
+    } catch (failure) {
+      const code = cause instanceof TsnetError ? cause.code : "internal";
+      throw new TsnetError(code, `${messageOf(cause)}; besides, ${messageOf(failure)}`, { cause });
+    }
+    throw cause;
   }
 }
 

@@ -3,11 +3,17 @@
 import type { Endpoint } from "./endpoint.ts";
 import type { IfName, Network } from "./network.ts";
 
+/** What is found under the name of a switch. */
+export type FoundSwitch =
+  | { readonly state: "absent" }
+  /** Carries our mark; `networkId` is the network for which it was made. */
+  | { readonly state: "ours"; readonly networkId: string }
+  /** Somebody else's switch of the right kind: it can be used, and is never deleted. */
+  | { readonly state: "foreign"; readonly addresses: readonly string[] };
+
 /** What carries tsnet's mark on this host. */
 export interface Inventory {
-  /** Switches that tsnet made. */
   readonly switches: readonly { readonly networkId: string; readonly ifName: IfName }[];
-  /** Host ends of endpoints. */
   readonly ports: readonly { readonly endpointId: string; readonly ifName: IfName }[];
 }
 
@@ -15,22 +21,25 @@ export interface Inventory {
 export interface Datapath {
   readonly kind: "bridge";
 
-  /**
-   * Looks whether the network could be made, and changes nothing.
-   *
-   * @returns whether the switch exists already without being tsnet's: then it is used and never deleted.
-   * @throws TsnetError `conflict` or `unsupported` with what stands in the way.
-   */
-  inspectSwitch(name: IfName): Promise<"absent" | "ours" | "foreign">;
+  /** Changes nothing. @throws TsnetError `conflict` if a link of that name is no switch of this kind. */
+  inspectSwitch(name: IfName): Promise<FoundSwitch>;
 
-  /** Makes the switch and the host's addresses on it. @throws TsnetError `host`. */
+  /** Whether any link has that name. */
+  isNameTaken(name: IfName): Promise<boolean>;
+
+  /** Makes the switch and the host's addresses on it. @throws TsnetError `host`, or `conflict` for a foreign link. */
   ensureNetwork(network: Network): Promise<void>;
 
   /**
-   * Takes the network's addresses from the switch, and removes the switch if it is tsnet's and `isLast`.
+   * Takes the network's addresses from the switch, and removes the switch if it is tsnet's and no other network uses it.
    * Absent parts are no failure. Parts that do not carry our mark are left alone.
+   *
+   * @param others - the other networks on the same switch.
    */
-  removeNetwork(network: Network, isLast: boolean): Promise<void>;
+  removeNetwork(network: Network, others: readonly Network[]): Promise<void>;
+
+  /** Removes a switch that carries our mark for that network, for when its record was lost. Absent is no failure. */
+  removeStraySwitch(networkId: string): Promise<void>;
 
   /** Makes the endpoint's port. @returns the link that libnetwork shall move into the sandbox. */
   attach(network: Network, endpoint: Endpoint): Promise<IfName>;
@@ -38,8 +47,8 @@ export interface Datapath {
   /** Puts a port that exists back into its switch, as after the switch was lost. An absent port is no failure. */
   reattach(network: Network, endpoint: Endpoint): Promise<void>;
 
-  /** Removes the endpoint's port, both ends. */
-  detach(endpoint: Endpoint): Promise<void>;
+  /** Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone. */
+  detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void>;
 
   /** Everything on this host that carries our mark. */
   inventory(): Promise<Inventory>;

@@ -31,10 +31,16 @@ export interface Network {
   readonly mode: NetworkMode;
   /** Docker's `--internal`: the host is reachable, nothing is forwarded. */
   readonly isInternal: boolean;
+  /** Whether the host has the gateway addresses on the switch: modes nat and routed. */
+  readonly isHostOnSwitch: boolean;
   readonly backend: "bridge";
   readonly switchName: IfName;
   /** False for a switch that existed before: it is used and never deleted. */
   readonly isSwitchOurs: boolean;
+  /** The MAC address of a switch that tsnet makes. */
+  readonly switchMac: string;
+  /** Gateway addresses, bare, that were on the switch before this network: they stay there after it. */
+  readonly keptAddresses: readonly string[];
   /** Bytes, 68 to 65535. */
   readonly mtu: number;
   readonly isMasqueraded: boolean;
@@ -45,9 +51,4 @@ export interface Network {
   readonly ifPrefix: string;
   readonly routes: readonly StaticRoute[];
   readonly pools: readonly NetworkPool[];
-}
-
-/** Whether the host itself has the gateway addresses of this network on the switch. */
-export function isHostOnSwitch(network: Network): boolean {
-  return network.mode === "nat" || network.mode === "routed";
 }

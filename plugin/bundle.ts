@@ -1,0 +1,45 @@
+// Bundles src/main.ts into dist/: tsnet.js, which holds everything written in JavaScript, its source map, and koffi.node,
+// the one part that is machine code. dist/ needs no node_modules and runs from any folder; another one may be named
+// instead: `node plugin/bundle.ts FOLDER`.
+//
+// The script is CommonJS: an ES module loads every built-in module it names before its first line runs, and an older
+// Node would stop there (`node:sqlite`) instead of in the banner. So src/ has no top-level `await`. For the same reason
+// the syntax is lowered to what an older Node can read.
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "..");
+const dist = resolve(process.argv[2] ?? join(root, "dist"));
+const nodeMajor = 24;
+
+const banner = `#!/usr/bin/env node
+if (parseInt(process.versions.node, 10) < ${nodeMajor}) {
+  console.error(\`tsnet needs Node.js ${nodeMajor} or newer, this is \${process.version} (\${process.execPath}); "npm run tsnet -- COMMAND" uses the right one\`);
+  process.exit(1);
+}`;
+
+const koffiAddon = join(root, "node_modules/@koromix", `koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`);
+
+mkdirSync(dist, { recursive: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: { tsnet: "src/main.ts" },
+  outdir: dist,
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node18",
+  banner: { js: banner },
+  sourcemap: true,
+  sourcesContent: false,
+  define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
+  // koffi's own loader looks for its addon in node_modules; this one copies it beside the script.
+  alias: { koffi: "./node_modules/koffi/index.cjs", [`@koromix/koffi-linux-${process.arch}`]: koffiAddon },
+  loader: { ".node": "copy" },
+  assetNames: "[name]",
+  external: ["@koromix/koffi-*"],
+  logLevel: "warning",
+});
+writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
+chmodSync(join(dist, "tsnet.js"), 0o755);

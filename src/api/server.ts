@@ -1,0 +1,159 @@
+// Builds the HTTP server of Docker's plugin protocol out of the two drivers, without listening: `listen.ts` opens the
+// sockets, tests use `inject`. Here is all that is the same for every verb: limits, headers, unknown URLs, broken HTTP.
+//
+// Follows cnm-protocol.md section 1. The engine sends no Content-Type, pools idle connections without a limit, and
+// repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { CnmDriver } from "../cnm/requests.ts";
+import type { IpamDriver } from "../ipam/requests.ts";
+import type { Log } from "../log.ts";
+import { ACTIVATE } from "./activate.ts";
+import { MAX_BODY_BYTES } from "./body.ts";
+import { Calls } from "./calls.ts";
+import { cnmVerbs } from "./cnm-routes.ts";
+import type { Gate } from "./gate.ts";
+import { ipamVerbs } from "./ipam-routes.ts";
+import { formatErrorReply } from "./reply-error.ts";
+import { addVerb } from "./verb-route.ts";
+
+const MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json";
+/** Shorter than the 30 s after which the engine gives up on a managed plugin's call and repeats it empty. */
+const CALL_TIMEOUT_MS = 20_000;
+/** From the first byte of a request to its last. */
+const RECEIVE_TIMEOUT_MS = 10_000;
+/** Docker kills a plugin 10 s after SIGTERM. */
+const DRAIN_TIMEOUT_MS = 8000;
+const MAX_HEADER_BYTES = 16_384;
+/** How often slow senders are looked for, within one receive timeout. */
+const RECEIVE_CHECKS = 10;
+
+/** What the server is made of. */
+export interface ServerParts {
+  readonly cnm: CnmDriver;
+  readonly ipam: IpamDriver;
+  readonly log: Log;
+  readonly gate: Gate;
+  /** For waiting at the gate and working together; default 20 s. */
+  readonly callTimeoutMs?: number;
+  /** How long the bytes of one request may take to arrive; default 10 s. Idle connections stay open. */
+  readonly receiveTimeoutMs?: number;
+  /** How long calls in flight may go on after `close`; default 8 s. */
+  readonly drainTimeoutMs?: number;
+}
+
+/** The names of all verbs that tsnet answers. */
+export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam">): readonly string[] {
+  return verbsOf(parts).map((verb) => verb.name);
+}
+
+/**
+ * Makes the server. It does not listen; `close` lets calls in flight end.
+ *
+ * @returns a fastify instance whose routes answer every verb with HTTP 200.
+ */
+export function createServer(parts: ServerParts): FastifyInstance {
+  const { gate, log, callTimeoutMs = CALL_TIMEOUT_MS } = parts;
+  const app = createApp(log, parts.receiveTimeoutMs ?? RECEIVE_TIMEOUT_MS);
+  const calls = new Calls({ gate, log, timeoutMs: callTimeoutMs });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", async (request) => {
+    // Every body is JSON whatever its type is called, and a malformed type would be answered with 415.
+    delete request.raw.headers["content-type"];
+  });
+  app.addHook("onSend", async (_request, reply) => {
+    reply.header("content-type", MEDIA_TYPE);
+    if (calls.isStopping) reply.header("connection", "close");
+  });
+  const verbs = verbsOf(parts);
+  for (const verb of verbs) addVerb(app, verb, calls, log);
+  refuseOtherRequests(app, new Set(verbs.map((verb) => `/${verb.name}`)), log);
+  drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
+  return app;
+}
+
+function verbsOf(parts: Pick<ServerParts, "cnm" | "ipam">) {
+  return [ACTIVATE, ...cnmVerbs(parts.cnm), ...ipamVerbs(parts.ipam)];
+}
+
+function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {
+  const app: FastifyInstance = fastify({
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: receiveTimeoutMs,
+    return503OnClosing: false,
+    ajv: {
+      // As it comes, fastify would turn a number into a string, drop what it does not know, and stop at the first fault.
+      customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true, strict: true },
+    },
+    http: {
+      headersTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / RECEIVE_CHECKS),
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
+    },
+    frameworkErrors: (_error, request, reply) => void sendNotFound(request, reply),
+    clientErrorHandler: (error, socket) => refuseBrokenHttp(error, socket, log),
+  });
+  // Not as an option: there fastify takes 0 for "use the default", 72 s.
+  app.server.keepAliveTimeout = 0;
+  // A client that has nothing more to send still reads its answer (`nc -U`); node has no documented option for it.
+  Object.assign(app.server, { httpAllowHalfOpen: true });
+  return app;
+}
+
+/** A known URL with another method is 405, never 404; anything else is 404. */
+function refuseOtherRequests(app: FastifyInstance, paths: ReadonlySet<string>, log: Log): void {
+  const refuse = (request: FastifyRequest, reply: FastifyReply) => {
+    const [path = ""] = request.url.split("?", 1);
+    log.info({ method: request.method, url: request.url.slice(0, 128) }, "no such verb");
+    if (!paths.has(path)) return sendNotFound(request, reply);
+    return reply
+      .code(405)
+      .header("allow", "POST")
+      .send(formatErrorReply(`${path} takes POST only`));
+  };
+  app.setNotFoundHandler(refuse);
+  // Here arrive faults of a body that was sent to no verb.
+  app.setErrorHandler((_error, request, reply) => refuse(request, reply));
+}
+
+function sendNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const reason = formatErrorReply(`tsnet does not implement ${request.url.slice(0, 128)}`);
+  return reply.code(404).header("content-type", MEDIA_TYPE).send(reason);
+}
+
+/** Lets calls in flight go on for a while after `close` and refuses new ones. */
+function drainOnClose(app: FastifyInstance, calls: Calls, drainTimeoutMs: number): void {
+  let finish = () => {};
+  app.addHook("preClose", async () => {
+    finish = calls.stop(drainTimeoutMs);
+  });
+  app.addHook("onClose", async () => finish());
+}
+
+const CLIENT_ERROR_STATUS: ReadonlyMap<string, number> = new Map([
+  ["ERR_HTTP_REQUEST_TIMEOUT", 408],
+  ["HPE_HEADER_OVERFLOW", 431],
+]);
+
+/** Answers bytes that are no HTTP request, or that come too slowly, and closes the connection. */
+function refuseBrokenHttp(error: NodeJS.ErrnoException, socket: Socket, log: Log): void {
+  const code = error.code ?? "unknown";
+  // Node counts a connection that has never sent a byte as a slow sender; the engine keeps such ones for later use.
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) return;
+  if (code === "ECONNRESET" || !socket.writable) return;
+  log.warn({ outcome: "invalid", error: code }, "broken request");
+  const status = CLIENT_ERROR_STATUS.get(code) ?? 400;
+  const body = JSON.stringify(formatErrorReply(`the request is not HTTP that tsnet reads (${code})`));
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+    `Content-Type: ${MEDIA_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+  ];
+  socket.write(`${head.join("\r\n")}\r\n\r\n${body}`);
+  socket.destroySoon();
+}

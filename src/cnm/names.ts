@@ -1,0 +1,43 @@
+// Names of links: the check for names that come from outside, and the only place where tsnet makes its own.
+import { TsnetError } from "../errors.ts";
+import type { EndpointId } from "./endpoint.ts";
+import type { IfName, NetworkId } from "./network.ts";
+
+/** What the kernel permits is wider: it takes `--help` and `a;b`, and expands `tx%d`. */
+const IF_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/;
+
+/** Bridges that the engine makes and removes as it likes. */
+const OF_THE_ENGINE = /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/;
+
+/** How many names are tried when another link has the first one. */
+const NAME_CANDIDATES = 8;
+
+/**
+ * Checks the name of a switch that came from outside.
+ *
+ * @throws TsnetError `invalid`.
+ */
+export function parseIfName(text: string): IfName {
+  if (!IF_NAME.test(text)) throw new TsnetError("invalid", "no name of a link");
+  if (OF_THE_ENGINE.test(text)) throw new TsnetError("invalid", "a bridge of the engine itself");
+  return text as IfName; // checked just now
+}
+
+/**
+ * The names that the network's own switch may get, best first: `tsn-` and 11 digits of the network's id. The later
+ * ones are other parts of the id, for the case that the first name is taken.
+ */
+export function switchNames(id: NetworkId): readonly IfName[] {
+  return parts(id, 11).map((part) => `tsn-${part}` as IfName); // 15 permitted characters
+}
+
+/** Both ends of the endpoint's veth pair, best first: the host's end `tsv`, the sandbox's `tsc`, and 12 digits of the id. */
+export function endpointNames(id: EndpointId): readonly { readonly host: IfName; readonly sandbox: IfName }[] {
+  return parts(id, 12).map((part) => ({ host: `tsv${part}` as IfName, sandbox: `tsc${part}` as IfName })); // 15 characters
+}
+
+function parts(id: string, length: number): string[] {
+  const step = Math.max(1, Math.floor((id.length - length) / (NAME_CANDIDATES - 1)));
+  const starts = Array.from({ length: NAME_CANDIDATES }, (_, i) => Math.min(i * step, id.length - length));
+  return [...new Set(starts.map((start) => id.slice(start, start + length)))];
+}

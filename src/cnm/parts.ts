@@ -1,0 +1,27 @@
+// What the verbs, the removals and the reconciliation share: the records, the host behind two interfaces, and the locks.
+import { KeyedLock } from "../keyed-lock.ts";
+import type { Datapath } from "./datapath.ts";
+import type { EndpointRef } from "./endpoint.ts";
+import type { Firewall } from "./firewall.ts";
+import type { Registry } from "./registry.ts";
+
+/** The parts that the verbs work with. */
+export interface CnmParts {
+  readonly registry: Registry;
+  readonly datapath: Datapath;
+  readonly firewall: Firewall;
+  readonly locks: CnmLocks;
+}
+
+/** Networks are made and removed one at a time, since they share switches and rules; endpoints one at a time each. */
+export class CnmLocks {
+  readonly #locks = new KeyedLock();
+
+  networks<T>(task: () => Promise<T>): Promise<T> {
+    return this.#locks.run("networks", task);
+  }
+
+  endpoint<T>({ endpointId }: Pick<EndpointRef, "endpointId">, task: () => Promise<T>): Promise<T> {
+    return this.#locks.run(endpointId, task);
+  }
+}

@@ -1,0 +1,122 @@
+// Makes the host be as the records say: at start, and whenever somebody changed links or rules. What was being made or
+// removed when the daemon died is removed; networks, ports and rules that should be there are put back. It is the same
+// code as creation, so where nothing is wrong nothing is written.
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { CnmParts } from "./parts.ts";
+import { short } from "./registry.ts";
+import { Removal } from "./removal.ts";
+
+/** How long after a change on the host it is looked at: one look for a burst of changes. */
+const SETTLE_MS = 300;
+
+/** How often removals that could not be finished are tried again. */
+const RETRY_MS = 15_000;
+
+export class Reconciler {
+  readonly #parts: CnmParts;
+  readonly #log: Log;
+  readonly #removal: Removal;
+  #scheduled: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: CnmParts, log: Log) {
+    this.#parts = parts;
+    this.#log = log;
+    this.#removal = new Removal(parts);
+  }
+
+  /**
+   * Recovery at start. A single network that cannot be brought back is logged and does not keep the others away.
+   *
+   * @param isNewBoot - whether the host was started anew since the records were written: no endpoint survives that.
+   */
+  async recover(isNewBoot: boolean): Promise<void> {
+    const { registry } = this.#parts;
+    for (const { endpoint, state } of registry.endpoints()) {
+      if (!isNewBoot && state !== "removing") continue;
+      await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpoint(endpoint));
+    }
+    for (const { network, state } of registry.networks()) {
+      if (state === "creating") await this.#attempt("network", network.id, () => this.#removal.network(network));
+    }
+    await this.run();
+  }
+
+  /** Looks at everything soon, once for a burst of calls. */
+  schedule(delayMs = SETTLE_MS): void {
+    if (this.#isClosed || this.#scheduled !== undefined) return;
+    this.#scheduled = setTimeout(() => {
+      this.#scheduled = undefined;
+      this.#running = this.run();
+    }, delayMs);
+  }
+
+  /** Looks at everything now. Failures are logged; those of removals and repairs are tried again later. */
+  async run(): Promise<void> {
+    const { registry, locks, firewall } = this.#parts;
+    let isComplete = await this.#finishRemovals();
+    for (const { id } of registry.live()) {
+      isComplete =
+        (await this.#attempt("network", id, () => locks.networks(() => this.#ensureNetwork(id)))) && isComplete;
+    }
+    const repair = async () => {
+      const hasRepaired = await locks.networks(() => firewall.apply(registry.live()));
+      if (hasRepaired) this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
+    };
+    isComplete = (await this.#attempt("firewall", "", repair)) && isComplete;
+    if (!isComplete) this.schedule(RETRY_MS);
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Nothing starts any more; what is under way ends. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#scheduled);
+  }
+
+  async #finishRemovals(): Promise<boolean> {
+    const { registry, locks } = this.#parts;
+    let isComplete = true;
+    for (const { endpoint, state } of registry.endpoints()) {
+      if (state !== "removing") continue;
+      const task = () => locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
+      isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
+    }
+    for (const { network, state } of registry.networks()) {
+      if (state !== "removing") continue;
+      isComplete =
+        (await this.#attempt("network", network.id, () => this.#removal.finishNetworkOf(network.id))) && isComplete;
+    }
+    return isComplete;
+  }
+
+  /** The switch with its addresses, and the ports of the joined endpoints that still exist. */
+  async #ensureNetwork(id: string): Promise<void> {
+    const { registry, locks, datapath } = this.#parts;
+    const record = registry.networks().find(({ network }) => network.id === id);
+    if (record?.state !== "ready") return;
+    await datapath.ensureNetwork(record.network);
+    for (const { endpoint } of registry.endpointsOf(record.network.id)) {
+      await locks.endpoint(endpoint, async () => {
+        const known = registry.findEndpoint(endpoint.endpointId);
+        if (known?.state === "joined") await datapath.reattach(record.network, known.endpoint);
+      });
+    }
+  }
+
+  async #attempt(kind: string, id: string, task: () => Promise<void>): Promise<boolean> {
+    try {
+      await task();
+      return true;
+    } catch (failure) {
+      this.#log.error({ kind, id: short(id), err: messageOf(failure) }, "reconciliation failed, will be tried again");
+      return false;
+    }
+  }
+}

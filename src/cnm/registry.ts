@@ -1,0 +1,140 @@
+// The networks and endpoints that tsnet knows: in memory for reading, in the records for good. A record is written
+// before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
+import { TsnetError } from "../errors.ts";
+import type { RecordStore } from "../state/record-store.ts";
+import type { Endpoint, EndpointId } from "./endpoint.ts";
+import type { IfName, Network, NetworkId } from "./network.ts";
+
+/** `creating`: no answer was given yet. `removing`: must go, whatever happens. */
+export type NetworkState = "creating" | "ready" | "removing";
+
+/** `created`: the engine knows it. `joined`: its port is made, or being made. `removing`: must go. */
+export type EndpointState = "created" | "joined" | "removing";
+
+export interface NetworkRecord {
+  readonly network: Network;
+  readonly state: NetworkState;
+}
+
+export interface EndpointRecord {
+  readonly endpoint: Endpoint;
+  readonly state: EndpointState;
+  /** Where it was joined. */
+  readonly sandboxKey?: string;
+}
+
+export class Registry {
+  readonly #records: RecordStore;
+  readonly #networks = new Map<NetworkId, NetworkRecord>();
+  readonly #endpoints = new Map<EndpointId, EndpointRecord>();
+
+  constructor(records: RecordStore) {
+    this.#records = records;
+  }
+
+  /** Reads all records. Called once, before anything else. @throws TsnetError `internal` for one that cannot be read. */
+  load(): void {
+    for (const [id, body] of this.#records.list("network")) {
+      if (!isRecord(body, "network")) throw unreadable("network", id);
+      this.#networks.set(id as NetworkId, body as unknown as NetworkRecord); // written by putNetwork
+    }
+    for (const [id, body] of this.#records.list("endpoint")) {
+      if (!isRecord(body, "endpoint")) throw unreadable("endpoint", id);
+      this.#endpoints.set(id as EndpointId, body as unknown as EndpointRecord); // written by putEndpoint
+    }
+  }
+
+  networks(): readonly NetworkRecord[] {
+    return [...this.#networks.values()];
+  }
+
+  /** The networks whose rules and switches must be there: all but those that are being removed. */
+  live(): readonly Network[] {
+    return this.networks().flatMap(({ network, state }) => (state === "removing" ? [] : [network]));
+  }
+
+  endpoints(): readonly EndpointRecord[] {
+    return [...this.#endpoints.values()];
+  }
+
+  findNetwork(id: NetworkId): NetworkRecord | undefined {
+    return this.#networks.get(id);
+  }
+
+  findEndpoint(id: EndpointId): EndpointRecord | undefined {
+    return this.#endpoints.get(id);
+  }
+
+  /** @throws TsnetError `not-found`, also while the network is being removed or is not complete yet. */
+  requireNetwork(id: NetworkId): Network {
+    const record = this.#networks.get(id);
+    if (record?.state === "ready") return record.network;
+    const why =
+      record === undefined ? "tsnet has no record of it; remove and recreate the network" : `it is ${record.state}`;
+    throw new TsnetError("not-found", `network ${short(id)}: ${why}`);
+  }
+
+  endpointsOf(id: NetworkId): readonly EndpointRecord[] {
+    return this.endpoints().filter(({ endpoint }) => endpoint.networkId === id);
+  }
+
+  /** The networks that use a switch, those in creation and removal included. */
+  networksOn(switchName: IfName): readonly Network[] {
+    return this.networks().flatMap(({ network }) => (network.switchName === switchName ? [network] : []));
+  }
+
+  /**
+   * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
+   * `removing`: that stands, so that the removal is tried again.
+   */
+  async putNetwork(network: Network, state: NetworkState): Promise<void> {
+    const record = { network, state };
+    await this.#put("network", this.#networks, network.id, record);
+  }
+
+  async putEndpoint(record: EndpointRecord): Promise<void> {
+    await this.#put("endpoint", this.#endpoints, record.endpoint.endpointId, record);
+  }
+
+  async removeNetwork(id: NetworkId): Promise<void> {
+    await this.#records.commit([{ op: "remove", kind: "network", id }]);
+    this.#networks.delete(id);
+  }
+
+  async removeEndpoint(id: EndpointId): Promise<void> {
+    await this.#records.commit([{ op: "remove", kind: "endpoint", id }]);
+    this.#endpoints.delete(id);
+  }
+
+  async #put<Id extends string, Body extends NetworkRecord | EndpointRecord>(
+    kind: "network" | "endpoint",
+    known: Map<Id, Body>,
+    id: Id,
+    body: Body,
+  ): Promise<void> {
+    const previous = known.get(id);
+    if (previous?.state === "removing" && body.state === "removing") return;
+    known.set(id, body);
+    try {
+      await this.#records.commit([{ op: "put", kind, id, body }]);
+    } catch (failure) {
+      if (body.state === "removing") throw failure;
+      if (previous === undefined) known.delete(id);
+      else known.set(id, previous);
+      throw failure;
+    }
+  }
+}
+
+/** The first 12 digits of an id, as the engine prints them. */
+export function short(id: string): string {
+  return id.slice(0, 12);
+}
+
+function isRecord(body: unknown, part: "network" | "endpoint"): body is Readonly<Record<string, unknown>> {
+  return typeof body === "object" && body !== null && part in body && "state" in body;
+}
+
+function unreadable(kind: string, id: string): TsnetError {
+  return new TsnetError("internal", `the record of ${kind} ${short(id)} cannot be read`);
+}

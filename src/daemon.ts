@@ -1,0 +1,122 @@
+// The daemon `tsnet serve`: builds the parts, listens, recovers, closes on signals. The only file that names
+// implementations. The socket listens before recovery starts; calls wait at the gate until it is done.
+import { Gate } from "./api/gate.ts";
+import { type Listening, listenOnSockets } from "./api/listen.ts";
+import { createServer } from "./api/server.ts";
+import { Cnm } from "./cnm/driver.ts";
+import { CnmLocks } from "./cnm/parts.ts";
+import { Reconciler } from "./cnm/reconcile.ts";
+import { Registry } from "./cnm/registry.ts";
+import type { Config } from "./config.ts";
+import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
+import { inContext } from "./errors.ts";
+import { readBootId } from "./host/boot-id.ts";
+import { NetlinkWatch } from "./host/netlink-watch.ts";
+import { NftTool } from "./host/nft-tool.ts";
+import { Rtnetlink } from "./host/rtnetlink.ts";
+import { Sysctl } from "./host/sysctl.ts";
+import { Ipam } from "./ipam/driver.ts";
+import { type Log, createLog } from "./log.ts";
+import { NftablesFirewall } from "./nat/nftables.ts";
+import { NoFirewall } from "./nat/none.ts";
+import type { RecordStore } from "./state/record-store.ts";
+import { SqliteStore } from "./state/sqlite-store.ts";
+import { VERSION } from "./version.ts";
+
+/** How often the host's notifications are looked through. */
+const WATCH_INTERVAL_MS = 500;
+
+export interface DaemonOptions {
+  readonly config: Config;
+  /** The socket that the engine made for a managed plugin, besides the one in the settings. */
+  readonly pluginSocket?: string;
+  /** The folder that stands for /proc/sys/net where that is read-only. */
+  readonly sysctlRoot?: string;
+}
+
+/** A daemon that listens. */
+export interface Daemon {
+  /** Ends calls in flight, removes the sockets, leaves the networks running. */
+  close(): Promise<void>;
+}
+
+/** Starts the daemon. @returns as soon as it listens; recovery goes on behind. @throws TsnetError. */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config, pluginSocket } = options;
+  const log = createLog(config.logLevel);
+  const records = SqliteStore.open(config.stateDirectory);
+  const links = Rtnetlink.open();
+  const gate = new Gate();
+  const { cnm, ipam, registry, reconciler } = buildDrivers({ records, links, log }, options);
+  const app = createServer({ cnm, ipam, log, gate });
+  let listening: Listening;
+  try {
+    const paths = [config.socket, ...(pluginSocket === undefined ? [] : [pluginSocket])];
+    listening = await listenOnSockets(app, paths, log);
+  } catch (failure) {
+    links.close();
+    records.close();
+    throw failure;
+  }
+  if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
+  log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
+  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, () => reconciler.schedule());
+  const recovery = recover({ records, registry, ipam, reconciler }, log).then(
+    () => gate.open(),
+    (failure: unknown) => {
+      const error = inContext("tsnet could not recover its records", failure);
+      log.error({ err: error.message }, "recovery failed");
+      gate.fail(error);
+    },
+  );
+  return {
+    async close() {
+      await listening.close();
+      watch.close();
+      reconciler.close();
+      await recovery;
+      await reconciler.idle();
+      links.close();
+      records.close();
+      log.info({ pid: process.pid }, "stopped, networks are left running");
+    },
+  };
+}
+
+function buildDrivers(
+  base: { records: RecordStore; links: Rtnetlink; log: Log },
+  { config, sysctlRoot }: DaemonOptions,
+) {
+  const { records, links, log } = base;
+  const sysctl = new Sysctl(sysctlRoot);
+  const registry = new Registry(records);
+  const datapath = new BridgeDatapath({ links, sysctl });
+  const isFirewallOff = config.firewall === "none";
+  const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall({ nft: new NftTool(), sysctl, links, log });
+  const parts = { registry, datapath, firewall, locks: new CnmLocks() };
+  const hostRoutes = { subnets: async () => (await links.listRoutes()).map(({ subnet }) => subnet) };
+  const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes });
+  return { registry, ipam, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
+}
+
+interface Recovered {
+  readonly records: RecordStore;
+  readonly registry: Registry;
+  readonly ipam: Ipam;
+  readonly reconciler: Reconciler;
+}
+
+async function recover({ records, registry, ipam, reconciler }: Recovered, log: Log): Promise<void> {
+  const startedAt = performance.now();
+  registry.load();
+  ipam.load();
+  const bootId = await readBootId();
+  const known = records.list("host").get("boot");
+  const isNewBoot = typeof known === "object" && known !== null && Reflect.get(known, "bootId") !== bootId;
+  await reconciler.recover(isNewBoot);
+  if (known === undefined || isNewBoot) {
+    await records.commit([{ op: "put", kind: "host", id: "boot", body: { bootId } }]);
+  }
+  const counts = { networks: registry.networks().length, endpoints: registry.endpoints().length };
+  log.info({ ...counts, isNewBoot, durationMs: Math.round(performance.now() - startedAt) }, "recovered");
+}

@@ -1,0 +1,78 @@
+// The Linux bridge as a datapath. One file a promise: `network.ts` makes and removes bridges, `endpoint.ts` their ports.
+import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
+import type { Endpoint } from "../../cnm/endpoint.ts";
+import type { IfName, Network } from "../../cnm/network.ts";
+import { formatAddress } from "../../cidr.ts";
+import type { Rtnetlink } from "../../host/rtnetlink.ts";
+import type { Sysctl } from "../../host/sysctl.ts";
+import { readMark } from "../mark.ts";
+import { attach, detach, reattach } from "./endpoint.ts";
+import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
+
+/** The host as this folder needs it. */
+export interface BridgeHost {
+  readonly links: Rtnetlink;
+  readonly sysctl: Sysctl;
+}
+
+export class BridgeDatapath implements Datapath {
+  readonly kind = "bridge";
+  readonly #host: BridgeHost;
+
+  constructor(host: BridgeHost) {
+    this.#host = host;
+  }
+
+  async inspectSwitch(name: IfName): Promise<FoundSwitch> {
+    const link = await this.#host.links.findLink(name);
+    if (link === undefined) return { state: "absent" };
+    requireBridge(link);
+    const networkId = readMark("network", link);
+    if (networkId !== undefined) return { state: "ours", networkId };
+    const addresses = await this.#host.links.listAddresses(link.index);
+    const isLinkLocal = (text: string) => text.startsWith("fe80:");
+    const texts = addresses.map(({ address, prefixLength }) => `${formatAddress(address)}/${prefixLength}`);
+    return { state: "foreign", addresses: texts.filter((text) => !isLinkLocal(text)) };
+  }
+
+  async isNameTaken(name: IfName): Promise<boolean> {
+    return (await this.#host.links.findLink(name)) !== undefined;
+  }
+
+  async ensureNetwork(network: Network): Promise<void> {
+    await ensureNetwork(this.#host, network);
+  }
+
+  async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
+    await removeNetwork(this.#host, network, others);
+  }
+
+  async removeStraySwitch(networkId: string): Promise<void> {
+    await removeStrayBridges(this.#host, networkId);
+  }
+
+  async attach(network: Network, endpoint: Endpoint): Promise<IfName> {
+    await attach(this.#host, network, endpoint);
+    return endpoint.sandboxIfName;
+  }
+
+  async reattach(network: Network, endpoint: Endpoint): Promise<void> {
+    await reattach(this.#host, network, endpoint);
+  }
+
+  async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
+    await detach(this.#host, endpoint);
+  }
+
+  async inventory(): Promise<Inventory> {
+    const marked = (await this.#host.links.listLinks()).map((link) => ({
+      ifName: link.name as IfName, // the kernel's own word
+      networkId: link.kind === "bridge" ? readMark("network", link) : undefined,
+      endpointId: readMark("endpoint", link),
+    }));
+    return {
+      switches: marked.flatMap(({ ifName, networkId }) => (networkId === undefined ? [] : [{ networkId, ifName }])),
+      ports: marked.flatMap(({ ifName, endpointId }) => (endpointId === undefined ? [] : [{ endpointId, ifName }])),
+    };
+  }
+}

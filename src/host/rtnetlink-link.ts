@@ -1,0 +1,199 @@
+// Links as rtnetlink says them: a link as it is read, and the parts of the requests that make and change links.
+// Follows rtnetlink(7), include/uapi/linux/if_link.h and, for what the kernel takes in one message,
+// net/core/rtnetlink.c (rtnl_newlink, do_setlink) and drivers/net/veth.c (veth_newlink).
+import { TsnetError } from "../errors.ts";
+import { AF_BRIDGE } from "./libc.ts";
+import {
+  bytesAttribute,
+  nestedAttribute,
+  parseAttributeList,
+  parseAttributes,
+  textAttribute,
+  textOf,
+  u32Attribute,
+  u8Attribute,
+} from "./netlink.ts";
+
+/** Attributes of a link (if_link.h, IFLA_*). */
+export const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  LINK: 5,
+  MASTER: 10,
+  PROTINFO: 12,
+  LINKINFO: 18,
+  IFALIAS: 20,
+  AF_SPEC: 26,
+  GROUP: 27,
+  EXT_MASK: 29,
+  LINK_NETNSID: 37,
+  PROP_LIST: 52,
+  ALT_IFNAME: 53,
+} as const;
+
+const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
+const VETH_INFO_PEER = 1;
+const IFLA_BRPORT = { MODE: 4, LEARNING: 8, UNICAST_FLOOD: 9, ISOLATED: 33 } as const;
+const IFF_UP = 1;
+const HEADER_LENGTH = 16;
+
+/** A network device of this namespace. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** `bridge`, `veth`, ...; absent for hardware and the loopback device. */
+  readonly kind?: string;
+  readonly alias?: string;
+  /** 0 is the default group. */
+  readonly group: number;
+  /** Lower case with colons; empty for a link without hardware address. */
+  readonly mac: string;
+  readonly mtu: number;
+  /** The administrative state (IFF_UP), not whether there is a carrier. */
+  readonly isUp: boolean;
+  /** The bridge, or other master, of which it is a port. */
+  readonly masterIndex?: number;
+  /** The other end of a veth pair, or the link below a VLAN; absent when that is in another namespace. */
+  readonly peerIndex?: number;
+  readonly altNames: readonly string[];
+}
+
+/** A bridge to make. */
+export interface BridgeSpec {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly group: number;
+}
+
+/** A veth pair to make. Both ends get the same group; only the near one gets a master and is set up. */
+export interface VethSpec {
+  readonly name: string;
+  readonly mac?: string;
+  readonly mtu: number;
+  readonly group: number;
+  readonly masterIndex?: number;
+  readonly isUp: boolean;
+  /** `mtu` is that of the near end unless said otherwise. */
+  readonly peer: { readonly name: string; readonly mac?: string; readonly mtu?: number };
+}
+
+/** What to change about a link; what is absent stays. */
+export interface LinkChange {
+  readonly isUp?: boolean;
+  readonly mtu?: number;
+  /** 0 takes the link out of its master. */
+  readonly masterIndex?: number;
+  /** Empty removes it; up to 255 bytes. */
+  readonly alias?: string;
+  readonly mac?: string;
+  readonly group?: number;
+  /** The link may have to be down for this: kernels before 6.2 rename no link that is up. */
+  readonly name?: string;
+}
+
+/** What to change about a port of a bridge; what is absent stays. Source: bridge(8), `bridge link set`. */
+export interface BridgePortChange {
+  /** Isolated ports exchange no frames with each other. */
+  readonly isIsolated?: boolean;
+  /** Frames may leave by the port by which they came. */
+  readonly isHairpin?: boolean;
+  /** Source addresses seen on the port go into the forwarding table. */
+  readonly isLearning?: boolean;
+  /** Unicast frames to addresses not in the forwarding table leave by this port too. */
+  readonly isFlooding?: boolean;
+}
+
+/** Reads the payload of an RTM_NEWLINK message. */
+export function parseLink(payload: Buffer): Link {
+  const attributes = parseAttributes(payload.subarray(HEADER_LENGTH));
+  const kind = parseAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0)).get(IFLA_INFO.KIND);
+  const alias = attributes.get(IFLA.IFALIAS);
+  const master = attributes.get(IFLA.MASTER);
+  const peer = attributes.has(IFLA.LINK_NETNSID) ? undefined : attributes.get(IFLA.LINK);
+  return {
+    index: payload.readInt32LE(4),
+    name: textOf(attributes.get(IFLA.IFNAME) ?? Buffer.alloc(0)),
+    ...(kind && { kind: textOf(kind) }),
+    ...(alias && { alias: textOf(alias) }),
+    group: attributes.get(IFLA.GROUP)?.readUInt32LE() ?? 0,
+    mac: formatMac(attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(0)),
+    mtu: attributes.get(IFLA.MTU)?.readUInt32LE() ?? 0,
+    isUp: (payload.readUInt32LE(8) & IFF_UP) !== 0,
+    ...(master && { masterIndex: master.readUInt32LE() }),
+    ...(peer && { peerIndex: peer.readUInt32LE() }),
+    altNames: parseAttributeList(attributes.get(IFLA.PROP_LIST) ?? Buffer.alloc(0))
+      .filter(({ type }) => type === IFLA.ALT_IFNAME)
+      .map(({ value }) => textOf(value)),
+  };
+}
+
+/** A `struct ifinfomsg`. @param isUp - the administrative state to set; without it that stays as it is. */
+export function linkHeader(index: number, options: { readonly family?: number; readonly isUp?: boolean } = {}): Buffer {
+  const header = Buffer.alloc(HEADER_LENGTH);
+  header.writeUInt8(options.family ?? 0, 0);
+  header.writeInt32LE(index, 4);
+  if (options.isUp !== undefined) {
+    header.writeUInt32LE(options.isUp ? IFF_UP : 0, 8); // ifi_flags
+    header.writeUInt32LE(IFF_UP, 12); // ifi_change
+  }
+  return header;
+}
+
+/** RTM_NEWLINK for a new bridge. */
+export function bridgeParts(spec: BridgeSpec): Buffer[] {
+  const kind = nestedAttribute(IFLA.LINKINFO, [textAttribute(IFLA_INFO.KIND, "bridge")]);
+  return [linkHeader(0), ...changeAttributes(spec), kind];
+}
+
+/** RTM_NEWLINK for a new veth pair, complete: the kernel makes all of it or nothing. */
+export function vethParts({ peer, isUp, ...near }: VethSpec): Buffer[] {
+  const far = [linkHeader(0), ...changeAttributes({ mtu: near.mtu, group: near.group, ...peer })];
+  const info = [
+    textAttribute(IFLA_INFO.KIND, "veth"),
+    nestedAttribute(IFLA_INFO.DATA, [bytesAttribute(VETH_INFO_PEER, Buffer.concat(far))]),
+  ];
+  return [linkHeader(0, { isUp }), ...changeAttributes(near), nestedAttribute(IFLA.LINKINFO, info)];
+}
+
+/** RTM_NEWLINK for changes of an existing link. */
+export function changeParts(index: number, change: LinkChange): Buffer[] {
+  return [linkHeader(index, change), ...changeAttributes(change)];
+}
+
+/** RTM_SETLINK of family AF_BRIDGE. */
+export function bridgePortParts(index: number, change: BridgePortChange): Buffer[] {
+  const { isIsolated, isHairpin, isLearning, isFlooding } = change;
+  const flag = (type: number, value: boolean | undefined) =>
+    value === undefined ? [] : [u8Attribute(type, value ? 1 : 0)];
+  const attributes = [
+    ...flag(IFLA_BRPORT.MODE, isHairpin),
+    ...flag(IFLA_BRPORT.LEARNING, isLearning),
+    ...flag(IFLA_BRPORT.UNICAST_FLOOD, isFlooding),
+    ...flag(IFLA_BRPORT.ISOLATED, isIsolated),
+  ];
+  return [linkHeader(index, { family: AF_BRIDGE }), nestedAttribute(IFLA.PROTINFO, attributes)];
+}
+
+function changeAttributes(change: LinkChange): Buffer[] {
+  const { name, mac, mtu, group, masterIndex, alias } = change;
+  const attributes: Buffer[] = [];
+  if (name !== undefined) attributes.push(textAttribute(IFLA.IFNAME, name));
+  if (mac !== undefined) attributes.push(bytesAttribute(IFLA.ADDRESS, parseMac(mac)));
+  if (mtu !== undefined) attributes.push(u32Attribute(IFLA.MTU, mtu));
+  if (group !== undefined) attributes.push(u32Attribute(IFLA.GROUP, group));
+  if (masterIndex !== undefined) attributes.push(u32Attribute(IFLA.MASTER, masterIndex));
+  // Without a zero byte at its end, which the kernel would store as part of the alias.
+  if (alias !== undefined) attributes.push(bytesAttribute(IFLA.IFALIAS, Buffer.from(alias)));
+  return attributes;
+}
+
+function formatMac(bytes: Buffer): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+function parseMac(text: string): Buffer {
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return Buffer.from(text.replaceAll(":", ""), "hex");
+  throw new TsnetError("internal", `${JSON.stringify(text)} is no MAC address`);
+}

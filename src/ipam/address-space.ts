@@ -1,0 +1,64 @@
+// One address space: the pools that were given out from it, and what a new pool must not overlap. Address spaces know nothing of
+// each other: on a swarm node the manager takes a subnet from the global one and the node the same from the local one.
+import { type Family, type Subnet, formatSubnet, overlaps } from "../cidr.ts";
+import { TsnetError } from "../errors.ts";
+import { type DefaultPool, countOccupied, countSubnets, findFreeSubnet, formatDefaultPool } from "./default-pools.ts";
+import type { Pool } from "./pool.ts";
+
+/** The pools of one address space, by id. */
+export class AddressSpace {
+  readonly name: string;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  find(poolId: string): Pool | undefined {
+    return this.#pools.get(poolId);
+  }
+
+  add(pool: Pool): void {
+    this.#pools.set(pool.description.id, pool);
+  }
+
+  remove(pool: Pool): void {
+    this.#pools.delete(pool.description.id);
+  }
+
+  /** @throws TsnetError `conflict` if `subnet` overlaps a pool of the same segment; pools of other segments do not matter. */
+  requireFree(segment: string, subnet: Subnet): void {
+    for (const { description } of this.#pools.values()) {
+      if (description.segment !== segment || !overlaps(description.subnet, subnet)) continue;
+      const where = segment === "" ? "the default segment" : `segment ${JSON.stringify(segment)}`;
+      const other = formatSubnet(description.subnet);
+      throw new TsnetError("conflict", `subnet ${formatSubnet(subnet)} overlaps pool ${other} in ${where}`);
+    }
+  }
+
+  /**
+   * The lowest subnet of the first default pool with room that overlaps no pool of any segment and no route of this host.
+   *
+   * @param routes - of this host; default routes are not counted.
+   * @throws TsnetError `exhausted` that says for each default pool how many of how many are in use.
+   */
+  chooseSubnet(family: Family, defaultPools: readonly DefaultPool[], routes: readonly Subnet[]): Subnet {
+    const candidates = defaultPools.filter(({ base }) => base.family === family);
+    const pools = Array.from(this.#pools.values(), ({ description }) => description.subnet);
+    const occupied = [...pools, ...routes.filter((route) => route.prefixLength > 0)];
+    for (const candidate of candidates) {
+      const free = findFreeSubnet(candidate, occupied);
+      if (free) return free;
+    }
+    const usage = candidates.map((candidate) => describeUsage(candidate, pools, occupied)).join("; ");
+    const why = usage === "" ? "TSNET_POOLS has none" : `${usage} (setting TSNET_POOLS)`;
+    throw new TsnetError("exhausted", `no IPv${family} pool left to choose, give --subnet: ${why}`);
+  }
+}
+
+function describeUsage(candidate: DefaultPool, pools: readonly Subnet[], occupied: readonly Subnet[]): string {
+  const inUse = countOccupied(candidate, pools);
+  const blocked = countOccupied(candidate, occupied) - inUse;
+  const rest = blocked === 0n ? "" : `, ${blocked} overlap routes of this host`;
+  return `${formatDefaultPool(candidate)}: ${inUse} of ${countSubnets(candidate)} in use${rest}`;
+}

@@ -1,0 +1,78 @@
+// One rule of ours in somebody else's chain. The engine sets the policy of `FORWARD` to DROP, and a packet that our
+// own chain accepted is dropped there all the same, with br_netfilter even between two ports of one bridge. So what we
+// admitted is accepted there too, by its mark. The rule stands last: what an administrator drops stays dropped.
+import { TsnetError } from "../errors.ts";
+import { readLegacyFilter } from "../host/iptables-legacy.ts";
+import type { NftObject, NftTool } from "../host/nft-tool.ts";
+import { ADMITTED_MARK } from "./ruleset.ts";
+
+/** The families of the two chains, as nft names them. */
+const FAMILIES = ["ip", "ip6"] as const;
+
+/** How the rule is known again, by us and by who reads `iptables -S FORWARD`. */
+export const RULE_COMMENT = "tsnet: admitted by table inet tsnet";
+
+const MARK = `0x${ADMITTED_MARK.toString(16)}`;
+
+/**
+ * The commands that put the rule into each `filter FORWARD` that needs it, or take it out.
+ *
+ * @param chains - all chains of the host, as `NftTool.listChains` gives them.
+ */
+export async function forwardRuleCommands(
+  nft: NftTool,
+  chains: readonly NftObject[],
+  isWanted: boolean,
+): Promise<readonly NftObject[]> {
+  const commands: NftObject[] = [];
+  for (const family of FAMILIES) {
+    const place = { family, table: "filter", chain: "FORWARD" };
+    const exists = chains.some(({ chain }) => isChain(chain, family));
+    if (!exists) continue;
+    const rules = (await nft.listChain(family, "filter", "FORWARD")).flatMap(({ rule }) =>
+      isRule(rule) ? [rule] : [],
+    );
+    const ours = rules.filter(({ comment }) => comment === RULE_COMMENT);
+    if (isWanted && ours.length === 0)
+      commands.push({ add: { rule: { ...place, comment: RULE_COMMENT, expr: RULE } } });
+    for (const { handle } of ours.slice(isWanted ? 1 : 0)) commands.push({ delete: { rule: { ...place, handle } } });
+  }
+  return commands;
+}
+
+/** As `-m mark --mark M/M -j ACCEPT`, in the form that iptables-nft shows as such. */
+const RULE = [
+  { match: { op: "==", left: { "&": [{ meta: { key: "mark" } }, ADMITTED_MARK] }, right: ADMITTED_MARK } },
+  { counter: null },
+  { accept: null },
+] as const;
+
+/**
+ * Refuses a host whose rules are iptables-legacy and stop what a network needs: they cannot be changed safely from here
+ * (their lock and their tool are the host's).
+ *
+ * @throws TsnetError `unsupported` with the command that the operator must type.
+ */
+export function refuseLegacyRules(): void {
+  for (const family of [4, 6] as const) {
+    const filter = readLegacyFilter(family);
+    if (filter === undefined || filter.forwardPolicy === "ACCEPT" || filter.acceptsMark(ADMITTED_MARK)) continue;
+    const tool = family === 4 ? "iptables-legacy" : "ip6tables-legacy";
+    const command = `${tool} -A FORWARD -m mark --mark ${MARK}/${MARK} -m comment --comment tsnet -j ACCEPT`;
+    const why = `${tool} has policy ${filter.forwardPolicy} in FORWARD, which tsnet cannot change safely`;
+    throw new TsnetError(
+      "unsupported",
+      `the host's own rules would drop this network's packets: ${why}; type: ${command}`,
+    );
+  }
+}
+
+function isChain(chain: unknown, family: string): boolean {
+  if (typeof chain !== "object" || chain === null) return false;
+  const { family: of, table, name } = chain as NftObject; // read-only look at unknown JSON
+  return of === family && table === "filter" && name === "FORWARD";
+}
+
+function isRule(rule: unknown): rule is { readonly handle: number; readonly comment?: string } {
+  return typeof rule === "object" && rule !== null && "handle" in rule;
+}

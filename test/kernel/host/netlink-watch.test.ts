@@ -1,0 +1,76 @@
+import { readdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { NetlinkWatch, type WatchedKind } from "../../../src/host/netlink-watch.ts";
+import { NetNamespace } from "../../support/namespace.ts";
+
+const INTERVAL_MS = 5;
+
+function watchIn(ns: NetNamespace, intervalMs = INTERVAL_MS): { watch: NetlinkWatch; noticed: WatchedKind[] } {
+  const noticed: WatchedKind[] = [];
+  return { watch: ns.enter(() => NetlinkWatch.open(intervalMs, (kind) => noticed.push(kind))), noticed };
+}
+
+describe("NetlinkWatch", () => {
+  it.each([
+    ["a new link", ["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"], "links"],
+    ["a changed link", ["ip", "link", "set", "lo", "mtu", "1400"], "links"],
+    ["an IPv4 address", ["ip", "addr", "add", "10.1.2.3/24", "dev", "lo"], "links"],
+    ["an IPv6 address", ["ip", "addr", "add", "fd00::1/64", "dev", "lo", "nodad"], "links"],
+    ["a new nftables table", ["nft", "add", "table", "inet", "t"], "firewall"],
+  ] as const)("notices %s, and takes it for nothing else", async (_, command, kind) => {
+    await using ns = await NetNamespace.create();
+    const { watch, noticed } = watchIn(ns);
+    using _watch = watch;
+
+    await ns.exec(command);
+
+    await expect.poll(() => [...new Set(noticed)]).toEqual([kind]);
+  });
+
+  it("notices a flushed rule set", async () => {
+    await using ns = await NetNamespace.create();
+    await ns.exec(["nft", "add", "table", "inet", "t"]);
+    const { watch, noticed } = watchIn(ns);
+    using _watch = watch;
+
+    await ns.exec(["nft", "flush", "ruleset"]);
+
+    await expect.poll(() => [...new Set(noticed)]).toEqual(["firewall"]);
+  });
+
+  it("tells many changes once per interval, also when more came than the socket could keep", async () => {
+    await using ns = await NetNamespace.create();
+    const { watch, noticed } = watchIn(ns, 2000);
+    using _watch = watch;
+    const commands = Array.from({ length: 600 }, (_, i) => `link set lo mtu ${1400 + i}\n`).join("");
+
+    await ns.exec(["sh", "-c", `printf '${commands}' | ip -batch -`]);
+
+    expect(noticed).toEqual([]);
+    await expect.poll(() => noticed, { timeout: 5000 }).toEqual(["links"]);
+  });
+
+  it("tells nothing while nothing changes", async () => {
+    await using ns = await NetNamespace.create();
+    const { watch, noticed } = watchIn(ns);
+    using _watch = watch;
+
+    await ns.exec(["ip", "link", "show"]);
+    await ns.exec(["nft", "list", "ruleset"]);
+
+    expect(noticed).toEqual([]);
+  });
+
+  it("ends with close, which may come twice, and leaves no descriptor open", async () => {
+    await using ns = await NetNamespace.create();
+    const before = readdirSync("/proc/self/fd").length;
+    const { watch, noticed } = watchIn(ns);
+
+    watch.close();
+    watch.close();
+    await ns.exec(["ip", "link", "set", "lo", "mtu", "1400"]);
+
+    expect(noticed).toEqual([]);
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
+  });
+});

@@ -1,0 +1,75 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { run } from "../../../src/host/run.ts";
+
+/** Whether a process with this argument runs; children of a killed group are not ours to wait for. */
+const isRunning = (argument: string) =>
+  readdirSync("/proc").some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(argument);
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+
+describe("run", () => {
+  it("gives standard output as it is", async () => {
+    expect(await run("printf", ["a\\nb\\n"])).toBe("a\nb\n");
+  });
+
+  it("hands arguments over without a shell", async () => {
+    expect(await run("printf", ["%s", "$HOME; `id` *"])).toBe("$HOME; `id` *");
+  });
+
+  it("fixes language and search path, whatever the daemon was started with", async () => {
+    expect((await run("env", [])).split("\n").sort()).toEqual(["", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
+  });
+
+  it("gives the input, or none", async () => {
+    expect(await run("cat", [], { input: "one\ntwo" })).toBe("one\ntwo");
+    expect(await run("cat", [])).toBe("");
+  });
+
+  it("says argv, exit code and the first line of standard error, and keeps 2 KiB of it", async () => {
+    const script = "echo first >&2; head -c 5000 /dev/zero | tr '\\0' x >&2; exit 3";
+
+    const failure = await run("sh", ["-c", script]).catch((error: unknown) => error);
+
+    expect(failure).toMatchObject({
+      code: "host",
+      message: `sh -c ${script}: exit code 3: first`,
+      cause: { argv: ["sh", "-c", script], exitCode: 3, stderr: `first\n${"x".repeat(2042)}` },
+    });
+  });
+
+  it("says the signal that ended the command", async () => {
+    await expect(run("sh", ["-c", "kill -TERM $$"])).rejects.toThrow("sh -c kill -TERM $$: ended by SIGTERM");
+  });
+
+  it("says which command is missing", async () => {
+    await expect(run("tsnet-absent", ["--version"])).rejects.toThrow("tsnet-absent --version: not found");
+  });
+
+  it("kills the whole process group when the time is over, and says what was written until then", async () => {
+    const seconds = `98765.${process.pid}`;
+    const script = `echo working >&2; sleep ${seconds} & sleep ${seconds}`;
+
+    const running = run("sh", ["-c", script], { timeoutMs: 300 });
+
+    await expect(running).rejects.toThrow(`sh -c ${script}: killed after 300 ms: working`);
+    await expect.poll(() => isRunning(seconds)).toBe(false);
+  });
+
+  it("does not wait for a descendant that left the process group and holds the output open", async () => {
+    const begin = performance.now();
+
+    const running = run("sh", ["-c", "setsid sleep 5"], { timeoutMs: 200 });
+
+    await expect(running).rejects.toThrow("killed after 200 ms");
+    expect(performance.now() - begin).toBeLessThan(2000);
+  });
+
+  it("gives up on a command that writes more than 16 MiB", async () => {
+    await expect(run("yes", [])).rejects.toThrow("yes: wrote more than 16777216 bytes");
+  });
+});

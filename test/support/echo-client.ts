@@ -1,0 +1,30 @@
+// Runs inside a namespace: asks a neighbour's echo (`echo-server.ts`) for the address it sees. Arguments: tcp or udp,
+// address, port. Prints the answer; exits 1 when none comes within 3 seconds.
+import { createSocket } from "node:dgram";
+import { connect, isIPv6 } from "node:net";
+
+const [protocol, address = "", portText] = process.argv.slice(2);
+const port = Number(portText);
+
+setTimeout(() => fail(new Error(`no answer from ${protocol} ${address} port ${port}`)), 3000);
+if (protocol === "udp") askUdp();
+else askTcp();
+
+function askTcp(): void {
+  const socket = connect(port, address);
+  socket.on("error", fail).on("data", answer);
+}
+
+function askUdp(): void {
+  const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
+  socket.on("error", fail).on("message", answer);
+  socket.send("?", port, address);
+}
+
+function answer(line: Buffer): void {
+  process.stdout.write(line, () => process.exit(0));
+}
+
+function fail(error: Error): void {
+  process.stderr.write(`${error.message}\n`, () => process.exit(1));
+}

@@ -1,0 +1,54 @@
+// Records in memory, for tests without a disk: commits take a turn of the event loop, may be made to fail, and are counted.
+import { TsnetError } from "../../src/errors.ts";
+import type { RecordChange, RecordKind, RecordStore } from "../../src/state/record-store.ts";
+
+/** As durable as the test that holds it. */
+export class MemoryStore implements RecordStore {
+  readonly #bodies: Map<RecordKind, Map<string, string>>;
+  /** How many commits were asked for, failed ones included. */
+  commitCount = 0;
+  /** Decides by its number, from 1, whether a commit fails. */
+  isFailing: (commitNumber: number) => boolean = () => false;
+  #isOpen = true;
+
+  constructor(bodies = new Map<RecordKind, Map<string, string>>()) {
+    this.#bodies = bodies;
+  }
+
+  /** The same records opened anew, after `close` for example. */
+  reopened(): MemoryStore {
+    return new MemoryStore(this.#bodies);
+  }
+
+  /** Makes the n-th commit from now fail, 1 being the next one. */
+  failCommit(n: number): void {
+    const failing = this.commitCount + n;
+    this.isFailing = (commitNumber) => commitNumber === failing;
+  }
+
+  list(kind: RecordKind): ReadonlyMap<string, unknown> {
+    return new Map(Array.from(this.#bodiesOf(kind), ([id, body]) => [id, JSON.parse(body) as unknown]));
+  }
+
+  async commit(changes: readonly RecordChange[]): Promise<void> {
+    if (!this.#isOpen) throw new TsnetError("unavailable", "the records are closed");
+    const mustFail = this.isFailing(++this.commitCount);
+    const asText = changes.map((change) => ({ ...change, text: "body" in change ? JSON.stringify(change.body) : "" }));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (mustFail) throw new TsnetError("host", "disk full");
+    for (const { op, kind, id, text } of asText) {
+      if (op === "put") this.#bodiesOf(kind).set(id, text);
+      else this.#bodiesOf(kind).delete(id);
+    }
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  #bodiesOf(kind: RecordKind): Map<string, string> {
+    const found = this.#bodies.get(kind) ?? new Map<string, string>();
+    this.#bodies.set(kind, found);
+    return found;
+  }
+}

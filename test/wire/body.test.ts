@@ -1,0 +1,276 @@
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { Gate } from "../../src/api/gate.ts";
+import { fakeDrivers } from "../support/fake-drivers.ts";
+import { Connection, listeningServer, serverOn } from "./conversation.ts";
+import { NETWORK_ID, SAMPLES } from "./samples.ts";
+
+const drivers = fakeDrivers();
+const server = serverOn(drivers);
+const DELETE = "/NetworkDriver.DeleteNetwork";
+const GOOD = `{"NetworkID":"${NETWORK_ID}"}`;
+
+beforeEach(() => void drivers.seen.splice(0));
+afterAll(() => server.app.close());
+
+async function post(payload: string | Buffer, headers: Record<string, string> = {}, url = DELETE) {
+  const answer = await server.app.inject({ method: "POST", url, payload, headers });
+  expect(answer.statusCode).toBe(200);
+  const body = answer.json<{ Err?: string; Error?: string }>();
+  expect(body.Err).toBe(body.Error);
+  return body.Err;
+}
+
+/** `{"x": ...}` around brackets that nest `depth` levels in all. */
+function nested(depth: number, open: string, close: string): string {
+  return `{"NetworkID":"${NETWORK_ID}","x":${open.repeat(depth - 1)}0${close.repeat(depth - 1)}}`;
+}
+
+describe("an empty body", () => {
+  it.each(SAMPLES.map((sample) => sample.verb))(
+    "is refused by %s within 50 ms, before gate and driver",
+    async (verb) => {
+      await using closed = serverOn(drivers, { gate: new Gate() });
+      await closed.app.ready();
+      const start = performance.now();
+
+      const answer = await closed.app.inject({ method: "POST", url: `/${verb}`, headers: { "content-length": "0" } });
+
+      expect(performance.now() - start).toBeLessThan(50);
+      expect(answer.statusCode).toBe(200);
+      expect(answer.json()).toMatchObject({ Err: expect.stringMatching(/the body is empty .* nothing was changed/) });
+      expect(drivers.seen).toEqual([]);
+    },
+  );
+
+  it.each(SAMPLES.map((sample) => sample.verb))("that is chunked or has a type is refused by %s too", async (verb) => {
+    await using listening = await listeningServer(drivers);
+    using connection = new Connection(listening.path);
+
+    const chunked = await connection.ask(`POST /${verb} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
+    const typed = await connection.ask(`POST /${verb} HTTP/1.1\r\nContent-Type: application/json\r\n\r\n`);
+
+    expect([chunked.status, typed.status]).toEqual([200, 200]);
+    expect([chunked.body, typed.body]).toMatchObject([{ Err: /empty/ }, { Err: /empty/ }].map(() => ({})));
+    expect(JSON.stringify([chunked.body, typed.body]).match(/the body is empty/g)).toHaveLength(4);
+    expect(drivers.seen).toEqual([]);
+  });
+});
+
+describe("the type of a body", () => {
+  it.each([
+    "application/vnd.docker.plugins.v1.1+json",
+    "application/json",
+    "text/plain",
+    "",
+    "garbage",
+    ";;",
+    "a/b; c",
+  ])("is not looked at: %j", async (type) => {
+    expect(await post(GOOD, { "content-type": type })).toBeUndefined();
+    expect(drivers.seen).toHaveLength(1);
+  });
+
+  it("may be missing with a body in chunks", async () => {
+    await using listening = await listeningServer(drivers);
+    using connection = new Connection(listening.path);
+    const chunks = [GOOD.slice(0, 20), GOOD.slice(20)].map((part) => `${part.length.toString(16)}\r\n${part}\r\n`);
+
+    const answer = await connection.ask(
+      `POST ${DELETE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n${chunks.join("")}0\r\n\r\n`,
+    );
+
+    expect(answer).toMatchObject({ status: 200, body: {} });
+    expect(drivers.seen).toEqual([{ method: "deleteNetwork", request: NETWORK_ID }]);
+  });
+});
+
+describe("a body that is no JSON", () => {
+  it.each([
+    ["cut short", GOOD.slice(0, -1)],
+    ["with something behind it", `${GOOD}x`],
+    ["two values", GOOD + GOOD],
+    ["NaN", `{"NetworkID":NaN}`],
+    ["single quotes", GOOD.replaceAll('"', "'")],
+    ["a raw newline in a string", `{"NetworkID":"a\nb"}`],
+    ["spaces only", "   "],
+    ["more closing brackets", "}}}}"],
+    ["a string without an end", `{"NetworkID":"\\"`],
+    ["UTF-16", Buffer.from(GOOD, "utf16le")],
+    ["a byte order mark", Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(GOOD)])],
+  ])("is refused: %s", async (_name, payload) => {
+    expect(await post(payload)).toBe("DeleteNetwork: the body is not JSON");
+    expect(drivers.seen).toEqual([]);
+  });
+
+  it.each([
+    ["a lone continuation byte", [0x80]],
+    ["an overlong slash", [0xc0, 0xaf]],
+    ["a surrogate", [0xed, 0xa0, 0x80]],
+  ])("is refused as no UTF-8: %s", async (_name, bytes) => {
+    const payload = Buffer.concat([Buffer.from('{"NetworkID":"'), Buffer.from(bytes), Buffer.from('"}')]);
+
+    expect(await post(payload)).toBe("DeleteNetwork: the body is not UTF-8");
+  });
+
+  it("is not quoted in the answer: it may hold a secret", async () => {
+    expect(await post(`{"key": "hunter2", x}`)).not.toContain("hunter2");
+  });
+
+  it.each(["[]", "null", "1", '"x"', "true"])("is refused when it is no object: %s", async (payload) => {
+    expect(await post(payload)).toBe("DeleteNetwork: the body must be object");
+  });
+});
+
+describe("equal keys", () => {
+  it("count as the last one", async () => {
+    const other = NETWORK_ID.replace("6", "7");
+
+    await post(`{"NetworkID":"${other}","NetworkID":"${NETWORK_ID}"}`);
+
+    expect(drivers.seen).toEqual([{ method: "deleteNetwork", request: NETWORK_ID }]);
+  });
+});
+
+describe("fields", () => {
+  it("that are unknown pass", async () => {
+    expect(await post(`{"NetworkID":"${NETWORK_ID}","NewField":{"a":[1]}}`)).toBeUndefined();
+  });
+
+  it("in another case do not count", async () => {
+    expect(await post(`{"networkid":"${NETWORK_ID}"}`)).toBe("DeleteNetwork: NetworkID is missing");
+  });
+
+  it("are all named in one message when several are wrong", async () => {
+    const body = { NetworkID: "x", Options: { "com.docker.network.internal": "yes" }, IPv4Data: [{ Pool: "p" }] };
+
+    expect(await post(JSON.stringify(body), {}, "/NetworkDriver.CreateNetwork")).toBe(
+      "CreateNetwork: NetworkID must be 64 hex digits, or 25 lower-case letters and digits; " +
+        'Options["com.docker.network.internal"] must be boolean; ' +
+        "IPv4Data[0].AddressSpace is missing; IPv4Data[0].Pool must be an IP address with a prefix length",
+    );
+  });
+
+  it("are counted from the 21st fault on", async () => {
+    const generic = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`o${index}`, index]));
+    const body = { NetworkID: NETWORK_ID, Options: { "com.docker.network.generic": generic } };
+
+    expect(await post(JSON.stringify(body), {}, "/NetworkDriver.CreateNetwork")).toMatch(
+      /o19 must be string; and 80 more$/,
+    );
+  });
+
+  it("of options may be 256, not 257", async () => {
+    const create = async (count: number) => {
+      const options = Object.fromEntries(Array.from({ length: count }, (_, index) => [`o${index}`, ""]));
+      const body = { NetworkID: NETWORK_ID, Options: { "com.docker.network.generic": options } };
+      return post(JSON.stringify(body), {}, "/NetworkDriver.CreateNetwork");
+    };
+
+    expect(await create(256)).toBeUndefined();
+    expect(await create(257)).toContain("must not have more than 256 entries");
+  });
+});
+
+describe("prototype keys", () => {
+  it.each([
+    `{"__proto__":{"polluted":1},"NetworkID":"${NETWORK_ID}"}`,
+    `{"\\u005f_proto__":{"polluted":1},"NetworkID":"${NETWORK_ID}"}`,
+    `{"NetworkID":"${NETWORK_ID}","x":[{"__proto__":{"polluted":1}}]}`,
+  ])("named __proto__ are refused: %s", async (payload) => {
+    expect(await post(payload)).toContain("__proto__");
+    expect(drivers.seen).toEqual([]);
+    expect({}).not.toHaveProperty("polluted");
+  });
+
+  it("named constructor are inert, and stay what they are in a map of options", async () => {
+    const inert = `{"NetworkID":"${NETWORK_ID}","constructor":{"prototype":{"polluted":1}}}`;
+    const options = `{"NetworkID":"${NETWORK_ID}","Options":{"com.docker.network.generic":{"constructor":"x","toString":"y"}}}`;
+
+    expect(await post(inert)).toBeUndefined();
+    expect(await post(options, {}, "/NetworkDriver.CreateNetwork")).toBeUndefined();
+
+    expect(drivers.seen.at(-1)?.request).toMatchObject({
+      options: new Map([
+        ["constructor", "x"],
+        ["toString", "y"],
+      ]),
+    });
+    expect({}).not.toHaveProperty("polluted");
+  });
+});
+
+describe("nesting", () => {
+  it.each([
+    ["[", "]"],
+    ['{"a":', "}"],
+  ])("of %s may be 32 levels, not 33", async (open, close) => {
+    expect(await post(nested(32, open, close))).toBeUndefined();
+    expect(await post(nested(33, open, close))).toBe("DeleteNetwork: the body is nested deeper than 32 levels");
+  });
+
+  it("of 200,000 levels is refused within 50 ms and harms nobody", async () => {
+    const start = performance.now();
+
+    expect(await post("[".repeat(200_000))).toContain("nested deeper");
+    expect(await post(nested(200_000, "[", "]"))).toContain("nested deeper");
+
+    expect(performance.now() - start).toBeLessThan(100);
+    expect(await post(GOOD)).toBeUndefined();
+  });
+
+  it("does not count brackets inside strings", async () => {
+    const brackets = JSON.stringify(`\\"${"[{".repeat(100)}`);
+
+    expect(await post(`{"NetworkID":"${NETWORK_ID}","x":${brackets}}`)).toBeUndefined();
+  });
+});
+
+describe("size", () => {
+  it("may be 1 MiB, not one byte more", async () => {
+    const padded = (size: number) => GOOD + " ".repeat(size - GOOD.length);
+
+    expect(await post(padded(1 << 20))).toBeUndefined();
+    expect(await post(padded((1 << 20) + 1))).toBe("DeleteNetwork: the body is larger than 1048576 bytes");
+  });
+
+  it("is refused when it has more values than any request of the engine", async () => {
+    expect(await post(`[${"0,".repeat(200_000)}0]`)).toContain("more than 131072 values");
+  });
+
+  it.each(["Transfer-Encoding: chunked", `Content-Length: ${1 << 30}`])(
+    "is watched while the body streams, and the connection is cut: %s",
+    async (header) => {
+      await using listening = await listeningServer(drivers);
+      using connection = new Connection(listening.path);
+      const before = process.memoryUsage().rss;
+
+      const sent = await stream(connection, `POST ${DELETE} HTTP/1.1\r\n${header}\r\n\r\n`, 64 << 20);
+
+      expect(await connection.answer()).toMatchObject({
+        status: 200,
+        body: { Err: "DeleteNetwork: the body is larger than 1048576 bytes" },
+      });
+      expect(sent).toBeLessThan(8 << 20);
+      expect(process.memoryUsage().rss - before).toBeLessThan(32 << 20);
+    },
+  );
+});
+
+/** Sends spaces until `total` bytes are sent or the server has closed. @returns how many were sent. */
+async function stream(connection: Connection, head: string, total: number): Promise<number> {
+  const block = " ".repeat(65_536);
+  const chunk = head.includes("chunked") ? `10000\r\n${block}\r\n` : block;
+  connection.socket.write(head);
+  let sent = 0;
+  while (sent < total && connection.isOpen) {
+    const isFlushed = connection.socket.write(chunk);
+    sent += block.length;
+    if (!isFlushed) await Promise.race([drained(connection), connection.closed()]);
+  }
+  await connection.closed();
+  return sent;
+}
+
+async function drained(connection: Connection): Promise<void> {
+  return new Promise((resolve) => void connection.socket.once("drain", resolve));
+}
