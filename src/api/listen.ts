@@ -71,13 +71,20 @@ async function open(server: Server, path: string): Promise<SocketFile> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await removeDeadSocket(path);
-    await bind(server, boundPath);
-    const { ino } = await lstat(boundPath);
-    await link(boundPath, path);
-    return { path, inode: ino };
+    return { path, inode: await bindAs(server, boundPath, path) };
   } catch (cause) {
     if (cause instanceof TsnetError) throw cause;
     throw new TsnetError("host", `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** @returns the inode of the socket, which afterwards has no name but `path`. */
+async function bindAs(server: Server, boundPath: string, path: string): Promise<number> {
+  await bind(server, boundPath);
+  try {
+    const { ino } = await lstat(boundPath);
+    await link(boundPath, path);
+    return ino;
   } finally {
     await rm(boundPath, { force: true });
   }

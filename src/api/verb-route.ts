@@ -23,7 +23,9 @@ export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log
     schema: verb.schema === undefined ? {} : { body: verb.schema },
     onRequest: async (request) => void startTimes.set(request, performance.now()),
     preValidation: async (request) => {
-      request.body = readBody(verb, callName, request.body);
+      const bytes = request.body;
+      request.body = undefined;
+      request.body = readBody(verb, callName, bytes);
     },
     handler: async (request) => {
       const call = { verb: verb.name, object: objectOf(request.body), isGated: verb.isGated };
@@ -66,9 +68,8 @@ const ID_SHAPE = /^[\x21-\x7e]{1,128}$/;
 
 function idsOf(body: unknown): readonly { name: string; noun: string; id: string }[] {
   if (typeof body !== "object" || body === null) return [];
-  const values = new Map<string, unknown>(Object.entries(body));
   return LOGGED_IDS.flatMap(({ field, name, noun }) => {
-    const id = values.get(field);
+    const id: unknown = Object.getOwnPropertyDescriptor(body, field)?.value;
     return typeof id === "string" && ID_SHAPE.test(id) ? [{ name, noun, id }] : [];
   });
 }

@@ -1,5 +1,8 @@
 // The `nft` command: what is made once per network. JSON in and out (libnftables-json(5)); a whole input is one
 // transaction, all of it or nothing.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { TsnetError } from "../errors.ts";
 import { run } from "./run.ts";
 
@@ -28,9 +31,16 @@ export class NftTool {
     await run("nft", ["-f", "-"], { input: constant });
   }
 
-  /** One transaction out of JSON commands. */
+  /** One transaction out of JSON commands, by a file: nft cannot read JSON from the socket that Node gives it as stdin. */
   async applyCommands(commands: readonly NftObject[]): Promise<void> {
-    await run("nft", ["-j", "-f", "-"], { input: JSON.stringify({ nftables: commands }) });
+    const folder = await mkdtemp(join(tmpdir(), "tsnet-nft-"));
+    try {
+      const file = join(folder, "commands.json");
+      await writeFile(file, JSON.stringify({ nftables: commands }), { mode: 0o600 });
+      await run("nft", ["-j", "-f", file]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   async #list(args: readonly string[]): Promise<readonly NftObject[]> {

@@ -27,7 +27,7 @@ export async function ensureForwarding(
 async function keepRouterAdvertisements(sysctl: Sysctl, links: Rtnetlink, log: Log): Promise<void> {
   for (const { name } of await links.listLinks()) {
     const path = `ipv6/conf/${name}/accept_ra`;
-    if (!/^[A-Za-z0-9_.:@-]+$/.test(name) || (await sysctl.read(path)) !== "1") continue;
+    if (name === "lo" || !/^[A-Za-z0-9_.:@-]+$/.test(name) || (await sysctl.read(path)) !== "1") continue;
     await sysctl.ensure(path, "2");
     log.info({ sysctl: `net.ipv6.conf.${name}.accept_ra`, value: 2 }, "host setting changed");
   }

@@ -62,7 +62,7 @@ const RULES = `
 		type filter hook postrouting priority mangle; policy accept;
 		meta mark & 0x20000000 == 0x20000000 meta mark set meta mark & 0xdfffffff
 	}
-	chain masquerade {
+	chain leave {
 		type nat hook postrouting priority srcnat; policy accept;
 		iifname . ip saddr @masq4 masquerade
 		iifname . ip6 saddr @masq6 masquerade

@@ -80,14 +80,14 @@ function formatLink(link: Entry): string {
 
 function formatAddresses(link: Entry): string[] {
   const addresses = (link["addr_info"] ?? []) as Entry[]; // shape of `ip -json address`
-  return addresses.map((entry) => `${formatValue(link["ifname"])} ${formatValue(entry["local"])}/${formatValue(entry["prefixlen"])}`);
+  return addresses.map(
+    (entry) => `${formatValue(link["ifname"])} ${formatValue(entry["local"])}/${formatValue(entry["prefixlen"])}`,
+  );
 }
 
 function formatEntry(entry: Entry): string {
   const stable = Object.entries(entry).filter(([key]) => !VOLATILE.has(key));
-  return stable
-    .map(([key, value]) => `${key}=${formatValue(value)}`)
-    .join(" ");
+  return stable.map(([key, value]) => `${key}=${formatValue(value)}`).join(" ");
 }
 
 function formatValue(value: unknown): string {

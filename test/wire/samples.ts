@@ -161,7 +161,12 @@ export const SAMPLES: readonly Sample[] = [
   {
     verb: "NetworkDriver.ProgramExternalConnectivity",
     body: { ...ids, Options: { ...sandboxOptions, "com.docker.network.driver.private.no_proxy_6to4": false } },
-    places: [...idPlaces, [["Options"], "sandbox options?"], ...portPlaces],
+    places: [
+      ...idPlaces,
+      [["Options"], "sandbox options?"],
+      [["Options", "com.docker.network.driver.private.no_proxy_6to4"], "anything?"],
+      ...portPlaces,
+    ],
   },
   onlyIds("NetworkDriver.RevokeExternalConnectivity"),
   {
@@ -179,6 +184,7 @@ export const SAMPLES: readonly Sample[] = [
       [["SubPool"], "cidr or empty"],
       [["Options"], "string map?"],
       [["Options", "io"], "option value?"],
+      [["Options", "two"], "option value?"],
       [["V6"], "boolean"],
     ],
   },

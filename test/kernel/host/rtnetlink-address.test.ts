@@ -19,12 +19,11 @@ async function seen(ns: NetNamespace, name: string): Promise<IpAddress[]> {
   return links.flatMap(({ addr_info = [] }) => addr_info).filter(({ local }) => local !== undefined);
 }
 
-async function bridgeIn(ns: NetNamespace): Promise<{ rtnetlink: Rtnetlink; index: number }> {
-  const rtnetlink = ns.enter(() => Rtnetlink.open());
+async function addBridge(rtnetlink: Rtnetlink): Promise<number> {
   const index = await rtnetlink.addBridge({ name: "tsbr0", mac: "02:11:22:33:44:55", mtu: 1450, group: 71 });
   await rtnetlink.setAddressGeneration(index, "none");
   await rtnetlink.setLink(index, { isUp: true });
-  return { rtnetlink, index };
+  return index;
 }
 
 describe("addAddress", () => {
@@ -34,7 +33,8 @@ describe("addAddress", () => {
     ["10.1.2.3/0", "255.255.255.255"],
   ])("gives %s the broadcast address %s", async (text, broadcast) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
 
     await rtnetlink.addAddress(index, parseAddressWithLength(text));
 
@@ -45,7 +45,8 @@ describe("addAddress", () => {
 
   it.each(["10.1.2.3/31", "10.1.2.3/32"])("gives %s no broadcast address", async (text) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
 
     await rtnetlink.addAddress(index, parseAddressWithLength(text));
 
@@ -56,7 +57,8 @@ describe("addAddress", () => {
 
   it("adds an IPv6 address that is usable at once, without duplicate address detection", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
 
     await rtnetlink.addAddress(index, parseAddressWithLength("fd00:1::1/64"));
 
@@ -67,7 +69,8 @@ describe("addAddress", () => {
 
   it.each(["10.1.2.3/24", "fd00:1::1/64"])("succeeds when the link has %s already", async (text) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
     await ns.exec(["ip", "addr", "add", text, "dev", "tsbr0", "nodad"]);
 
     await rtnetlink.addAddress(index, parseAddressWithLength(text));
@@ -77,7 +80,8 @@ describe("addAddress", () => {
 
   it("refuses an IPv6 address that the link has with another prefix length", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
     await rtnetlink.addAddress(index, parseAddressWithLength("fd00:1::1/64"));
 
     const failure = await rtnetlink.addAddress(index, parseAddressWithLength("fd00:1::1/80")).catch((e: unknown) => e);
@@ -90,7 +94,8 @@ describe("addAddress", () => {
 describe("deleteAddress", () => {
   it.each(["10.1.2.3/24", "fd00:1::1/64"])("takes %s away and leaves its neighbour", async (text) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
     await rtnetlink.addAddress(index, parseAddressWithLength(text));
     await rtnetlink.addAddress(index, parseAddressWithLength("10.9.9.9/16"));
 
@@ -101,7 +106,8 @@ describe("deleteAddress", () => {
 
   it.each(["10.1.2.3/24", "fd00:1::1/64"])("succeeds when %s or the link is absent", async (text) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
 
     await expect(rtnetlink.deleteAddress(index, parseAddressWithLength(text))).resolves.toBeUndefined();
     await expect(rtnetlink.deleteAddress(4711, parseAddressWithLength(text))).resolves.toBeUndefined();
@@ -111,7 +117,8 @@ describe("deleteAddress", () => {
 describe("listAddresses", () => {
   it("lists what ip lists, of one link or of all", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, index } = await bridgeIn(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addBridge(rtnetlink);
     await ns.exec(["ip", "addr", "add", "10.1.2.3/24", "dev", "tsbr0"]);
     await ns.exec(["ip", "addr", "add", "10.7.0.1", "peer", "10.7.0.2/32", "dev", "tsbr0"]);
     await ns.exec(["ip", "addr", "add", "fe80::1/64", "dev", "tsbr0", "nodad"]);

@@ -29,11 +29,6 @@ async function seen(ns: NetNamespace): Promise<Map<string, IpLink>> {
 const BRIDGE = { name: "tsbr0", mac: "02:11:22:33:44:55", mtu: 1450, group: 71 };
 const VETH = { name: "tsv0", mtu: 1450, group: 71, isUp: true, peer: { name: "tsp0" } };
 
-async function withBridge(ns: NetNamespace): Promise<{ rtnetlink: Rtnetlink; bridge: number }> {
-  const rtnetlink = ns.enter(() => Rtnetlink.open());
-  return { rtnetlink, bridge: await rtnetlink.addBridge(BRIDGE) };
-}
-
 describe("findLink", () => {
   it("tells everything that ip tells about a veth end", async () => {
     await using ns = await NetNamespace.create();
@@ -132,8 +127,9 @@ describe("listLinks", () => {
 describe("addBridge", () => {
   it("makes a bridge with its MAC address, MTU and group, set down", async () => {
     await using ns = await NetNamespace.create();
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
 
-    const { bridge } = await withBridge(ns);
+    const bridge = await rtnetlink.addBridge(BRIDGE);
 
     const link = (await seen(ns)).get("tsbr0");
     expect(link).toMatchObject({ ifindex: bridge, address: "02:11:22:33:44:55", mtu: 1450, group: "71" });
@@ -143,7 +139,8 @@ describe("addBridge", () => {
 
   it("refuses a name that is taken", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    await rtnetlink.addBridge(BRIDGE);
 
     const failure = await rtnetlink.addBridge(BRIDGE).catch((error: unknown) => error);
 
@@ -172,7 +169,8 @@ describe("addBridge", () => {
 describe("addVeth", () => {
   it("makes both ends in one step: MTU, group, MAC addresses, master and up", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
 
     const peer = { name: "tsp0", mac: "02:00:00:00:00:0b", mtu: 1400 };
     const index = await rtnetlink.addVeth({ ...VETH, mac: "02:00:00:00:00:0a", masterIndex: bridge, peer });
@@ -217,7 +215,8 @@ describe("addVeth", () => {
 
   it("adds and deletes 300 pairs without a descriptor, a link or a long stall of the event loop left", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
     await rtnetlink.addVeth({ ...VETH, name: "warm0", peer: { name: "warm1" } });
     const descriptors = readdirSync("/proc/self/fd").length;
     const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -244,7 +243,8 @@ describe("addVeth", () => {
 describe("setLink", () => {
   it("changes state, MTU, master, alias, MAC address, group and name in one call", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
     const index = await rtnetlink.addVeth({ ...VETH, isUp: false });
 
     const mac = "02:00:00:00:00:0c";
@@ -259,7 +259,8 @@ describe("setLink", () => {
 
   it("leaves alone what it is not told", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
     const index = await rtnetlink.addVeth({ ...VETH, masterIndex: bridge });
     const before = (await seen(ns)).get("tsv0");
 
@@ -270,7 +271,8 @@ describe("setLink", () => {
 
   it("takes a link out of its master, sets it down and removes its alias", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
     const index = await rtnetlink.addVeth({ ...VETH, masterIndex: bridge });
     await rtnetlink.setLink(index, { alias: "gone soon" });
 
@@ -284,7 +286,8 @@ describe("setLink", () => {
 
   it("says the link's name and the kernel's own words when the MTU is too small", async () => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
 
     const changing = rtnetlink.setLink(bridge, { mtu: 10 });
 
@@ -307,7 +310,8 @@ describe("setBridgePort", () => {
     ["isFlooding", false, "flood"],
   ])("sets %s to %s and nothing else", async (property, value, flag) => {
     await using ns = await NetNamespace.create();
-    const { rtnetlink, bridge } = await withBridge(ns);
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const bridge = await rtnetlink.addBridge(BRIDGE);
     const index = await rtnetlink.addVeth({ ...VETH, masterIndex: bridge });
     const port = async () => {
       const [first] = await ns.json<Record<string, unknown>[]>(["bridge", "-json", "-details", "link", "show"]);

@@ -1,0 +1,67 @@
+// What `npm run build` makes: one script that needs nothing but Node.js and stands in any folder.
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const project = join(import.meta.dirname, "../..");
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "tsnet-bundle-"));
+  execFileSync(process.execPath, [join(project, "plugin/bundle.ts"), join(folder, "dist")]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("dist", () => {
+  it("holds one script, its source map and koffi's machine code", () => {
+    expect(readdirSync(join(folder, "dist")).sort()).toEqual([
+      "koffi.node",
+      "package.json",
+      "tsnet.js",
+      "tsnet.js.map",
+    ]);
+  });
+
+  it("answers --version outside the project, without node_modules", () => {
+    // JSON of our own file.
+    const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
+
+    const answer = start(["--version"]);
+
+    expect(answer).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  it("answers --help with its commands", () => {
+    expect(start(["--help"])).toMatchObject({ status: 0, stdout: expect.stringContaining("serve  "), stderr: "" });
+  });
+
+  it("says in one line what it needs when Node.js is too old", () => {
+    const old = join(folder, "old.cjs");
+    writeFileSync(
+      old,
+      'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.19.0" } });',
+    );
+
+    const answer = start(["--version"], ["--require", old]);
+
+    expect(answer).toMatchObject({ status: 1, stdout: "" });
+    expect(answer.stderr).toMatch(
+      /^tsnet needs Node\.js 24 or newer, this is .*"npm run tsnet -- COMMAND" uses the right one\n$/,
+    );
+  });
+});
+
+function start(
+  args: readonly string[],
+  nodeOptions: readonly string[] = [],
+): { status: number | null; stdout: string; stderr: string } {
+  const script = join(folder, "dist/tsnet.js");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...nodeOptions, script, ...args], {
+    cwd: folder,
+    encoding: "utf8",
+    env: {},
+  });
+  return { status, stdout, stderr };
+}
