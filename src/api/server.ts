@@ -89,6 +89,7 @@ function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {
       customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true, strict: true },
     },
     http: {
+      // As it comes it is longer, and then node exchanges the two limits.
       headersTimeout: receiveTimeoutMs,
       connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / RECEIVE_CHECKS),
       maxHeaderSize: MAX_HEADER_BYTES,

@@ -23,9 +23,7 @@ export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log
     schema: verb.schema === undefined ? {} : { body: verb.schema },
     onRequest: async (request) => void startTimes.set(request, performance.now()),
     preValidation: async (request) => {
-      const bytes = request.body;
-      request.body = undefined;
-      request.body = readBody(verb, callName, bytes);
+      request.body = readBody(verb, callName, request.body);
     },
     handler: async (request) => {
       const call = { verb: verb.name, object: objectOf(request.body), isGated: verb.isGated };

@@ -38,8 +38,12 @@ export interface Datapath {
    */
   removeNetwork(network: Network, others: readonly Network[]): Promise<void>;
 
-  /** Removes a switch that carries our mark for that network, for when its record was lost. Absent is no failure. */
-  removeStraySwitch(networkId: string): Promise<void>;
+  /**
+   * Removes a switch that carries our mark for that network, for when its record was lost. Absent is no failure.
+   *
+   * @param inUse - switches of other networks: one of them may have been made for that network and outlived it.
+   */
+  removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void>;
 
   /** Makes the endpoint's port. @returns the link that libnetwork shall move into the sandbox. */
   attach(network: Network, endpoint: Endpoint): Promise<IfName>;

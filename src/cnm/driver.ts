@@ -1,16 +1,17 @@
 // The NetworkDriver verbs: what happens, in which order. Every verb that makes something checks first, writes its
 // record, changes the host, and takes all of it back if a step fails. Every verb that removes something goes on after
 // a failure, and what it could not finish keeps its record and is finished by `reconcile.ts`.
+import { contains, parseAddressWithLength, parseSubnet } from "../cidr.ts";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
 import type { Datapath } from "./datapath.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import type { Firewall } from "./firewall.ts";
-import { endpointNames } from "./names.ts";
-import type { Network, NetworkId } from "./network.ts";
+import { endpointNames, switchNames } from "./names.ts";
+import type { IfName, Network, NetworkId } from "./network.ts";
 import type { CnmLocks, CnmParts } from "./parts.ts";
 import { placeNetwork } from "./placement.ts";
-import { planEndpoint, planNetwork, planOptions, refuseOverlap } from "./plan.ts";
+import { type PlannedNetwork, planEndpoint, planNetwork, planOptions, refuseOverlap } from "./plan.ts";
 import { type EndpointRecord, type Registry, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
@@ -39,8 +40,11 @@ export class Cnm implements verbs.CnmDriver {
     const { planned, settings } = planNetwork(request);
     await this.#locks.networks(async () => {
       const known = this.#registry.findNetwork(planned.id);
-      if (known !== undefined) return this.#repeatNetwork(known.network, planned);
-      refuseOverlap(planned, this.#registry.live());
+      if (known !== undefined) return this.#repeatNetwork(known.network, planned, settings.bridge);
+      refuseOverlap(
+        planned,
+        this.#registry.networks().map(({ network }) => network),
+      );
       const network = await placeNetwork(planned, settings.bridge, this.#registry, this.#datapath);
       await this.#firewall.check(network);
       await withUndo(async (undo) => {
@@ -48,17 +52,19 @@ export class Cnm implements verbs.CnmDriver {
         await this.#registry.putNetwork(network, "creating");
         await this.#datapath.ensureNetwork(network);
         await this.#firewall.apply(this.#registry.live());
-        signal.throwIfAborted();
         await this.#registry.putNetwork(network, "ready");
+        signal.throwIfAborted();
       });
     });
   }
 
-  async #repeatNetwork(known: Network, planned: object): Promise<void> {
+  async #repeatNetwork(known: Network, planned: PlannedNetwork, bridge: IfName | undefined): Promise<void> {
+    const isElsewhere = !(bridge === undefined ? switchNames(known.id) : [bridge]).includes(known.switchName);
     const differs = Object.entries(planned).some(
       ([key, value]) => JSON.stringify(value) !== JSON.stringify(Reflect.get(known, key)),
     );
-    if (differs) throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
+    if (differs || isElsewhere)
+      throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     this.#registry.requireNetwork(known.id);
     await this.#datapath.ensureNetwork(known);
     await this.#firewall.apply(this.#registry.live());
@@ -67,7 +73,7 @@ export class Cnm implements verbs.CnmDriver {
   async deleteNetwork(networkId: NetworkId): Promise<void> {
     await this.#locks.networks(async () => {
       const known = this.#registry.findNetwork(networkId);
-      if (known === undefined) return this.#datapath.removeStraySwitch(networkId);
+      if (known === undefined) return this.#datapath.removeStraySwitch(networkId, this.#registry.switchesInUse());
       await this.#registry.putNetwork(known.network, "removing");
       const endpoints = this.#registry.endpointsOf(networkId);
       for (const { endpoint, state } of endpoints) {
@@ -92,11 +98,15 @@ export class Cnm implements verbs.CnmDriver {
         if (isSame(planned, known)) return answer;
         throw new TsnetError("conflict", `endpoint ${short(request.endpointId)} exists already, with other properties`);
       }
-      this.#refuseSharedMac(planned, network);
       const endpoint = { ...planned, ...(await this.#freeNames(request)) };
-      signal.throwIfAborted();
-      this.#registry.requireNetwork(request.networkId); // it may have gone while names were looked for
-      await this.#registry.putEndpoint({ endpoint, state: "created" });
+      // While names were looked for the network may have gone, and another endpoint may have got the MAC.
+      this.#registry.requireNetwork(request.networkId);
+      this.#refuseSharedMac(planned, network);
+      await withUndo(async (undo) => {
+        undo.add(() => this.#removal.endpoint(endpoint));
+        await this.#registry.putEndpoint({ endpoint, state: "created" });
+        signal.throwIfAborted();
+      });
       return answer;
     });
   }
@@ -187,11 +197,9 @@ function isSame(planned: object, known: Endpoint): boolean {
 
 /** The gateway of each family is that of the subnet in which the endpoint's address lies. */
 function joinResult(network: Network, endpoint: Endpoint): verbs.JoinResult {
-  const gateways = network.pools.flatMap(({ gateway }) => gateway ?? []);
   const hasGateway = network.hasDefaultRoute && !network.isInternal && network.mode !== "isolated";
-  const gateway = hasGateway && endpoint.address ? gateways.find((address) => !address.includes(":")) : undefined;
-  const gatewayIpv6 =
-    hasGateway && endpoint.addressIpv6 ? gateways.find((address) => address.includes(":")) : undefined;
+  const gateway = hasGateway ? gatewayOf(network, endpoint.address) : undefined;
+  const gatewayIpv6 = hasGateway ? gatewayOf(network, endpoint.addressIpv6) : undefined;
   return {
     sourceName: endpoint.sandboxIfName,
     destinationPrefix: network.ifPrefix,
@@ -202,4 +210,10 @@ function joinResult(network: Network, endpoint: Endpoint): verbs.JoinResult {
     ),
     isGatewayServiceDisabled: gateway === undefined,
   };
+}
+
+function gatewayOf(network: Network, address: string | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  const bare = parseAddressWithLength(address).address;
+  return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare))?.gateway;
 }

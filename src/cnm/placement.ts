@@ -53,4 +53,9 @@ function refuseToShare(planned: PlannedNetwork, other: Network): void {
     const why = `network ${short(other.id)} uses it with mtu ${other.mtu}, and the networks of one switch must have the same`;
     throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared with mtu ${planned.mtu}: ${why}`);
   }
+  if (planned.isHostOnSwitch && planned.hasIpv6 !== other.hasIpv6) {
+    const what = other.hasIpv6 ? "with IPv6" : "without IPv6";
+    const why = `network ${short(other.id)} uses it ${what}, and the host has IPv6 on a switch or has it not`;
+    throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared: ${why}`);
+  }
 }

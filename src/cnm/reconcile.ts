@@ -84,7 +84,8 @@ export class Reconciler {
     const { registry, locks } = this.#parts;
     let isComplete = true;
     for (const { endpoint, state } of registry.endpoints()) {
-      if (state !== "removing") continue;
+      const isLeftOver = state === "created" && registry.findNetwork(endpoint.networkId)?.state === "removing";
+      if (state !== "removing" && !isLeftOver) continue;
       const task = () => locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
       isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
     }

@@ -83,6 +83,11 @@ export class Registry {
     return this.networks().flatMap(({ network }) => (network.switchName === switchName ? [network] : []));
   }
 
+  /** The switches of all networks, those in creation and removal included. */
+  switchesInUse(): ReadonlySet<IfName> {
+    return new Set(this.networks().map(({ network }) => network.switchName));
+  }
+
   /**
    * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
    * `removing`: that stands, so that the removal is tried again.

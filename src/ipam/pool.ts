@@ -21,6 +21,7 @@ export class Pool {
     this.description = description;
     this.#records = records;
     this.#book = new AddressBook(automaticSpan(description.subnet, description.range));
+    // Sorted, since the queue of releases is quick only when it grows at its end.
     for (const { value, state } of [...recorded].sort((a, b) => orderOf(a) - orderOf(b))) {
       if ("use" in state) this.#book.take(value, state.use);
       else this.#book.rest(value, state.released);

@@ -65,7 +65,7 @@ function createFile(directory: string, path: string): void {
   const draft = `${path}.new-${process.pid}`;
   rmSync(draft, { force: true });
   closeSync(openSync(draft, "wx", 0o600));
-  chmodSync(draft, 0o600);
+  chmodSync(draft, 0o600); // the umask may have taken even our own rights
   const database = new (sqlite().DatabaseSync)(draft);
   database.exec(`PRAGMA synchronous = FULL; BEGIN; ${SCHEMA} COMMIT`);
   database.close();

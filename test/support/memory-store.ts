@@ -9,6 +9,8 @@ export class MemoryStore implements RecordStore {
   commitCount = 0;
   /** Decides by its number, from 1, whether a commit fails. */
   isFailing: (commitNumber: number) => boolean = () => false;
+  /** How many turns of the event loop a commit takes, by its number. */
+  turnsOf: (commitNumber: number) => number = () => 1;
   #isOpen = true;
 
   constructor(bodies = new Map<RecordKind, Map<string, string>>()) {
@@ -33,8 +35,9 @@ export class MemoryStore implements RecordStore {
   async commit(changes: readonly RecordChange[]): Promise<void> {
     if (!this.#isOpen) throw new TsnetError("unavailable", "the records are closed");
     const mustFail = this.isFailing(++this.commitCount);
+    const turns = this.turnsOf(this.commitCount);
     const asText = changes.map((change) => ({ ...change, text: "body" in change ? JSON.stringify(change.body) : "" }));
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
     if (mustFail) throw new TsnetError("host", "disk full");
     for (const { op, kind, id, text } of asText) {
       if (op === "put") this.#bodiesOf(kind).set(id, text);

@@ -47,8 +47,8 @@ export class BridgeDatapath implements Datapath {
     await removeNetwork(this.#host, network, others);
   }
 
-  async removeStraySwitch(networkId: string): Promise<void> {
-    await removeStrayBridges(this.#host, networkId);
+  async removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void> {
+    await removeStrayBridges(this.#host, networkId, inUse);
   }
 
   async attach(network: Network, endpoint: Endpoint): Promise<IfName> {

@@ -87,10 +87,15 @@ export async function removeNetwork(host: BridgeHost, network: Network, others: 
   }
 }
 
-/** Removes the bridges that carry our mark for this network. */
-export async function removeStrayBridges(host: BridgeHost, networkId: string): Promise<void> {
+/** Removes the bridges that carry our mark for this network, except those whose names are in use. */
+export async function removeStrayBridges(
+  host: BridgeHost,
+  networkId: string,
+  inUse: ReadonlySet<string>,
+): Promise<void> {
   for (const link of await host.links.listLinks()) {
-    if (link.kind === "bridge" && readMark("network", link) === networkId) await host.links.deleteLink(link.index);
+    const isStray = link.kind === "bridge" && readMark("network", link) === networkId && !inUse.has(link.name);
+    if (isStray) await host.links.deleteLink(link.index);
   }
 }
 

@@ -108,6 +108,8 @@ describe("ReleasePool", () => {
     const records = new MemoryStore();
     const ipam = ipamWith({ records });
     const poolId = await makePool(ipam, "10.1.2.0/24");
+    const { commitCount } = records;
+    records.turnsOf = (commitNumber) => (commitNumber === commitCount + 1 ? 10 : 1);
     const given = Promise.allSettled([requestAddress(ipam, poolId), requestAddress(ipam, poolId)]);
     const released = ipam.releasePool(poolId);
     await new Promise((resolve) => process.nextTick(resolve));

@@ -242,6 +242,17 @@ describe("a commit that fails", () => {
     ]);
   });
 
+  it("is the answer to both of two releases at the same time", async () => {
+    const records = new MemoryStore();
+    const ipam = ipamWith({ records });
+    const poolId = await makePool(ipam, "10.1.2.0/24");
+    await requestAddress(ipam, poolId);
+    records.failCommit(1);
+    const releases = [ipam.releaseAddress(poolId, "10.1.2.1"), ipam.releaseAddress(poolId, "10.1.2.1")];
+
+    expect((await Promise.allSettled(releases)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  });
+
   it("leaves an address that could not be released in use", async () => {
     const records = new MemoryStore();
     const ipam = ipamWith({ records });

@@ -201,6 +201,15 @@ describe("SqliteStore.open", () => {
     expect(hashOf(path)).toBe(before);
   });
 
+  it("does not take an empty file for a new one", async () => {
+    const directory = await writtenDirectory();
+    truncateSync(join(directory, "tsnet.db"), 0);
+
+    expect(() => SqliteStore.open(directory)).toThrow(
+      /tsnet\.db are damaged: it is empty or was not written by tsnet; /,
+    );
+  });
+
   it("refuses to start empty when only the log of changes is left", async () => {
     const directory = await writtenDirectory();
     rmSync(join(directory, "tsnet.db"));

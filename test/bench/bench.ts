@@ -1,0 +1,118 @@
+// `npm run bench`: pairs in turn in one run, so that a busy machine slows both sides. Prints medians, p95 and ratios, and
+// writes them as JSON to the file that the first argument names. Only the ratios mean anything on another machine.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { TEST_IMAGE } from "../support/image.ts";
+import { LabHost } from "../support/lab-host.ts";
+import { TEST_PACKAGES, ensurePackages } from "../support/packages.ts";
+import { execa } from "execa";
+
+const ROUNDS = 40;
+const STARTS = 7;
+
+interface Pair {
+  readonly title: string;
+  readonly tsnet: Summary;
+  readonly bridge: Summary;
+  readonly ratio: number;
+}
+
+interface Summary {
+  readonly medianMs: number;
+  readonly p95Ms: number;
+}
+
+const REPO = join(import.meta.dirname, "../..");
+
+await ensurePackages(TEST_PACKAGES);
+await execa("npm", ["run", "--silent", "build"], { cwd: REPO, stdio: "inherit" });
+
+await using lab = await LabHost.up({ name: "bench" });
+const serve = await lab.startServe();
+const pairs = [...(await connectAndDisconnect()), await createAndRemoveNetwork()];
+const idle = await residentMegabytes(serve.pid);
+const starts = await startTimes();
+
+for (const { title, tsnet, bridge, ratio } of pairs) {
+  const side = ({ medianMs, p95Ms }: Summary) => `${medianMs.toFixed(1)} ms (p95 ${p95Ms.toFixed(1)})`;
+  console.log(`${title.padEnd(22)} tsnet ${side(tsnet)}, bridge ${side(bridge)}, ratio ${ratio.toFixed(2)}`);
+}
+console.log(`resident memory idle   ${idle.toFixed(0)} MB`);
+console.log(`start to listening     ${summary(starts).medianMs.toFixed(0)} ms (median of ${starts.length})`);
+const [file] = process.argv.slice(2);
+if (file !== undefined) await writeFile(file, JSON.stringify({ pairs, idleMegabytes: idle, starts }, null, 2));
+
+/** `docker network connect` and `disconnect` of a running container, over the engine's API. */
+async function connectAndDisconnect(): Promise<Pair[]> {
+  const { api } = lab.docker;
+  await lab.docker("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "bench-tsnet");
+  await lab.docker("network", "create", "-d", "bridge", "bench-bridge");
+  const container = api.getContainer(await lab.docker("run", "-d", "--network", "none", TEST_IMAGE));
+  await api.getNetwork("none").disconnect({ Container: container.id });
+  const times = { connect: { tsnet: [], bridge: [] }, disconnect: { tsnet: [], bridge: [] } } as Times;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const side of inTurn(round)) {
+      const network = api.getNetwork(`bench-${side}`);
+      times.connect[side].push(await timed(() => network.connect({ Container: container.id })));
+      times.disconnect[side].push(await timed(() => network.disconnect({ Container: container.id })));
+    }
+  }
+  await container.remove({ force: true });
+  for (const side of inTurn(0)) await lab.docker("network", "rm", `bench-${side}`);
+  return [pair("connect", times.connect), pair("disconnect", times.disconnect)];
+}
+
+type Side = "tsnet" | "bridge";
+type Times = Record<"connect" | "disconnect", Record<Side, number[]>>;
+
+async function createAndRemoveNetwork(): Promise<Pair> {
+  const times: Record<Side, number[]> = { tsnet: [], bridge: [] };
+  for (let round = 0; round < ROUNDS / 4; round++) {
+    for (const side of inTurn(round)) {
+      const ipam = side === "tsnet" ? { Driver: "tsnet" } : {};
+      const whole = async () => {
+        const network = await lab.docker.api.createNetwork({ Name: `bench-${round}-${side}`, Driver: side, IPAM: ipam });
+        await network.remove();
+      };
+      times[side].push(await timed(whole));
+    }
+  }
+  return pair("network create + rm", times);
+}
+
+async function startTimes(): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < STARTS; i++) {
+    await serve.stop();
+    times.push(await timed(() => serve.startAgain()));
+  }
+  return times;
+}
+
+async function residentMegabytes(pid: number): Promise<number> {
+  const status = await lab.exec(["cat", `/proc/${pid}/status`]);
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000;
+}
+
+/** Each side goes first in every other round. */
+function inTurn(round: number): readonly Side[] {
+  return round % 2 === 0 ? ["tsnet", "bridge"] : ["bridge", "tsnet"];
+}
+
+async function timed(task: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await task();
+  return performance.now() - start;
+}
+
+function pair(title: string, times: Record<Side, number[]>): Pair {
+  const [tsnet, bridge] = [summary(times.tsnet), summary(times.bridge)];
+  return { title, tsnet, bridge, ratio: tsnet.medianMs / bridge.medianMs };
+}
+
+function summary(times: readonly number[]): Summary {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return { medianMs: at(0.5), p95Ms: at(0.95) };
+}
