@@ -81,7 +81,8 @@ function causesOf(thrown: unknown): string[] {
 
 function describeCause(cause: unknown): string {
   if (cause instanceof AggregateError) return [cause.message, ...cause.errors.map(messageOf)].join("; ");
-  return cause instanceof Error ? `${cause.name}: ${cause.message}` : messageOf(cause);
+  if (cause instanceof Error) return `${cause.name}: ${cause.message}`;
+  return typeof cause === "object" ? JSON.stringify(cause) : String(cause); // argv and stderr of a command, an errno
 }
 
 function stackOf(thrown: unknown): string | undefined {

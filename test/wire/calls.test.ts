@@ -1,5 +1,5 @@
 import { setTimeout as passed } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { Calls } from "../../src/api/calls.ts";
 import { Gate } from "../../src/api/gate.ts";
 import { TsnetError } from "../../src/errors.ts";
@@ -18,25 +18,27 @@ const STATEFUL = SAMPLES.map((sample) => sample.verb).filter((verb) => !VERBS_AT
 const never = new Promise<never>(() => {});
 
 describe("the gate", () => {
+  const neverAsked = fakeDrivers();
+  const closed = serverOn(neverAsked, { gate: new Gate(), callTimeoutMs: 20 });
+
+  beforeEach(() => void closed.lines.splice(0));
+  afterAll(() => closed.app.close());
+
   it.each(VERBS_AT_ANY_TIME)("does not hold back %s", async (verb) => {
-    await using server = serverOn(fakeDrivers(), { gate: new Gate(), callTimeoutMs: 50 });
     const payload = SAMPLES.find((sample) => sample.verb === verb)?.body ?? "";
 
-    const answer = await server.app.inject({ method: "POST", url: `/${verb}`, payload });
+    const answer = await closed.app.inject({ method: "POST", url: `/${verb}`, payload });
 
     expect(answer.json()).not.toHaveProperty("Err");
   });
 
   it.each(STATEFUL)("holds back %s until its time is up, and the driver is not asked", async (verb) => {
-    const drivers = fakeDrivers();
-    await using server = serverOn(drivers, { gate: new Gate(), callTimeoutMs: 20 });
-
-    const answer = await server.app.inject({ method: "POST", url: `/${verb}`, payload: sampleOf(verb).body });
+    const answer = await closed.app.inject({ method: "POST", url: `/${verb}`, payload: sampleOf(verb).body });
 
     expect(answer.statusCode).toBe(200);
     expect(answer.json()).toMatchObject({ Err: expect.stringContaining("tsnet is still recovering") });
-    expect(server.lines).toMatchObject([{ level: "error", fields: { outcome: "unavailable" } }]);
-    expect(drivers.seen).toEqual([]);
+    expect(closed.lines).toMatchObject([{ level: "error", fields: { outcome: "unavailable" } }]);
+    expect(neverAsked.seen).toEqual([]);
   });
 
   it("lets waiting and later calls pass once it is open", async () => {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { setTimeout as passed } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { fakeDrivers } from "../support/fake-drivers.ts";
 import { Connection, engineRequest, listeningServer, namesInCode, serverOn } from "./conversation.ts";
 import { ENDPOINT_ID, NETWORK_ID } from "./samples.ts";
@@ -9,35 +9,34 @@ const ids = { NetworkID: NETWORK_ID, EndpointID: ENDPOINT_ID };
 const ACTIVATE = engineRequest("Plugin.Activate");
 const ACTIVATED = { status: 200, body: { Implements: ["NetworkDriver", "IpamDriver"] } };
 
+const shared = serverOn(fakeDrivers());
+
+afterAll(() => shared.app.close());
+
 describe("URLs and methods", () => {
   it.each(["/NetworkDriver.Nonesuch", "/", "/NetworkDriver.Join/", "/networkdriver.join", "/%", "/metrics/../x"])(
     "%s is unknown: 404 with JSON, no error in the log",
     async (url) => {
-      await using server = serverOn(fakeDrivers());
-
-      const answer = await server.app.inject({ method: "POST", url, payload: "{}" });
+      const answer = await shared.app.inject({ method: "POST", url, payload: "{}" });
 
       expect(answer.statusCode).toBe(404);
       expect(answer.headers["content-type"]).toContain("application/vnd.docker.plugins.v1.2+json");
       expect(answer.json()).toMatchObject({ Err: expect.stringContaining("does not implement") });
-      expect(server.lines.filter((line) => line.level === "error")).toEqual([]);
+      expect(shared.lines.filter((line) => line.level !== "info")).toEqual([]);
     },
   );
 
   it.each(namesInCode())("%s with another method is 405 with JSON, never 404 or 415", async (verb) => {
-    await using server = serverOn(fakeDrivers());
     const methods = ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "PROPFIND"] as const;
 
     for (const method of methods) {
-      const answer = await server.app.inject({ method: method as "GET", url: `/${verb}?x=1` });
+      const answer = await shared.app.inject({ method: method as "GET", url: `/${verb}?x=1` });
       expect([method, answer.statusCode, answer.headers["allow"]]).toEqual([method, 405, "POST"]);
     }
   });
 
   it("a body that is too large for an unknown URL is 404 too", async () => {
-    await using server = serverOn(fakeDrivers());
-
-    const answer = await server.app.inject({ method: "POST", url: "/x", payload: "x".repeat((1 << 20) + 1) });
+    const answer = await shared.app.inject({ method: "POST", url: "/x", payload: "x".repeat((1 << 20) + 1) });
 
     expect(answer.statusCode).toBe(404);
   });
@@ -111,11 +110,16 @@ describe("connections", () => {
     expect(await connection.answer()).toMatchObject(ACTIVATED);
   });
 
-  it("answer a client that has closed its sending half", async () => {
-    await using server = await listeningServer(fakeDrivers());
+  it("answer a client that has closed its sending half while its call was in flight", async () => {
+    const goOn = Promise.withResolvers<void>();
+    await using server = await listeningServer(fakeDrivers({ leave: async () => goOn.promise }));
     using connection = new Connection(server.path);
+    using other = new Connection(server.path);
 
     connection.socket.end(engineRequest("NetworkDriver.Leave", ids));
+    await once(connection.socket, "finish");
+    await other.ask(ACTIVATE);
+    goOn.resolve();
 
     expect((await connection.answer()).body).toEqual({});
     await connection.closed();
@@ -134,10 +138,8 @@ describe("connections", () => {
   });
 
   it("have no keep-alive timeout: the engine pools them for ever", async () => {
-    await using server = serverOn(fakeDrivers());
-
-    expect(server.app.server.keepAliveTimeout).toBe(0);
-    expect(server.app.server.timeout).toBe(0);
+    expect(shared.app.server.keepAliveTimeout).toBe(0);
+    expect(shared.app.server.timeout).toBe(0);
   });
 
   it("stay open when idle for longer than a request may take, used before or not", async () => {

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { chmod, link, lstat, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { createServer as createNetServer } from "node:net";
+import { type Socket, createServer as createNetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { listenOnSockets } from "../../src/api/listen.ts";
 import { SILENT_LOG } from "../../src/log.ts";
@@ -182,6 +183,32 @@ describe("closing", () => {
     expect(answer.headers.get("connection")).toBe("close");
     await closing;
     await expect(lstat(server.path)).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("answers calls that come meanwhile on connections in use: the handshake as ever, others with a refusal", async () => {
+    const goOn = Promise.withResolvers<void>();
+    await using server = await listeningServer(fakeDrivers({ leave: async () => goOn.promise }));
+    const accepted: Socket[] = [];
+    server.app.server.on("connection", (socket: Socket) => void accepted.push(socket));
+    using busy = new Connection(server.path);
+    using first = new Connection(server.path);
+    using second = new Connection(server.path);
+    busy.socket.write(LEAVE);
+    first.socket.write(LEAVE.slice(0, 4));
+    second.socket.write(ACTIVATE.slice(0, 4));
+    while (accepted.length < 3 || accepted.some((socket) => socket.bytesRead === 0)) await setImmediate();
+
+    const closing = server.listening.close();
+    await setImmediate();
+    const answers = [await first.ask(LEAVE.slice(4)), await second.ask(ACTIVATE.slice(4))];
+    goOn.resolve();
+
+    expect(answers).toMatchObject([
+      { status: 200, body: { Err: expect.stringContaining("tsnet is shutting down") } },
+      { status: 200, body: { Implements: ["NetworkDriver", "IpamDriver"] } },
+    ]);
+    expect((await busy.answer()).body).toEqual({});
+    await closing;
   });
 
   it("answers calls that do not end, and aborts their signals, when the time for it is over", async () => {

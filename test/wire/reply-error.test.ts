@@ -25,13 +25,20 @@ async function failWith(error: unknown) {
 describe("the table of log levels", () => {
   it("has exactly the error codes of errors.ts", async () => {
     const source = await readFile(join(import.meta.dirname, "../../src/errors.ts"), "utf8");
-    const codes = [...source.matchAll(/^ {2}\| "([a-z-]+)"/gm)].map((match) => match[1]);
+    const codes = [...source.matchAll(/^ {2}\| "([a-z-]+)"/gm)].flatMap((match) => match[1] ?? []);
 
     expect(Object.keys(LEVEL).toSorted()).toEqual(codes.toSorted());
   });
 });
 
 describe("a failed call", () => {
+  it("is a warning when it is the caller's mistake, an error when it is ours or the host's", () => {
+    const codesAt = (level: string) => Object.entries(LEVEL).flatMap(([code, its]) => (its === level ? [code] : []));
+
+    expect(codesAt("warn")).toEqual(["invalid", "not-found", "conflict", "exhausted", "unsupported"]);
+    expect(codesAt("error")).toEqual(["unavailable", "host", "internal"]);
+  });
+
   it.each(Object.entries(LEVEL))("with code %s is HTTP 200 and is logged once, as %s", async (code, level) => {
     const { answer, lines } = await failWith(new TsnetError(code as keyof typeof LEVEL, "pool 10.0.0.0/30 is full"));
 
