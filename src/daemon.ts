@@ -60,7 +60,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
-  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, () => reconciler.schedule());
+  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, (changed) => reconciler.schedule(changed));
   const recovery = recover({ records, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {

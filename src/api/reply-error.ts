@@ -82,7 +82,7 @@ function causesOf(thrown: unknown): string[] {
 function describeCause(cause: unknown): string {
   if (cause instanceof AggregateError) return [cause.message, ...cause.errors.map(messageOf)].join("; ");
   if (cause instanceof Error) return `${cause.name}: ${cause.message}`;
-  return typeof cause === "object" ? JSON.stringify(cause) : String(cause); // argv and stderr of a command, an errno
+  return JSON.stringify(cause); // argv and standard error of a command, or an errno
 }
 
 function stackOf(thrown: unknown): string | undefined {

@@ -1,7 +1,7 @@
 // The NetworkDriver verbs: what happens, in which order. Every verb that makes something checks first, writes its
 // record, changes the host, and takes all of it back if a step fails. Every verb that removes something goes on after
 // a failure, and what it could not finish keeps its record and is finished by `reconcile.ts`.
-import { contains, parseAddressWithLength, parseSubnet } from "../cidr.ts";
+import { contains, parseAddress, parseAddressWithLength, parseSubnet, subnetOf } from "../cidr.ts";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
 import type { Datapath } from "./datapath.ts";
@@ -205,9 +205,7 @@ function joinResult(network: Network, endpoint: Endpoint): verbs.JoinResult {
     destinationPrefix: network.ifPrefix,
     ...(gateway && { gateway }),
     ...(gatewayIpv6 && { gatewayIpv6 }),
-    routes: network.routes.filter(
-      ({ via }) => (via.includes(":") ? endpoint.addressIpv6 : endpoint.address) !== undefined,
-    ),
+    routes: network.routes.filter(({ via }) => isNextHop(via, endpoint)),
     isGatewayServiceDisabled: gateway === undefined,
   };
 }
@@ -216,4 +214,13 @@ function gatewayOf(network: Network, address: string | undefined): string | unde
   if (address === undefined) return undefined;
   const bare = parseAddressWithLength(address).address;
   return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare))?.gateway;
+}
+
+/** Whether the endpoint can send by that router: it lies in the endpoint's own subnet and is another endpoint. */
+function isNextHop(via: string, endpoint: Endpoint): boolean {
+  const own = via.includes(":") ? endpoint.addressIpv6 : endpoint.address;
+  if (own === undefined) return false;
+  const { address, prefixLength } = parseAddressWithLength(own);
+  const hop = parseAddress(via);
+  return hop.value !== address.value && contains(subnetOf(address, prefixLength), hop);
 }

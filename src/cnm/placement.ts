@@ -54,8 +54,8 @@ function refuseToShare(planned: PlannedNetwork, other: Network): void {
     throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared with mtu ${planned.mtu}: ${why}`);
   }
   if (planned.isHostOnSwitch && planned.hasIpv6 !== other.hasIpv6) {
-    const what = other.hasIpv6 ? "with IPv6" : "without IPv6";
-    const why = `network ${short(other.id)} uses it ${what}, and the host has IPv6 on a switch or has it not`;
+    const family = other.hasIpv6 ? "with IPv6" : "without IPv6";
+    const why = `network ${short(other.id)} uses it ${family}, and the host has IPv6 on a switch or has it not`;
     throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared: ${why}`);
   }
 }

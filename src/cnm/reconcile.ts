@@ -4,6 +4,7 @@
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { CnmParts } from "./parts.ts";
+import type { NetworkId } from "./network.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 
@@ -13,11 +14,18 @@ const SETTLE_MS = 300;
 /** How often removals that could not be finished are tried again. */
 const RETRY_MS = 15_000;
 
+/** What may have changed on the host. Rules cost processes to look at, links do not. */
+export type Changed = "links" | "firewall";
+
+const EVERYTHING: ReadonlySet<Changed> = new Set(["links", "firewall"]);
+
+/** Compares and repairs; see the top of this file. */
 export class Reconciler {
   readonly #parts: CnmParts;
   readonly #log: Log;
   readonly #removal: Removal;
-  #scheduled: NodeJS.Timeout | undefined;
+  #wake: { readonly timer: NodeJS.Timeout; readonly at: number } | undefined;
+  #pending = new Set<Changed>();
   #isClosed = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -44,29 +52,39 @@ export class Reconciler {
     await this.run();
   }
 
-  /** Looks at everything soon, once for a burst of calls. */
-  schedule(delayMs = SETTLE_MS): void {
-    if (this.#isClosed || this.#scheduled !== undefined) return;
-    this.#scheduled = setTimeout(() => {
-      this.#scheduled = undefined;
-      this.#running = this.run();
-    }, delayMs);
+  /** Looks soon at what changed, once for a burst of calls. */
+  schedule(changed: Changed): void {
+    this.#pending.add(changed);
+    this.#wakeIn(SETTLE_MS);
   }
 
-  /** Looks at everything now. Failures are logged; those of removals and repairs are tried again later. */
-  async run(): Promise<void> {
-    const { registry, locks, firewall } = this.#parts;
+  /** Looks now. Failures are logged; those of removals and repairs are tried again later. */
+  async run(changed: ReadonlySet<Changed> = EVERYTHING): Promise<void> {
     let isComplete = await this.#finishRemovals();
-    for (const { id } of registry.live()) {
-      isComplete =
-        (await this.#attempt("network", id, () => locks.networks(() => this.#ensureNetwork(id)))) && isComplete;
+    if (changed.has("links")) {
+      for (const { id } of this.#parts.registry.live()) {
+        isComplete = (await this.#attempt("network", id, () => this.#ensureNetwork(id))) && isComplete;
+      }
     }
-    const repair = async () => {
-      const hasRepaired = await locks.networks(() => firewall.apply(registry.live()));
-      if (hasRepaired) this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
-    };
-    isComplete = (await this.#attempt("firewall", "", repair)) && isComplete;
-    if (!isComplete) this.schedule(RETRY_MS);
+    if (changed.has("firewall")) {
+      isComplete = (await this.#attempt("firewall", "", () => this.#ensureRules())) && isComplete;
+    }
+    if (isComplete) return;
+    this.#pending = new Set(EVERYTHING);
+    this.#wakeIn(RETRY_MS);
+  }
+
+  #wakeIn(delayMs: number): void {
+    const at = performance.now() + delayMs;
+    if (this.#isClosed || (this.#wake !== undefined && this.#wake.at <= at)) return;
+    clearTimeout(this.#wake?.timer);
+    const timer = setTimeout(() => {
+      this.#wake = undefined;
+      const changed = this.#pending;
+      this.#pending = new Set();
+      this.#running = this.#running.then(() => this.run(changed));
+    }, delayMs);
+    this.#wake = { timer, at };
   }
 
   /** Resolves when nothing is under way. */
@@ -77,7 +95,7 @@ export class Reconciler {
   /** Nothing starts any more; what is under way ends. */
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#scheduled);
+    clearTimeout(this.#wake?.timer);
   }
 
   async #finishRemovals(): Promise<boolean> {
@@ -98,17 +116,25 @@ export class Reconciler {
   }
 
   /** The switch with its addresses, and the ports of the joined endpoints that still exist. */
-  async #ensureNetwork(id: string): Promise<void> {
+  async #ensureNetwork(id: NetworkId): Promise<void> {
     const { registry, locks, datapath } = this.#parts;
-    const record = registry.networks().find(({ network }) => network.id === id);
-    if (record?.state !== "ready") return;
-    await datapath.ensureNetwork(record.network);
-    for (const { endpoint } of registry.endpointsOf(record.network.id)) {
-      await locks.endpoint(endpoint, async () => {
-        const known = registry.findEndpoint(endpoint.endpointId);
-        if (known?.state === "joined") await datapath.reattach(record.network, known.endpoint);
-      });
-    }
+    await locks.networks(async () => {
+      const record = registry.findNetwork(id);
+      if (record?.state !== "ready") return;
+      await datapath.ensureNetwork(record.network);
+      for (const { endpoint } of registry.endpointsOf(id)) {
+        await locks.endpoint(endpoint, async () => {
+          const known = registry.findEndpoint(endpoint.endpointId);
+          if (known?.state === "joined") await datapath.reattach(record.network, known.endpoint);
+        });
+      }
+    });
+  }
+
+  async #ensureRules(): Promise<void> {
+    const { registry, locks, firewall } = this.#parts;
+    const hasRepaired = await locks.networks(() => firewall.apply(registry.live()));
+    if (hasRepaired) this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
   }
 
   async #attempt(kind: string, id: string, task: () => Promise<void>): Promise<boolean> {

@@ -3,8 +3,9 @@
 //
 // An element `switch . subnet` says on which switch which addresses are at home:
 //   bridged   switch . switch   frames that br_netfilter shows while they pass from port to port
-//   hostless  switch            made by tsnet, modes l2 and isolated: the host is not there
-//   sealed    switch            made by tsnet, modes l2 and isolated, or --internal: nothing is forwarded
+//   hostless  switch            mode isolated, and mode l2 on a switch made by tsnet: the host is not there
+//   sealed    switch            the same, and --internal on a switch made by tsnet: nothing is forwarded, and whatever its
+//                               source address, no packet gets to an address that the host has elsewhere
 //   pools4/6  switch . subnet   modes nat and routed: nothing new gets in from other links
 //   open4/6   switch . subnet   the same without --internal: endpoints get out
 //   masq4/6   switch . subnet   mode nat with masquerade=true: endpoints leave with the host's address
@@ -34,6 +35,7 @@ const RULES = `
 	chain input {
 		type filter hook input priority filter - 10; policy accept;
 		iifname @hostless drop
+		iifname @sealed fib daddr . iif type != { local, broadcast, multicast } drop
 		iifname . ip saddr @open4 accept
 		iifname . ip6 saddr @open6 accept
 		iifname . ip saddr @pools4 fib daddr . iif type != { local, broadcast, multicast } drop
@@ -102,8 +104,9 @@ export function elementsFor(networks: readonly Network[]): ReadonlyMap<SetName, 
     const { switchName, isSwitchOurs, isInternal } = network;
     const isOnHost = network.isHostOnSwitch;
     add("bridged", { concat: [switchName, switchName] });
-    if (isSwitchOurs && !isOnHost) add("hostless", switchName);
-    if (isSwitchOurs && (!isOnHost || isInternal)) add("sealed", switchName);
+    const isHostless = network.mode === "isolated" || (isSwitchOurs && !isOnHost);
+    if (isHostless) add("hostless", switchName);
+    if (isHostless || (isSwitchOurs && isInternal)) add("sealed", switchName);
     for (const { subnet } of isOnHost ? network.pools : []) {
       const { family, prefixLength } = parseSubnet(subnet);
       const [addr = ""] = subnet.split("/");

@@ -1,0 +1,218 @@
+import { describe, expect, it } from "vitest";
+import {
+  ENDPOINT_OPTIONS,
+  NETWORK_OPTIONS,
+  parseEndpointOptions,
+  readNetworkOptions,
+} from "../../../src/cnm/options.ts";
+
+const read = (options: Readonly<Record<string, string>>) => readNetworkOptions(new Map(Object.entries(options)));
+const readEndpoint = (options: Readonly<Record<string, string>>) =>
+  parseEndpointOptions(new Map(Object.entries(options)));
+const routes = (text: string) => [{ destination: "10.0.0.0/8", via: "10.1.2.9" }].slice(0, text === "" ? 0 : 1);
+
+/** For each option: values with what they mean, and values that are refused. */
+const CASES: Readonly<
+  Record<string, { permitted: readonly (readonly [string, unknown])[]; refused: readonly string[] }>
+> = {
+  backend: { permitted: [["bridge", "bridge"]], refused: ["", "ovs", "Bridge", " bridge", "bridge\n"] },
+  bridge: {
+    permitted: ["a", "br0", "B-r_0.1", "a23456789012345"].map((name) => [name, name] as const),
+    refused: ["", "a234567890123456", "1br", "-6", "--help", "a;b", "$(id)", "a b", "a/b", "tx%d", "é", "..", "br\n0"],
+  },
+  mode: {
+    permitted: ["nat", "routed", "l2", "isolated"].map((mode) => [mode, mode] as const),
+    refused: ["", "NAT", "macvlan", "constructor"],
+  },
+  gateway: {
+    permitted: [
+      ["auto", "auto"],
+      ["none", "none"],
+    ],
+    refused: ["", "10.1.2.1", "None"],
+  },
+  mtu: {
+    permitted: [
+      ["68", 68],
+      ["1500", 1500],
+      ["65535", 65_535],
+    ],
+    refused: ["", "67", "65536", "-1", "1500.0", "1e3", "0x5dc", " 1500", "99999999999999", "NaN"],
+  },
+  masquerade: {
+    permitted: [
+      ["true", true],
+      ["false", false],
+    ],
+    refused: ["", "yes", "1", "True", "0"],
+  },
+  ifprefix: {
+    permitted: ["e", "eth", "Tsn_0", "a2345678901"].map((prefix) => [prefix, prefix] as const),
+    refused: ["", "0eth", "a23456789012", "e-h", "e h", "eth%d", "e/h"],
+  },
+  routes: {
+    permitted: [
+      ["10.0.0.0/8 via 10.1.2.9", routes("one")],
+      ["  10.0.0.0/8 via 10.1.2.9 ", routes("one")],
+      [
+        "10.0.0.0/8 via 10.1.2.9,FD00:0::/8 via fd01::0009",
+        [...routes("one"), { destination: "fd00::/8", via: "fd01::9" }],
+      ],
+    ],
+    refused: [
+      "",
+      "10.0.0.0/8",
+      "10.0.0.0/8 via",
+      "10.0.0.1/8 via 10.1.2.9",
+      "10.0.0.0/33 via 10.1.2.9",
+      "10.0.0.0/8 via fd01::9",
+      "0.0.0.0/0 via 10.1.2.9",
+      "::/0 via fd01::9",
+      "10.0.0.0/8 via 10.1.2.9,",
+      "10.0.0.0/8 dev eth0",
+      "10.0.0.0/8 via 10.1.2.9 via 10.1.2.9",
+    ],
+  },
+};
+
+describe("the cases of this file", () => {
+  it("cover every network option", () => {
+    expect(Object.keys(CASES).sort()).toEqual(Object.keys(NETWORK_OPTIONS).sort());
+  });
+});
+
+describe.each(Object.entries(CASES))("option %s", (name, { permitted, refused }) => {
+  it.each(permitted)("takes %j", (text, value) => {
+    expect(read({ [name]: text })).toMatchObject({ settings: { [name]: value }, faults: [] });
+  });
+
+  it.each(refused)("refuses %j and says what is permitted", (text) => {
+    const { faults } = read({ [name]: text });
+
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(`option ${name}: ${JSON.stringify(text)} is not permitted`);
+    expect(faults[0]).toContain("; permitted: ");
+  });
+});
+
+describe("Docker's own spelling", () => {
+  it.each([
+    ["com.docker.network.bridge.name", "br0", { bridge: "br0" }],
+    ["com.docker.network.driver.mtu", "9000", { mtu: 9000 }],
+    ["com.docker.network.bridge.enable_ip_masquerade", "false", { masquerade: false }],
+    ["com.docker.network.container_iface_prefix", "net", { ifprefix: "net" }],
+  ])("%s is taken", (name, text, settings) => {
+    expect(read({ [name]: text })).toMatchObject({ settings, faults: [] });
+  });
+
+  it("stands in the message when its value is refused", () => {
+    expect(read({ "com.docker.network.driver.mtu": "67" }).faults).toEqual([
+      'option com.docker.network.driver.mtu: "67" is not permitted; permitted: 68-65535, with IPv6 at least 1280',
+    ]);
+  });
+
+  it("may stand beside ours with the same value", () => {
+    expect(read({ mtu: "9000", "com.docker.network.driver.mtu": "9000" }).faults).toEqual([]);
+  });
+
+  it("is refused beside ours with another value, in either order", () => {
+    const [ours, dockers] = ["mtu", "com.docker.network.driver.mtu"];
+
+    expect(read({ [ours]: "9000", [dockers]: "1500" }).faults).toEqual([
+      `options ${ours} and ${dockers} mean the same and differ`,
+    ]);
+    expect(read({ [dockers]: "1500", [ours]: "9000" }).faults).toEqual([
+      `options ${dockers} and ${ours} mean the same and differ`,
+    ]);
+  });
+});
+
+describe("an unknown option", () => {
+  it.each([
+    ["mut", "mtu"],
+    ["MTU", "mtu"],
+    ["mod", "mode"],
+    ["masquarade", "masquerade"],
+    ["brigde", "bridge"],
+    ["gatway", "gateway"],
+    ["com.docker.network.driver.mut", "com.docker.network.driver.mtu"],
+  ])("%s is refused with the nearest known one, %s", (name, meant) => {
+    const { faults } = read({ [name]: "1" });
+
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(`unknown option "${name}", did you mean ${meant}; known: `);
+    for (const key of Object.keys(NETWORK_OPTIONS)) expect(faults[0]).toContain(key);
+  });
+
+  it.each(["com.example.team", "x", "", "zzzzzzzz"])("%j is refused without a guess when nothing is near", (name) => {
+    expect(read({ [name]: "" }).faults[0]).toMatch(/^unknown option ".*"; known: /);
+  });
+
+  it.each(["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf"])(
+    "%s, a name that every object has, is as unknown as any other",
+    (name) => {
+      expect(readNetworkOptions(new Map([[name, "1"]])).faults[0]).toContain(`unknown option "${name}"`);
+    },
+  );
+
+  it("is shortened in the message", () => {
+    expect(read({ ["x".repeat(10_000)]: "" }).faults[0]?.length).toBeLessThan(300);
+    expect(read({ mtu: "1".repeat(10_000) }).faults[0]?.length).toBeLessThan(300);
+  });
+});
+
+describe("all options together", () => {
+  it("have these defaults", () => {
+    expect(read({}).settings).toEqual({
+      backend: "bridge",
+      mode: "nat",
+      gateway: "auto",
+      mtu: 1500,
+      masquerade: true,
+      ifprefix: "eth",
+      routes: [],
+    });
+  });
+
+  it("report every fault at once", () => {
+    const { faults } = read({ mtu: "1", mode: "x", bridge: "a;b", routes: "none", unknown: "" });
+
+    expect(faults).toHaveLength(5);
+  });
+
+  it("tell why a bridge of the engine itself is not permitted", () => {
+    for (const name of ["docker0", "docker_gwbridge", "br-0123456789ab"]) {
+      expect(read({ bridge: name }).faults[0]).toContain("a bridge of the engine itself");
+    }
+  });
+
+  it("let the engine's own keys pass", () => {
+    const keys = ["enable_ipv4", "enable_ipv6", "advertise_addr_nmsgs", "advertise_addr_ms"];
+
+    expect(read(Object.fromEntries(keys.map((key) => [`com.docker.network.${key}`, "5"]))).faults).toEqual([]);
+  });
+});
+
+describe("an endpoint's options", () => {
+  it("are only these", () => {
+    expect(Object.keys(ENDPOINT_OPTIONS)).toEqual(["mtu"]);
+  });
+
+  it.each(["68", "1500", "65535"])("take mtu %s", (text) => {
+    expect(readEndpoint({ mtu: text })).toEqual({ mtu: Number(text) });
+  });
+
+  it("are absent when not given", () => {
+    expect(readEndpoint({})).toEqual({});
+  });
+
+  it.each(["67", "65536", "", "x"])("refuse mtu %j", (text) => {
+    expect(() => readEndpoint({ mtu: text })).toThrow(
+      /option mtu: .* is not permitted; permitted: 68 to the network's/,
+    );
+  });
+
+  it("report every fault at once", () => {
+    expect(() => readEndpoint({ mtu: "1", vlan: "20", constructor: "" })).toThrow(/mtu.*vlan.*constructor/);
+  });
+});

@@ -1,0 +1,273 @@
+import { describe, expect, it } from "vitest";
+import { planEndpoint, planNetwork, planOptions, refuseOverlap } from "../../../src/cnm/plan.ts";
+import type { CreateEndpoint, CreateNetwork, RequestedPool } from "../../../src/cnm/requests.ts";
+import {
+  dualStack,
+  endpointId,
+  endpointRequest,
+  network,
+  networkId,
+  networkRequest,
+  pool4,
+  pool6,
+} from "../../support/cnm-builder.ts";
+
+const NULL_POOL: RequestedPool = { addressSpace: "null", subnet: "0.0.0.0/0" };
+const NULL_POOL6: RequestedPool = { addressSpace: "null", subnet: "::/0" };
+
+const plan = (options: Readonly<Record<string, string>> = {}, more: Partial<CreateNetwork> = {}) =>
+  planNetwork(networkRequest(1, options, more)).planned;
+const withGateway = (gateway: string, subnet = "10.1.1.0/24") =>
+  plan({}, { pools: [{ addressSpace: "LocalDefault", subnet, gateway }] });
+
+describe("planOptions", () => {
+  it("reports every fault of the options in one message", () => {
+    expect(() => planOptions(networkRequest(1, { mtu: "1", mode: "x" }))).toThrow(/option mtu.*; option mode/);
+  });
+});
+
+describe("a planned network", () => {
+  it("has the defaults of mode nat", () => {
+    expect(plan()).toMatchObject({
+      id: networkId(),
+      mode: "nat",
+      isInternal: false,
+      isHostOnSwitch: true,
+      mtu: 1500,
+      isMasqueraded: true,
+      hasDefaultRoute: true,
+      hasIpv6: false,
+      ifPrefix: "eth",
+      routes: [],
+      pools: [{ subnet: "10.1.1.0/24", gateway: "10.1.1.1" }],
+    });
+  });
+
+  it.each([
+    ["nat", { isHostOnSwitch: true, isMasqueraded: true }],
+    ["routed", { isHostOnSwitch: true, isMasqueraded: false }],
+    ["l2", { isHostOnSwitch: false, isMasqueraded: false }],
+    ["isolated", { isHostOnSwitch: false, isMasqueraded: false }],
+  ])("of mode %s has the host where the mode says", (mode, expected) => {
+    expect(plan({ mode })).toMatchObject(expected);
+  });
+
+  it("is not masqueraded with masquerade=false", () => {
+    expect(plan({ masquerade: "false" }).isMasqueraded).toBe(false);
+  });
+
+  it("has no default route with gateway=none", () => {
+    expect(plan({ gateway: "none" })).toMatchObject({ hasDefaultRoute: false, pools: [{ gateway: "10.1.1.1" }] });
+  });
+
+  it("keeps the gateway of mode l2, which is the physical router's, and none of mode isolated", () => {
+    expect(plan({ mode: "l2" }).pools).toEqual([{ subnet: "10.1.1.0/24", gateway: "10.1.1.1" }]);
+    expect(plan({ mode: "isolated" }).pools).toEqual([{ subnet: "10.1.1.0/24" }]);
+  });
+
+  it("has IPv6 when it has a pool of it, whatever the flag says", () => {
+    expect(plan({}, { pools: [pool4(), pool6()] }).hasIpv6).toBe(true);
+    expect(plan({}, { hasIpv6: true }).hasIpv6).toBe(true);
+  });
+
+  it("has a MAC for its switch that is the same at every repetition", () => {
+    expect(plan().switchMac).toBe(plan().switchMac);
+    expect(plan().switchMac).not.toBe(planNetwork(networkRequest(2)).planned.switchMac);
+  });
+
+  it("keeps addresses in canonical form", () => {
+    const pools = [{ addressSpace: "LocalDefault", subnet: "FD00:1:1:0::/64", gateway: "fd00:1:1:0::0001/64" }];
+
+    expect(plan({}, { pools }).pools).toEqual([{ subnet: "fd00:1:1::/64", gateway: "fd00:1:1::1" }]);
+  });
+
+  it("may have several subnets of one family", () => {
+    expect(plan({}, { pools: [pool4(1), pool4(2), pool6(1)] }).pools).toHaveLength(3);
+  });
+});
+
+describe("the null IPAM", () => {
+  it.each(["l2", "isolated"])("goes with mode %s, of both families", (mode) => {
+    expect(plan({ mode }, { pools: [NULL_POOL, NULL_POOL6] }).pools).toEqual([]);
+  });
+
+  it.each(["nat", "routed"])("does not go with mode %s, and the message names the modes that do", (mode) => {
+    expect(() => plan({ mode }, { pools: [NULL_POOL] })).toThrow(
+      `mode ${mode} needs addresses; with --ipam-driver null the modes l2 and isolated are permitted`,
+    );
+  });
+});
+
+describe("refused is", () => {
+  it("a gateway outside its subnet", () => {
+    expect(() => withGateway("10.9.9.1/24")).toThrow("gateway 10.9.9.1/24 is outside 10.1.1.0/24");
+  });
+
+  it("a gateway of the other family", () => {
+    expect(() => withGateway("fd00::1/64")).toThrow("is outside 10.1.1.0/24");
+  });
+
+  it.each(["10.1.1.1", "10.1.1.1/33", "none", ""])("%j as a gateway", (gateway) => {
+    expect(() => withGateway(gateway)).toThrow();
+  });
+
+  it("a subnet with host bits, with the one that was probably meant", () => {
+    const pools = [{ addressSpace: "LocalDefault", subnet: "10.1.1.7/24", gateway: "10.1.1.1/24" }];
+
+    expect(() => plan({}, { pools })).toThrow("subnet 10.1.1.7/24 has host bits set; did you mean 10.1.1.0/24");
+  });
+
+  it("subnets of one network that overlap", () => {
+    const wide = { addressSpace: "LocalDefault", subnet: "10.1.0.0/16", gateway: "10.1.0.1/16" };
+
+    expect(() => plan({}, { pools: [wide, pool4()] })).toThrow("subnets 10.1.0.0/16 and 10.1.1.0/24 overlap");
+  });
+
+  it.each(["nat", "routed"])("mode %s without a gateway address", (mode) => {
+    const pools = [{ addressSpace: "LocalDefault", subnet: "10.1.1.0/24" }];
+
+    expect(() => plan({ mode }, { pools })).toThrow(`mode ${mode} needs a gateway address in 10.1.1.0/24`);
+  });
+
+  it.each(["l2", "isolated"])("--internal in mode %s", (mode) => {
+    expect(() => plan({ mode }, { isInternal: true })).toThrow("--internal is permitted in the modes nat and routed");
+  });
+
+  it.each(["routed", "l2", "isolated"])("masquerade=false in mode %s", (mode) => {
+    expect(() => plan({ mode, masquerade: "false" })).toThrow("option masquerade: false is permitted in mode nat");
+  });
+
+  it("an mtu below 1280 with IPv6, and 1280 is taken", () => {
+    const pools = [pool4(), pool6()];
+
+    expect(() => plan({ mtu: "1279" }, { pools })).toThrow(
+      "option mtu: 1279 is too small for IPv6; permitted: 1280-65535",
+    );
+    expect(plan({ mtu: "1280" }, { pools }).mtu).toBe(1280);
+    expect(plan({ mtu: "68" }).mtu).toBe(68);
+  });
+
+  it("a route whose next hop is in no subnet of the network", () => {
+    expect(() => plan({ routes: "10.0.0.0/16 via 10.9.9.9" })).toThrow(
+      "option routes: 10.9.9.9 is in no subnet of the network (10.1.1.0/24)",
+    );
+  });
+
+  it("a route that overlaps the network's own subnet", () => {
+    expect(() => plan({ routes: "10.0.0.0/8 via 10.1.1.9" })).toThrow(
+      "option routes: 10.0.0.0/8 overlaps the network's own 10.1.1.0/24",
+    );
+  });
+
+  it("everything wrong at once, as one invalid request", () => {
+    const pools = [{ addressSpace: "LocalDefault", subnet: "10.1.1.7/24" }];
+    const request = networkRequest(1, { mtu: "5", mode: "x", bogus: "1" }, { pools });
+
+    expect(() => planNetwork(request)).toThrow(
+      expect.objectContaining({
+        code: "invalid",
+        message: expect.stringMatching(/mtu.*mode.*bogus.*host bits/) as string,
+      }),
+    );
+  });
+});
+
+describe("refuseOverlap", () => {
+  const planned = (mode: string, subnet: string) =>
+    plan({ mode }, { pools: [{ addressSpace: "LocalDefault", subnet, gateway: subnet.replace("0/", "1/") }] });
+
+  it.each([
+    ["nat", "nat"],
+    ["nat", "l2"],
+    ["routed", "isolated"],
+    ["l2", "nat"],
+    ["isolated", "routed"],
+  ] as const)("refuses a subnet of mode %s that meets one of mode %s, and names the other network", (mode, other) => {
+    expect(() => refuseOverlap(planned(mode, "10.1.2.0/25"), [network(2, { mode: other })])).toThrow(
+      `subnet 10.1.2.0/25 overlaps 10.1.2.0/24 of network ${networkId(2).slice(0, 12)}`,
+    );
+  });
+
+  it.each(["l2", "isolated"] as const)("permits it where the host routes for neither: mode %s", (mode) => {
+    expect(() => refuseOverlap(planned("l2", "10.1.2.0/24"), [network(2, { mode })])).not.toThrow();
+  });
+
+  it("permits neighbouring subnets", () => {
+    expect(() => refuseOverlap(planned("nat", "10.1.3.0/24"), [network(2), network(4)])).not.toThrow();
+  });
+
+  it("looks at IPv6 too", () => {
+    const pools = [{ addressSpace: "LocalDefault", subnet: "fd00:1:2::/80", gateway: "fd00:1:2::1/80" }];
+
+    expect(() => refuseOverlap(plan({}, { pools }), [dualStack(2)])).toThrow("overlaps fd00:1:2::/64");
+  });
+});
+
+describe("a planned endpoint", () => {
+  const planned = (more: Partial<CreateEndpoint> = {}, on = network()) => planEndpoint(endpointRequest(1, 1, more), on);
+  const withMtu = (mtu: string, more: Partial<CreateEndpoint> = {}) =>
+    planned({ options: new Map([["mtu", mtu]]), ...more }, dualStack());
+
+  it("has the MAC of its address and the network's MTU", () => {
+    expect(planned()).toEqual({
+      networkId: networkId(),
+      endpointId: endpointId(),
+      address: "10.1.1.2/24",
+      mac: "02:42:0a:01:01:02",
+      mtu: 1500,
+    });
+  });
+
+  it("keeps the MAC that was given, in lower case", () => {
+    expect(planned({ mac: "02:AA:bb:CC:dd:EE" }).mac).toBe("02:aa:bb:cc:dd:ee");
+  });
+
+  it.each(["01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01", "00:00:00:00:00:00"])(
+    "cannot have the MAC %s, which is no unicast address",
+    (mac) => {
+      expect(() => planned({ mac })).toThrow(`MAC address ${mac} is no unicast address`);
+    },
+  );
+
+  it("may have a smaller MTU, down to 68, and with IPv6 to 1280", () => {
+    expect(withMtu("68").mtu).toBe(68);
+    expect(withMtu("1500").mtu).toBe(1500);
+    expect(withMtu("1280", { addressIpv6: "fd00:1:1::2/64" }).mtu).toBe(1280);
+  });
+
+  it("cannot have a larger MTU than its network", () => {
+    expect(() => withMtu("1501")).toThrow("option mtu: 1501 is more than the network's 1500");
+  });
+
+  it("cannot have an MTU below 1280 with IPv6", () => {
+    expect(() => withMtu("1279", { addressIpv6: "fd00:1:1::2/64" })).toThrow("permitted: 1280-1500");
+  });
+
+  it("cannot have an address outside the network's subnets", () => {
+    expect(() => planned({ address: "10.9.9.2/24" })).toThrow(
+      "address 10.9.9.2/24 is in no subnet of the network (10.1.1.0/24)",
+    );
+  });
+
+  it.each([{ address: "fd00::2/64" }, { addressIpv6: "10.1.1.2/24" }, { address: "10.1.1.2" }, { address: "x/24" }])(
+    "cannot have the address %o",
+    (more) => {
+      expect(() => planned(more)).toThrow(expect.objectContaining({ code: "invalid" }));
+    },
+  );
+
+  it("may have any address, or none, on a network without subnets", () => {
+    const bare = network(1, { mode: "l2", pools: [] });
+
+    expect(planned({ address: "192.0.2.7/24" }, bare).address).toBe("192.0.2.7/24");
+    expect(planEndpoint({ networkId: networkId(), endpointId: endpointId(), options: new Map() }, bare)).toMatchObject({
+      mac: expect.stringMatching(/^02:/) as string,
+    });
+  });
+
+  it("reports every fault at once", () => {
+    expect(() => planned({ address: "10.9.9.2/24", addressIpv6: "x", mac: "ff:ff:ff:ff:ff:ff" })).toThrow(
+      /10\.9\.9\.2.*"x".*MAC address/,
+    );
+  });
+});

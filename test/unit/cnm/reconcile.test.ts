@@ -1,0 +1,270 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { CnmRig } from "../../support/cnm-rig.ts";
+import {
+  endpointId,
+  endpointRequest,
+  joinRequest,
+  network,
+  networkId,
+  networkRequest,
+} from "../../support/cnm-builder.ts";
+
+const SWITCH = `tsn-${networkId().slice(0, 11)}`;
+const PORT = `tsv${endpointId().slice(0, 12)}`;
+
+/** A daemon that was killed with one network and one joined endpoint, and the next daemon, which has not recovered yet. */
+async function restarted(): Promise<CnmRig> {
+  const before = new CnmRig();
+  await before.createNetwork(networkRequest());
+  await before.createEndpoint(endpointRequest());
+  await before.join(joinRequest());
+  return new CnmRig(before);
+}
+
+describe("recovery on a host where everything is as it was", () => {
+  it("writes nothing: no record, no link, no rule", async () => {
+    const rig = await restarted();
+    const [before, host] = [rig.state(), rig.datapath.writeCount + rig.firewall.writeCount];
+
+    await rig.reconciler.recover(false);
+    await rig.reconciler.run();
+
+    expect(rig.state()).toEqual(before);
+    expect(rig.records.commitCount).toBe(0);
+    expect(rig.datapath.writeCount + rig.firewall.writeCount).toBe(host);
+    expect(rig.logged).toEqual([]);
+  });
+});
+
+describe("recovery after a crash", () => {
+  it("removes a network that was being created", async () => {
+    const before = new CnmRig();
+    await before.registry.putNetwork(network(), "creating");
+    await before.datapath.ensureNetwork(network());
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+  });
+
+  it("finishes the removal of a network and of its endpoint", async () => {
+    const before = await restarted();
+    const [record] = before.registry.endpoints();
+    if (record === undefined) throw new Error("the endpoint is recorded");
+    await before.registry.putEndpoint({ endpoint: record.endpoint, state: "removing" });
+    await before.registry.putNetwork(network(), "removing");
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+  });
+
+  it("keeps a network that waits for a joined endpoint, and that endpoint's port", async () => {
+    const before = await restarted();
+    await before.registry.putNetwork(network(), "removing");
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.datapath.links.has(PORT)).toBe(true);
+    expect(rig.registry.networks()).toHaveLength(1);
+    await rig.cnm.deleteEndpoint({ networkId: networkId(), endpointId: endpointId() });
+    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+  });
+
+  it("takes a network away that waited only for endpoints which left meanwhile", async () => {
+    const before = await restarted();
+    await before.registry.putNetwork(network(), "removing");
+    await before.cnm.leave({ networkId: networkId(), endpointId: endpointId() });
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+  });
+});
+
+describe("recovery after a reboot", () => {
+  it("makes the networks again and drops the endpoints, which no reboot survives", async () => {
+    const rig = await restarted();
+    rig.datapath.links.clear();
+    rig.firewall.rules = [];
+
+    await rig.reconciler.recover(true);
+
+    expect([...rig.datapath.links.keys()]).toEqual([SWITCH]);
+    expect(rig.datapath.links.get(SWITCH)?.addresses).toEqual(new Set(["10.1.1.1/24"]));
+    expect(rig.firewall.rules).toEqual([networkId()]);
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+});
+
+describe("a look at the host", () => {
+  it("puts back a switch that was deleted by hand, and the ports into it", async () => {
+    const rig = await restarted();
+    rig.datapath.unplug(SWITCH);
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.links.get(PORT)).toMatchObject({ switchName: SWITCH, isUp: true });
+  });
+
+  it("puts back an address, and rules with a line in the log", async () => {
+    const rig = await restarted();
+    rig.datapath.links.get(SWITCH)?.addresses.clear();
+    rig.firewall.rules = [];
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.links.get(SWITCH)?.addresses.size).toBe(1);
+    expect(rig.firewall.rules).toEqual([networkId()]);
+    expect(rig.logged.map(({ message }) => message)).toEqual(["firewall rules put in place"]);
+  });
+
+  it("makes no port for an endpoint whose port is gone", async () => {
+    const rig = await restarted();
+    rig.datapath.unplug(PORT);
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.links.has(PORT)).toBe(false);
+  });
+
+  it("leaves a network alone that is being created just now", async () => {
+    const rig = new CnmRig();
+    await rig.registry.putNetwork(network(), "creating");
+    rig.firewall.isPolicing = false;
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.writeCount).toBe(0);
+    expect(rig.registry.findNetwork(networkId())?.state).toBe("creating");
+  });
+
+  it("during verbs leaves what they leave", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest());
+    const before = rig.state();
+    const life = async (n: number) => {
+      const ref = { networkId: networkId(), endpointId: endpointId(n) };
+      await rig.createEndpoint(endpointRequest(n));
+      await rig.join(joinRequest(n));
+      await rig.reconciler.run();
+      await rig.cnm.deleteEndpoint(ref);
+      await rig.createNetwork(networkRequest(n + 100));
+      await rig.cnm.deleteNetwork(networkId(n + 100));
+    };
+
+    await Promise.all(Array.from({ length: 20 }, (_, n) => life(n + 1)));
+
+    expect(rig.state()).toEqual(before);
+  });
+
+  it("does not let one network keep the others away, and logs which one failed", async () => {
+    const rig = await restarted();
+    await rig.createNetwork(networkRequest(2)).catch(() => {});
+    rig.firewall.isPolicing = false;
+    await rig.createNetwork(networkRequest(2));
+    rig.datapath.links.clear();
+    rig.datapath.plant(SWITCH, { kind: "other" });
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.links.has(`tsn-${networkId(2).slice(0, 11)}`)).toBe(true);
+    expect(rig.logged).toEqual([
+      expect.objectContaining({
+        level: "error",
+        fields: expect.objectContaining({ id: networkId().slice(0, 12) }) as object,
+      }),
+    ]);
+    rig.reconciler.close();
+  });
+});
+
+describe("the schedule", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("looks once for a burst of changes", async () => {
+    const rig = await restarted();
+    for (let n = 0; n < 50; n++) rig.reconciler.schedule("firewall");
+
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(2); // the network's creation, the look
+  });
+
+  it("tries again after a failure until it succeeds", async () => {
+    const rig = await restarted();
+    rig.firewall.rules = [];
+    rig.firewall.fail("apply", 2);
+
+    rig.reconciler.schedule("firewall");
+    for (let n = 0; n < 3; n++) {
+      await vi.advanceTimersByTimeAsync(20_000);
+      await rig.reconciler.idle();
+    }
+
+    expect(rig.firewall.rules).toEqual([networkId()]);
+    expect(rig.logged.filter(({ level }) => level === "error")).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("finishes a removal that failed, without being asked", async () => {
+    const rig = await restarted();
+    rig.datapath.failWrite(1);
+    await expect(rig.cnm.deleteEndpoint({ networkId: networkId(), endpointId: endpointId() })).rejects.toThrow();
+
+    rig.reconciler.schedule("links");
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    expect(rig.datapath.links.has(PORT)).toBe(false);
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+
+  it("looks at a firewall change soon although a failed repair waits for its next try", async () => {
+    const rig = await restarted();
+    rig.datapath.failWrite(1);
+    rig.datapath.links.clear();
+    rig.reconciler.schedule("links");
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+    rig.firewall.rules = [];
+
+    rig.reconciler.schedule("firewall");
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    expect(rig.firewall.rules).toEqual([networkId()]);
+  });
+
+  it("does not look at the rules when only links changed", async () => {
+    const rig = await restarted();
+    rig.reconciler.schedule("links");
+
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(1); // the network's creation
+  });
+
+  it("starts nothing any more once it is closed", async () => {
+    const rig = await restarted();
+    rig.reconciler.schedule("links");
+    rig.reconciler.close();
+    rig.reconciler.schedule("links");
+
+    await vi.advanceTimersByTimeAsync(60_000);
+
+    expect(vi.getTimerCount()).toBe(0);
+    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(1);
+  });
+});

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { Registry, short } from "../../../src/cnm/registry.ts";
+import { endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
+import { MemoryStore } from "../../support/memory-store.ts";
+
+function fresh(): { records: MemoryStore; registry: Registry } {
+  const records = new MemoryStore();
+  return { records, registry: new Registry(records) };
+}
+
+function reloaded(records: MemoryStore): Registry {
+  const registry = new Registry(records.reopened());
+  registry.load();
+  return registry;
+}
+
+describe("what was put", () => {
+  it("is there again after a restart", async () => {
+    const { records, registry } = fresh();
+    await registry.putNetwork(network(), "ready");
+    await registry.putEndpoint({ endpoint: endpoint(), state: "joined", sandboxKey: "/key" });
+
+    const after = reloaded(records);
+
+    expect(after.networks()).toEqual(registry.networks());
+    expect(after.endpoints()).toEqual(registry.endpoints());
+  });
+
+  it("is gone after its removal and a restart", async () => {
+    const { records, registry } = fresh();
+    await registry.putNetwork(network(), "ready");
+    await registry.removeNetwork(networkId());
+
+    expect(registry.networks()).toEqual([]);
+    expect(reloaded(records).networks()).toEqual([]);
+  });
+
+  it("is known at once and forgotten when it cannot be written", async () => {
+    const { records, registry } = fresh();
+    records.failCommit(1);
+
+    const put = registry.putNetwork(network(), "creating");
+
+    expect(registry.findNetwork(networkId())?.state).toBe("creating");
+    await expect(put).rejects.toThrow("disk full");
+    expect(registry.findNetwork(networkId())).toBeUndefined();
+  });
+
+  it("leaves what was known before when it cannot be written", async () => {
+    const { records, registry } = fresh();
+    await registry.putEndpoint({ endpoint: endpoint(), state: "created" });
+    records.failCommit(1);
+
+    await expect(registry.putEndpoint({ endpoint: endpoint(), state: "joined", sandboxKey: "/k" })).rejects.toThrow();
+
+    expect(registry.findEndpoint(endpointId())).toEqual({ endpoint: endpoint(), state: "created" });
+  });
+
+  it("stays marked for removal even when that cannot be written", async () => {
+    const { records, registry } = fresh();
+    await registry.putNetwork(network(), "ready");
+    records.failCommit(1);
+
+    await expect(registry.putNetwork(network(), "removing")).rejects.toThrow();
+
+    expect(registry.findNetwork(networkId())?.state).toBe("removing");
+  });
+
+  it("is still known when its removal cannot be written", async () => {
+    const { records, registry } = fresh();
+    await registry.putNetwork(network(), "removing");
+    records.failCommit(1);
+
+    await expect(registry.removeNetwork(networkId())).rejects.toThrow();
+
+    expect(registry.networks()).toHaveLength(1);
+  });
+});
+
+describe("requireNetwork", () => {
+  it("tells what to do about a network without a record", () => {
+    expect(() => fresh().registry.requireNetwork(networkId())).toThrow(
+      `network ${short(networkId())}: tsnet has no record of it; remove and recreate the network`,
+    );
+  });
+
+  it.each(["creating", "removing"] as const)("refuses a network that is %s", async (state) => {
+    const { registry } = fresh();
+    await registry.putNetwork(network(), state);
+
+    expect(() => registry.requireNetwork(networkId())).toThrow(expect.objectContaining({ code: "not-found" }));
+  });
+});
+
+describe("what is listed", () => {
+  it("is live unless it is being removed", async () => {
+    const { registry } = fresh();
+    for (const [n, state] of [
+      [1, "creating"],
+      [2, "ready"],
+      [3, "removing"],
+    ] as const) {
+      await registry.putNetwork(network(n), state);
+    }
+
+    expect(registry.live().map(({ id }) => id)).toEqual([networkId(1), networkId(2)]);
+  });
+
+  it("is on a switch in every state", async () => {
+    const { registry } = fresh();
+    const switchName = ifName("br0");
+    await registry.putNetwork(network(1, { switchName }), "removing");
+    await registry.putNetwork(network(2, { switchName }), "creating");
+    await registry.putNetwork(network(3), "ready");
+
+    expect(registry.networksOn(switchName)).toHaveLength(2);
+  });
+});
+
+describe("a record that cannot be read", () => {
+  it.each([
+    ["network", []],
+    ["endpoint", { state: "created" }],
+  ] as const)("of a %s stops the start and is named", async (kind, body) => {
+    const { records, registry } = fresh();
+    await records.commit([{ op: "put", kind, id: "abcdefabcdefabcdef", body }]);
+
+    expect(() => registry.load()).toThrow(`the record of ${kind} abcdefabcdef cannot be read`);
+  });
+});
