@@ -1,7 +1,9 @@
 // Makes build/plugin/, what `docker plugin create` takes: config.json and rootfs/. The root file system is the closure
 // of what tsnet runs and nothing else: node, dist/, the host tools that it starts, their libraries. No registry, no
 // network, nothing is installed. With `--from-image IMAGE` the rootfs is that image's (see Dockerfile, which makes it
-// with this same script). Runs as root: the result is tried in a chroot.
+// with this same script). Runs as root: the result is tried in a chroot, and takes the place of the former one only then.
+//
+// Node's own modules and nothing else: the script also runs inside the Dockerfile, where there is no node_modules.
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -11,6 +13,7 @@ import {
   mkdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,7 +22,9 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
 const project = join(import.meta.dirname, "..");
-const out = join(project, "build/plugin");
+const plugin = join(project, "build/plugin");
+/** Where it is made; two builds at once do not meet. */
+const out = `${plugin}.${process.pid}`;
 const rootfs = join(out, "rootfs");
 
 /** What tsnet starts in the plugin, with the Debian package to install where it is missing. */
@@ -40,6 +45,8 @@ try {
 } catch (error) {
   console.error(`plugin:build: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
+} finally {
+  rmSync(out, { recursive: true, force: true });
 }
 
 function main(image: string | undefined): void {
@@ -47,13 +54,14 @@ function main(image: string | undefined): void {
   process.umask(0o022);
   if (process.getuid?.() !== 0) throw new Error("not root: the rootfs is tried in a chroot");
   if (image === undefined) checkNeeds();
-  rmSync(out, { recursive: true, force: true });
   mkdirSync(rootfs, { recursive: true });
   if (image === undefined) makeClosure();
   else unpackImage(image);
   copyFileSync(join(project, "config.json"), join(out, "config.json"));
   smokeTest();
   const size = run("du", ["-sm", "--apparent-size", rootfs]).split("\t")[0];
+  rmSync(plugin, { recursive: true, force: true });
+  renameSync(out, plugin);
   console.log(`build/plugin: rootfs of ${size} MiB, made in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 }
 

@@ -5,7 +5,10 @@
 // The script is CommonJS: an ES module loads every built-in module it names before its first line runs, and an older
 // Node would stop there (`node:sqlite`) instead of in the banner. So src/ has no top-level `await`. For the same reason
 // the syntax is lowered to what an older Node can read.
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+//
+// Every file is made in a folder beside and then renamed into its place: a daemon that runs from dist/ has the old
+// koffi.node mapped, and would die of SIGSEGV if its bytes changed.
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -22,24 +25,36 @@ if (parseInt(process.versions.node, 10) < ${nodeMajor}) {
 const koffiAddon = join(root, "node_modules/@koromix", `koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`);
 
 mkdirSync(dist, { recursive: true });
-await build({
-  absWorkingDir: root,
-  entryPoints: { tsnet: "src/main.ts" },
-  outdir: dist,
-  bundle: true,
-  platform: "node",
-  format: "cjs",
-  target: "node18",
-  banner: { js: banner },
-  sourcemap: true,
-  sourcesContent: false,
-  define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
-  // koffi's own loader looks for its addon in node_modules; this one copies it beside the script.
-  alias: { koffi: "./node_modules/koffi/index.cjs", [`@koromix/koffi-linux-${process.arch}`]: koffiAddon },
-  loader: { ".node": "copy" },
-  assetNames: "[name]",
-  external: ["@koromix/koffi-*"],
-  logLevel: "warning",
-});
-writeFileSync(join(dist, "package.json"), '{ "type": "commonjs" }\n');
-chmodSync(join(dist, "tsnet.js"), 0o755);
+const fresh = mkdtempSync(`${dist}.`);
+try {
+  await bundleInto(fresh);
+  // The script last: it is what the others are for.
+  const names = readdirSync(fresh).sort((a, b) => Number(a === "tsnet.js") - Number(b === "tsnet.js"));
+  for (const name of names) renameSync(join(fresh, name), join(dist, name));
+} finally {
+  rmSync(fresh, { recursive: true });
+}
+
+async function bundleInto(folder: string): Promise<void> {
+  await build({
+    absWorkingDir: root,
+    entryPoints: { tsnet: "src/main.ts" },
+    outdir: folder,
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node18",
+    banner: { js: banner },
+    sourcemap: true,
+    sourcesContent: false,
+    define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
+    // koffi's own loader looks for its addon in node_modules; this one copies it beside the script.
+    alias: { koffi: "./node_modules/koffi/index.cjs", [`@koromix/koffi-linux-${process.arch}`]: koffiAddon },
+    loader: { ".node": "copy" },
+    assetNames: "[name]",
+    external: ["@koromix/koffi-*"],
+    logLevel: "warning",
+  });
+  writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');
+  chmodSync(join(folder, "tsnet.js"), 0o755);
+}

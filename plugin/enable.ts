@@ -2,9 +2,9 @@
 // docker context). Looks first, changes nothing if something is in the way, and takes its plugin out again if it does
 // not come up. The reference is not plain `tsnet`: the engine would register the driver as `tsnet:latest`, and
 // `-d tsnet` would find neither it nor the socket.
-import { execFileSync } from "node:child_process";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { execa } from "execa";
 
 const REFERENCE = "tsnet-plugin";
 const SOCKET = "/run/docker/plugins/tsnet.sock";
@@ -18,10 +18,10 @@ interface InstalledPlugin {
 try {
   const problems = await findProblems();
   if (problems.length > 0) throw new Error(problems.join("\n  "));
-  execFileSync("npm", ["run", "--silent", "plugin:build"], { cwd: project, stdio: "inherit" });
-  docker("plugin", "create", REFERENCE, join(project, "build/plugin"));
-  enable();
-  console.log(`${REFERENCE} is enabled in engine ${docker("version", "--format", "{{.Server.Version}}")}. Use it:
+  await execa("npm", ["run", "--silent", "plugin:build"], { cwd: project, stdio: "inherit" });
+  await docker("plugin", "create", REFERENCE, join(project, "build/plugin"));
+  await enable();
+  console.log(`${REFERENCE} is enabled in engine ${await docker("version", "--format", "{{.Server.Version}}")}. Use it:
   docker network create -d tsnet --ipam-driver tsnet NETWORK
   docker run --network NETWORK IMAGE
 Change a setting (docker plugin inspect ${REFERENCE} lists them):
@@ -35,7 +35,8 @@ Change a setting (docker plugin inspect ${REFERENCE} lists them):
 
 async function findProblems(): Promise<string[]> {
   if (process.getuid?.() !== 0) return ["not root: building the plugin takes a chroot"];
-  const installed = docker("plugin", "ls", "--no-trunc", "--format", "{{json .}}")
+  const list = await docker("plugin", "ls", "--no-trunc", "--format", "{{json .}}");
+  const installed = list
     .split("\n")
     .filter((line) => line !== "")
     // The JSON of Docker's own command, one plugin a line.
@@ -58,11 +59,11 @@ async function findProblems(): Promise<string[]> {
   return problems;
 }
 
-function enable(): void {
+async function enable(): Promise<void> {
   try {
-    docker("plugin", "enable", REFERENCE);
+    await docker("plugin", "enable", REFERENCE);
   } catch (error) {
-    docker("plugin", "rm", "-f", REFERENCE);
+    await docker("plugin", "rm", "-f", REFERENCE);
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`${reason}\n  ${REFERENCE} was removed again; what it said last is in the engine's log`, {
       cause: error,
@@ -76,7 +77,8 @@ function isAnswered(path: string): Promise<boolean> {
   return promise.finally(() => socket.destroy());
 }
 
-/** @returns what the command printed. @throws Error with what it complained about. */
-function docker(...args: string[]): string {
-  return execFileSync("docker", args, { encoding: "utf8", stdio: "pipe" }).trim();
+/** @returns what the command printed. @throws ExecaError with the command and what it complained about. */
+async function docker(...args: string[]): Promise<string> {
+  const { stdout } = await execa("docker", args, { stdin: "ignore" });
+  return stdout.trim();
 }

@@ -2,9 +2,10 @@
 
 /** The word of `known` that is nearest to `word` by edit distance, if it is near enough to be what was meant. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3));
+  const start = word.slice(0, 64);
+  const limit = Math.max(1, Math.floor(start.length / 3));
   const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(word.slice(0, 64), candidate) }))
+    .map((candidate) => ({ candidate, distance: editDistance(start, candidate) }))
     .toSorted((a, b) => a.distance - b.distance);
   const best = ranked[0];
   return best !== undefined && best.distance <= limit ? best.candidate : undefined;

@@ -16,6 +16,7 @@ import { type EndpointRecord, type Registry, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
 
+/** The verbs on one host. */
 export class Cnm implements verbs.CnmDriver {
   readonly #registry: Registry;
   readonly #datapath: Datapath;

@@ -11,11 +11,13 @@ export type NetworkState = "creating" | "ready" | "removing";
 /** `created`: the engine knows it. `joined`: its port is made, or being made. `removing`: must go. */
 export type EndpointState = "created" | "joined" | "removing";
 
+/** A network as it is recorded. */
 export interface NetworkRecord {
   readonly network: Network;
   readonly state: NetworkState;
 }
 
+/** An endpoint as it is recorded. */
 export interface EndpointRecord {
   readonly endpoint: Endpoint;
   readonly state: EndpointState;
@@ -23,6 +25,7 @@ export interface EndpointRecord {
   readonly sandboxKey?: string;
 }
 
+/** Everything that tsnet has a record of. */
 export class Registry {
   readonly #records: RecordStore;
   readonly #networks = new Map<NetworkId, NetworkRecord>();

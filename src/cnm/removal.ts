@@ -6,6 +6,7 @@ import type { Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { short } from "./registry.ts";
 
+/** Removes what the registry knows, from the host and from the records. */
 export class Removal {
   readonly #parts: CnmParts;
 

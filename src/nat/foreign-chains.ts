@@ -33,7 +33,7 @@ export async function forwardRuleCommands(
       isRule(rule) ? [rule] : [],
     );
     const ours = rules.filter(({ comment }) => comment === RULE_COMMENT);
-    if (isWanted && ours.length === 0)
+    if (isWanted && ours.length === 0 && !rules.some(isEqual))
       commands.push({ add: { rule: { ...place, comment: RULE_COMMENT, expr: RULE } } });
     for (const { handle } of ours.slice(isWanted ? 1 : 0)) commands.push({ delete: { rule: { ...place, handle } } });
   }
@@ -73,6 +73,21 @@ function isChain(chain: unknown, family: string): boolean {
   return of === family && table === "filter" && name === "FORWARD";
 }
 
-function isRule(rule: unknown): rule is { readonly handle: number; readonly comment?: string } {
+/**
+ * Whether a rule does what ours does. After `iptables-save` and `iptables-restore` ours stands there without its comment:
+ * iptables keeps that in a form that nft does not show. It serves, and so it is left alone.
+ */
+function isEqual({ expr }: ForeignRule): boolean {
+  const parts = expr.filter((part) => !("counter" in part || "xt" in part));
+  return JSON.stringify(parts) === JSON.stringify(RULE.filter((part) => !("counter" in part)));
+}
+
+interface ForeignRule {
+  readonly handle: number;
+  readonly comment?: string;
+  readonly expr: readonly NftObject[];
+}
+
+function isRule(rule: unknown): rule is ForeignRule {
   return typeof rule === "object" && rule !== null && "handle" in rule;
 }

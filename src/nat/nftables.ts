@@ -21,6 +21,7 @@ export interface FirewallHost {
   readonly log: Log;
 }
 
+/** The rules of this host's network namespace. */
 export class NftablesFirewall implements Firewall {
   readonly #host: FirewallHost;
   readonly #lock = new KeyedLock();

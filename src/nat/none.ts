@@ -3,6 +3,7 @@ import type { Firewall } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import { TsnetError } from "../errors.ts";
 
+/** A firewall that makes no rule. */
 export class NoFirewall implements Firewall {
   async check(network: Network): Promise<void> {
     if (network.mode === "l2") return;

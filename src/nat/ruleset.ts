@@ -20,6 +20,7 @@ import { createHash } from "node:crypto";
 /** One bit of the packet mark, between our forward chain and the end of forwarding. */
 export const ADMITTED_MARK = 0x2000_0000;
 
+/** The table, as commands in JSON name it. */
 export const TABLE = { family: "inet", table: "tsnet" } as const;
 
 const RULES = `
@@ -90,6 +91,7 @@ export const REMOVE_TABLE: readonly NftObject[] = [{ delete: { table: { family: 
 /** A set of the table. */
 export type SetName = "bridged" | "hostless" | "sealed" | `${"pools" | "open" | "masq"}${4 | 6}`;
 
+/** An element of a set, as libnftables-json(5) has it. */
 export type Element = string | { readonly concat: readonly (string | object)[] };
 
 /** What must be in each set for these networks. Sets that have nothing are there with an empty list. */

@@ -51,8 +51,12 @@ export class FakeDatapath implements Datapath {
 
   /** All that there is, for comparisons. */
   snapshot(): Record<string, unknown> {
-    const entries = [...this.links].map(([name, link]) => [name, { ...link, addresses: [...link.addresses].sort() }]);
-    return Object.fromEntries(entries.sort()) as Record<string, unknown>;
+    const names = [...this.links.keys()].sort();
+    const copies = names.map((name) => {
+      const link = this.links.get(name);
+      return [name, { ...link, addresses: [...(link?.addresses ?? [])].sort() }] as const;
+    });
+    return Object.fromEntries(copies);
   }
 
   async inspectSwitch(name: IfName): Promise<FoundSwitch> {
@@ -134,7 +138,7 @@ export class FakeDatapath implements Datapath {
 
   async inventory(): Promise<Inventory> {
     await this.#enter("inventory", "");
-    const marked = <Purpose extends "network" | "endpoint">(purpose: Purpose) =>
+    const marked = (purpose: "network" | "endpoint") =>
       [...this.links].flatMap(([name, link]) => {
         const id = markOf(link, purpose);
         return id === undefined ? [] : [{ id, ifName: name as IfName }]; // the test's own word

@@ -1,9 +1,10 @@
-// The temp folder of one lab: `<tmp>/tsnet-lab-<pid>-<number>-<name>`. Also removes the folders of runs that were killed with -9:
-// those whose keeper (pid and start time in the file `keeper`) and whose maker no longer live.
+// The temp folder of one lab: `<tmp>/tsnet-lab-<pid>-<number>-<name>`. Also removes the folders (and cgroups) of runs that were
+// killed with -9: those whose keeper (pid and start time in the file `keeper`) and whose maker no longer live.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cgroupNamesOf, removeCgroups } from "./lab-cgroups.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const PREFIX = "tsnet-lab-";
@@ -24,8 +25,10 @@ export function markKeeper(folder: string, pid: number): void {
   writeFileSync(join(folder, "keeper"), processMark(pid));
 }
 
-/** Removes the folder. @throws Error with what resisted. */
+/** Removes the folder and the cgroups of an ended lab. @throws Error with what resisted. */
 export async function removeLabFolder(folder: string): Promise<void> {
+  const cgroups = cgroupNamesOf(folder);
+  await waitUntil(`the cgroups ${cgroups.join(", ")} to be empty`, () => removeCgroups(cgroups).length === 0);
   await waitUntil(
     `${folder} to be removable`,
     async () => {
@@ -34,6 +37,13 @@ export async function removeLabFolder(folder: string): Promise<void> {
     },
     { limitMs: 10_000, intervalMs: 100 },
   );
+}
+
+/** The same at once, for the end of this process: once more would be too late. */
+export function removeLabFolderAtOnce(folder: string): void {
+  const cgroups = cgroupNamesOf(folder);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  removeCgroups(cgroups);
 }
 
 /** The paths of all lab folders on this machine, also those of other runs. */
@@ -49,7 +59,7 @@ function sweepDeadFolders(): void {
     const isAlive = mark.length === 2 && processMark(Number(mark[0])) === mark.join(" ");
     if (isAlive || mark.length !== 2) continue;
     try {
-      rmSync(folder, { recursive: true, force: true });
+      removeLabFolderAtOnce(folder);
     } catch {
       // another run sweeps the same folder: it will be gone
     }

@@ -4,21 +4,19 @@
 //
 //   await using lab = await LabHost.up();
 //   await using neighbour = await lab.addNeighbour();
-//   await lab.docker("run", "-d", "--name", "a", TEST_IMAGE);
+//   await lab.docker("run", "-d", "--name", "one", TEST_IMAGE);
 import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { execa } from "execa";
 import { type Engine, type EngineVersion, provideEngine, selectedEngine } from "./engines.ts";
 import { provideImageTar } from "./image.ts";
-import { findCgroups, removeCgroups } from "./lab-cgroups.ts";
-import { onProcessEnd } from "./lab-cleanup.ts";
+import { cgroupNamesOf, removeCgroups } from "./lab-cgroups.ts";
 import { LabDockerd } from "./lab-dockerd.ts";
 import { type ExecOptions, LabNamespace } from "./lab-namespace.ts";
 import { cutPower } from "./lab-reboot.ts";
 import { ServeHandle } from "./lab-serve.ts";
 import { type CableEnd, ECHO_PORT, Neighbour, cable, configure, setDefaultRoutes } from "./neighbour.ts";
-import { waitUntil } from "./wait-until.ts";
 
 const DOCKER_TIMEOUT_MS = 90_000;
 const ECHO_CLIENT = join(import.meta.dirname, "echo-client.ts");
@@ -32,7 +30,7 @@ export interface LabOptions {
   readonly isLiveRestore?: boolean;
   /** For people who look at process lists; need not be unique. */
   readonly name?: string;
-  /** It outlives this process; `lab.namespace.keeperPid` is then what ends it. */
+  /** It and its neighbours outlive this process; `kill -9` of `lab.namespace.keeperPid` ends it. */
   readonly isKept?: boolean;
 }
 
@@ -47,7 +45,6 @@ export class LabHost implements AsyncDisposable {
   /** Runs the client and resolves to its standard output; rejects with its standard error. */
   readonly docker: DockerClient;
   readonly #cables: CableEnd[] = [];
-  readonly #forget: () => void;
   #gateways: readonly string[] = [];
 
   private constructor(engine: Engine, namespace: LabNamespace, options: LabOptions) {
@@ -58,7 +55,6 @@ export class LabHost implements AsyncDisposable {
     this.docker = Object.assign((...args: string[]) => this.#client([engine.docker, ...args]), {
       api: this.dockerd.api,
     });
-    this.#forget = options.isKept === true ? () => {} : onProcessEnd(() => removeCgroups(namespace.name));
   }
 
   /** Makes a host with a running engine and the test image. @throws Error with the engine's log when it does not start. */
@@ -123,7 +119,7 @@ export class LabHost implements AsyncDisposable {
       this.#cables.map((end) => end.ifName),
     );
     await this.dockerd.forget();
-    removeCgroups(this.namespace.name);
+    removeCgroups(cgroupNamesOf(this.folder));
     for (const end of this.#cables) await configure(end);
     await setDefaultRoutes(this.namespace, this.#gateways);
   }
@@ -166,12 +162,6 @@ export class LabHost implements AsyncDisposable {
   /** Takes everything down. @throws Error with what could not be removed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespace[Symbol.asyncDispose]();
-    const { name } = this.namespace;
-    await waitUntil(`the cgroups ${name} to be empty`, () => {
-      removeCgroups(name);
-      return findCgroups(name).length === 0;
-    });
-    this.#forget();
   }
 
   async #client(argv: readonly string[], cwd = this.folder): Promise<string> {

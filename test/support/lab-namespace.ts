@@ -1,11 +1,12 @@
 // A network, mount and pid namespace of its own, held by a keeper process (`lab-keeper.sh`). Because the keeper is the
 // namespace's pid 1, killing it makes the kernel end everything inside and give up mounts and links; and because the
 // keeper dies with this process (parent-death signal), not even `kill -9` of a test run leaves more than a temp folder.
-import { existsSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { execa } from "execa";
 import { onProcessEnd } from "./lab-cleanup.ts";
-import { makeLabFolder, markKeeper, removeLabFolder } from "./lab-folder.ts";
+import { makeLabFolder, markKeeper, removeLabFolder, removeLabFolderAtOnce } from "./lab-folder.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const EXEC_TIMEOUT_MS = 60_000;
@@ -35,7 +36,7 @@ interface Parts {
   readonly path: string;
   readonly isKept: boolean;
   readonly keeperPid: number;
-  readonly keeper: Promise<unknown>;
+  readonly keeper: Promise<unknown> & { readonly nodeChildProcess: ChildProcess };
   readonly forget: () => void;
 }
 
@@ -49,6 +50,8 @@ export class LabNamespace implements AsyncDisposable {
   readonly keeperPid: number;
   /** PATH for everything inside. */
   readonly path: string;
+  /** It outlives this process. */
+  readonly isKept: boolean;
   readonly #parts: Parts;
   #isDown = false;
   #spawnCount = 0;
@@ -57,6 +60,7 @@ export class LabNamespace implements AsyncDisposable {
     this.folder = parts.folder;
     this.name = basename(parts.folder);
     this.path = parts.path;
+    this.isKept = parts.isKept;
     this.keeperPid = parts.keeperPid;
     this.#parts = parts;
   }
@@ -65,40 +69,35 @@ export class LabNamespace implements AsyncDisposable {
    * Makes a namespace with nothing but loopback in it.
    *
    * @param name - for people; need not be unique.
-   * @param isKept - it outlives this process, and only `kill KEEPERPID` ends it.
+   * @param isKept - it outlives this process; `kill -9 KEEPERPID` ends it, and the next lab removes its folder.
    */
   static async up(name: string, { path = SYSTEM_PATH, isKept = false } = {}): Promise<LabNamespace> {
     const folder = makeLabFolder(name);
     const unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
+    // The shell redirects, because a pipe for it would hold this process as long as a kept namespace lives.
+    const redirected = ["-c", 'exec "$@" 2>"$0"', join(folder, "keeper.log")];
     const bound = ["setpriv", "--pdeathsig", isKept ? "keep" : "KILL", "--"];
-    const outer = execa("env", [...bound, ...unshare, "--", "bash", KEEPER_SCRIPT, folder], {
+    const outer = execa("sh", [...redirected, ...bound, ...unshare, "--", "bash", KEEPER_SCRIPT, folder], {
       ...environment(path),
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: { file: join(folder, "keeper.log") },
+      stdio: "ignore",
       detached: true,
       cleanup: false,
       reject: false,
     });
     const forget = isKept ? () => {} : onProcessEnd(() => removeAtOnce(outer.pid, folder));
     try {
-      await waitUntil(
-        `namespace ${folder} (${readText(join(folder, "keeper.log"))})`,
-        () => existsSync(join(folder, "ready")),
-        {
-          intervalMs: 5,
-        },
-      );
+      await waitUntil("the keeper to be ready", () => existsSync(join(folder, "ready")), { intervalMs: 5 });
       const keeperPid = Number(readFileSync(`/proc/${outer.pid}/task/${outer.pid}/children`, "utf8").trim());
       markKeeper(folder, keeperPid);
       if (isKept) outer.nodeChildProcess.unref();
       return new LabNamespace({ folder, path, isKept, keeperPid, keeper: outer, forget });
-    } catch (failure) {
+    } catch (cause) {
       killPid(outer.pid);
       forget();
       await outer;
+      const complaint = readText(join(folder, "keeper.log"));
       await removeLabFolder(folder);
-      throw failure;
+      throw new Error(`could not make the namespace ${folder}: ${complaint}`, { cause });
     }
   }
 
@@ -146,7 +145,7 @@ export class LabNamespace implements AsyncDisposable {
       cleanup: false,
       reject: false,
     });
-    if (this.#parts.isKept) child.nodeChildProcess.unref();
+    if (this.isKept) child.nodeChildProcess.unref();
     const pid = await waitUntil(`${label} to start`, () => Number(readText(pidFile)) || undefined, { intervalMs: 5 });
     const ended = child.then((result) => result.exitCode ?? 128);
     return { pid, logPath, ended, log: () => readText(logPath) };
@@ -166,6 +165,7 @@ export class LabNamespace implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isDown) return;
     this.#isDown = true;
+    this.#parts.keeper.nodeChildProcess.ref(); // or nothing would hold this process while it waits for a kept one
     killPid(this.keeperPid);
     await this.#parts.keeper;
     this.#parts.forget();
@@ -191,7 +191,7 @@ function environment(path: string, env: Readonly<Record<string, string>> = {}) {
 
 function removeAtOnce(outerPid: number | undefined, folder: string): void {
   killPid(outerPid);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  removeLabFolderAtOnce(folder);
 }
 
 function killPid(pid: number | undefined): void {

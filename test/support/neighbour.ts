@@ -55,7 +55,7 @@ export class Neighbour implements AsyncDisposable {
 
   /** Makes a host at the other end of a cable from `near`, with its echo running. */
   static async up(name: string, near: CableEnd, far: Omit<CableEnd, "at">): Promise<Neighbour> {
-    const namespace = await LabNamespace.up(name);
+    const namespace = await LabNamespace.up(name, { isKept: near.at.isKept });
     try {
       await cable(near, { ...far, at: namespace });
       const echo = [process.execPath, join(import.meta.dirname, "echo-server.ts"), String(ECHO_PORT)];

@@ -7,12 +7,13 @@ import { onProcessEnd } from "./lab-cleanup.ts";
 const POLICY = "/usr/sbin/policy-rc.d";
 const APT_FLAGS = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-qq"];
 
-/** What a lab with a Docker Engine needs. */
+/** What a lab with a Docker Engine and the managed plugin needs; binutils for `strip`. */
 export const LAB_PACKAGES = [
   "iproute2",
   "nftables",
   "iptables",
   "util-linux",
+  "binutils",
   "busybox-static",
   "docker.io",
   "docker-compose",

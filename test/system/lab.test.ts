@@ -1,13 +1,13 @@
 // The lab itself, with nothing of tsnet in it: what every other system test rests on. Run for another engine with
 // TSNET_ENGINE=26.1 or 28.5.
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diffCensus, takeCensus } from "../support/census.ts";
 import { selectedEngine } from "../support/engines.ts";
 import { TEST_IMAGE } from "../support/image.ts";
-import { findCgroups } from "../support/lab-cgroups.ts";
+import { cgroupNamesOf, findCgroups } from "../support/lab-cgroups.ts";
 import { LabHost } from "../support/lab-host.ts";
 import { networkNamespaceOf } from "../support/lab-namespace.ts";
 import { ECHO_PORT, type Neighbour } from "../support/neighbour.ts";
@@ -100,19 +100,28 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
     expect(await lab.docker("exec", "one", "nc", "-w3", neighbour.address, String(ECHO_PORT))).toBe("192.0.2.10");
   });
 
-  it("leaves no process, mount, cgroup or folder behind when it is taken down", async () => {
+  it("leaves no process, network namespace, mount, cgroup or folder behind when it is taken down", async () => {
     const doomed = await LabHost.up({ name: "doomed" });
     await doomed.docker("run", "-d", TEST_IMAGE);
     const { name } = doomed.namespace;
+    const cgroups = cgroupNamesOf(doomed.folder);
+    const network = networkNamespaceOf(doomed.namespace.keeperPid);
 
     await doomed[Symbol.asyncDispose]();
 
     expect(existsSync(doomed.folder)).toBe(false);
-    expect(findCgroups(name)).toEqual([]);
+    expect(findCgroups(cgroups)).toEqual([]);
     expect(await processesThatMention(name)).toEqual([]);
+    expect(await networkNamespaces()).not.toContain(network);
     expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain(name);
   });
 });
+
+/** Those that a process is in; a namespace can also be held by a mount, which `mountinfo` shows. */
+async function networkNamespaces(): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  return await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/ns/net`).catch(() => "")));
+}
 
 async function processesThatMention(text: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));

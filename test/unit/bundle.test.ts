@@ -1,6 +1,6 @@
 // What `npm run build` makes: one script that needs nothing but Node.js and stands in any folder.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { fstatSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -22,6 +22,17 @@ describe("dist", () => {
       "tsnet.js",
       "tsnet.js.map",
     ]);
+  });
+
+  it("gets new files when it is built again, so that a daemon that runs from it keeps the old ones", () => {
+    const before = inodes();
+
+    execFileSync(process.execPath, [join(project, "plugin/bundle.ts"), join(folder, "dist")]);
+
+    const after = inodes();
+    expect(Object.keys(after)).toEqual(Object.keys(before));
+    expect(Object.values(after).filter((inode) => Object.values(before).includes(inode))).toEqual([]);
+    expect(readdirSync(folder)).toEqual(["dist"]);
   });
 
   it("answers --version outside the project, without node_modules", () => {
@@ -52,6 +63,12 @@ describe("dist", () => {
     );
   });
 });
+
+/** Of each file, held open so that a number is not given out again. */
+function inodes(): Record<string, number> {
+  const names = readdirSync(join(folder, "dist")).sort();
+  return Object.fromEntries(names.map((name) => [name, fstatSync(openSync(join(folder, "dist", name), "r")).ino]));
+}
 
 function start(
   args: readonly string[],

@@ -15,6 +15,7 @@ export interface BridgeHost {
   readonly sysctl: Sysctl;
 }
 
+/** Bridges and veth pairs of one host. */
 export class BridgeDatapath implements Datapath {
   readonly kind = "bridge";
   readonly #host: BridgeHost;

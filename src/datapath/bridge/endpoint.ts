@@ -3,10 +3,14 @@
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
+import { isErrno } from "../../host/netlink.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { LINK_GROUP, formatMark, isHalfMade, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { ensureNetwork } from "./network.ts";
+
+/** What the kernel answers when a bridge has 1023 ports (net/bridge/br_if.c, find_portno); Node.js has no name for it. */
+const EXFULL = "E54";
 
 type Port = Pick<Endpoint, "endpointId" | "hostIfName">;
 
@@ -16,7 +20,11 @@ export async function attach(host: BridgeHost, network: Network, endpoint: Endpo
   await detach(host, endpoint);
   const masterIndex = await requireSwitch(host, network);
   const peer = { name: sandboxIfName, mac };
-  const index = await host.links.addVeth({ name: hostIfName, mtu, group: LINK_GROUP, masterIndex, isUp: false, peer });
+  const pair = { name: hostIfName, mtu, group: LINK_GROUP, masterIndex, isUp: false, peer };
+  const index = await host.links.addVeth(pair).catch((failure: unknown) => {
+    if (!isErrno(failure, EXFULL)) throw failure;
+    throw new TsnetError("exhausted", `bridge ${network.switchName} is full: it has 1023 ports`, { cause: failure });
+  });
   await host.links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
   await host.links.setLink(index, { alias: formatMark("endpoint", endpointId), isUp: true });
 }

@@ -160,9 +160,9 @@ describe("CreateNetwork", () => {
   it("leaves nothing when its time is over during the last record", async () => {
     const rig = new CnmRig();
     const controller = new AbortController();
-    const { putNetwork } = rig.registry;
+    const putNetwork = rig.registry.putNetwork.bind(rig.registry);
     rig.registry.putNetwork = async (network, state) => {
-      await putNetwork.call(rig.registry, network, state);
+      await putNetwork(network, state);
       if (state === "ready") controller.abort(new Error("out of time"));
     };
 
@@ -490,9 +490,9 @@ describe("CreateEndpoint", () => {
     const controller = new AbortController();
     const abort = () => controller.abort(new Error("out of time"));
     rig.datapath.onCall = (call) => void (call === at && abort());
-    const { putEndpoint } = rig.registry;
+    const putEndpoint = rig.registry.putEndpoint.bind(rig.registry);
     rig.registry.putEndpoint = async (record) => {
-      await putEndpoint.call(rig.registry, record);
+      await putEndpoint(record);
       if (at === "record") abort();
     };
 

@@ -1,0 +1,286 @@
+// What is special to the Linux bridge, seen with ip(8), bridge(8) and /proc, and with packets between sandboxes.
+import { describe, expect, it } from "vitest";
+import type { Network } from "../../../src/cnm/network.ts";
+import { dualStack, endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
+import { type BridgeHost, bridgeHost } from "../../support/bridge-host.ts";
+import { NetNamespace } from "../../support/namespace.ts";
+import { canPing, shell } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+
+const sysctl = async (host: BridgeHost, name: string) =>
+  (await host.namespace.exec(["cat", `/proc/sys/net/${name}`])).trim();
+const BR = network().switchName;
+
+/** The free end in a namespace of its own, set up as the engine does. */
+async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
+  const attached = endpoint(n, 1, { mtu });
+  const free = await host.datapath.attach(of, attached);
+  const sandbox = await NetNamespace.create("sandbox");
+  await shell(host.namespace, [`ip link set ${free} netns ${sandbox.name}`]);
+  await shell(sandbox, [
+    `ip link set ${free} name eth0 address ${attached.mac}`,
+    `ip address add ${attached.address} dev eth0`,
+    `ip address add fd00:1:1::${n + 1}/64 dev eth0 nodad`,
+    "ip link set eth0 up",
+    "ip route add default via 10.1.1.1",
+  ]);
+  return sandbox;
+}
+
+describe("sandboxes on one bridge", () => {
+  it("reach each other and the gateway, over IPv4 and IPv6", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(dualStack());
+    await using one = await sandboxOf(host, dualStack(), 1);
+    await using two = await sandboxOf(host, dualStack(), 2);
+
+    const targets = ["10.1.1.3", "fd00:1:1::3", "10.1.1.1", "fd00:1:1::1"];
+
+    expect(await Promise.all(targets.map((to) => canPing(one, to)))).toEqual([true, true, true, true]);
+    expect(await canPing(two, "10.1.1.2")).toBe(true);
+  });
+
+  it("see one MAC of the bridge whatever ports come and go, the lowest included", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    await using one = await sandboxOf(host, network(), 1);
+    const neighbours = async () => {
+      await canPing(one, "10.1.1.1");
+      return one.json<{ lladdr: string }[]>(["ip", "-json", "neigh", "show", "10.1.1.1"]);
+    };
+    expect((await neighbours())[0]?.lladdr).toBe(network().switchMac);
+
+    await shell(host.namespace, [
+      `ip link add low address 00:00:00:00:00:01 type veth peer name low-end`,
+      `ip link set low master ${BR} up`,
+      `ip link del low`,
+    ]);
+
+    expect((await host.ipLink(BR)).address).toBe(network().switchMac);
+    await shell(one, ["ip neigh flush all"]);
+    expect((await neighbours())[0]?.lladdr).toBe(network().switchMac);
+  });
+
+  it("are let go when their namespace has died with the link", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    const before = await host.see();
+    const sandbox = await sandboxOf(host, network(), 1);
+    await sandbox[Symbol.asyncDispose]();
+    await waitUntil("the link to die", async () => !(await host.see()).has(endpoint().hostIfName));
+
+    await host.datapath.detach(endpoint());
+
+    expect(await host.see()).toEqual(before);
+  });
+
+  it("lose their link when the endpoint is deleted while it is still inside", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    await using sandbox = await sandboxOf(host, network(), 1);
+
+    await host.datapath.detach(endpoint());
+
+    expect(await sandbox.exec(["ip", "-o", "link", "show"])).not.toContain("eth0");
+  });
+
+  it("keep talking when the bridge was deleted by hand and made again", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    await using one = await sandboxOf(host, network(), 1);
+    await using two = await sandboxOf(host, network(), 2);
+    await host.deleteLink(BR);
+    expect(await canPing(one, "10.1.1.3")).toBe(false);
+
+    await host.datapath.ensureNetwork(network());
+    for (const n of [1, 2]) await host.datapath.reattach(network(), endpoint(n));
+
+    for (const sandbox of [one, two]) await shell(sandbox, ["ip neigh flush all"]); // questions that nobody answered
+    expect(await canPing(one, "10.1.1.3")).toBe(true);
+    expect(await canPing(two, "10.1.1.1")).toBe(true);
+  });
+});
+
+describe("the MTU", () => {
+  it.each([68, 1400, 9000, 65_535])("of %i is that of the bridge and of both ends", async (mtu) => {
+    await using host = await bridgeHost();
+    const wanted = network(1, { mtu });
+    await host.datapath.ensureNetwork(wanted);
+
+    await host.datapath.attach(wanted, endpoint(1, 1, { mtu }));
+
+    for (const name of [BR, endpoint().hostIfName, endpoint().sandboxIfName]) {
+      expect((await host.ipLink(name)).mtu).toBe(mtu);
+    }
+  });
+
+  it("of the bridge stays when a smaller endpoint comes and when the last one goes", async () => {
+    await using host = await bridgeHost();
+    const wanted = network(1, { mtu: 9000 });
+    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.attach(wanted, endpoint(1, 1, { mtu: 1280 }));
+
+    expect((await host.ipLink(BR)).mtu).toBe(9000);
+    expect((await host.ipLink(endpoint().sandboxIfName)).mtu).toBe(1280);
+    await host.datapath.detach(endpoint());
+    expect((await host.ipLink(BR)).mtu).toBe(9000);
+  });
+
+  it("of the bridge is put back when somebody changed it", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    await shell(host.namespace, [`ip link set ${BR} mtu 1300`]);
+
+    await host.datapath.ensureNetwork(network());
+
+    expect((await host.ipLink(BR)).mtu).toBe(1500);
+  });
+});
+
+describe("the marks", () => {
+  it("are the alias of bridge and port, and the group of every link", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    await host.datapath.attach(network(), endpoint());
+
+    expect(await host.ipLink(BR)).toMatchObject({ ifalias: `tsnet:network:${networkId()}`, group: "29811" });
+    expect(await host.ipLink(endpoint().hostIfName)).toMatchObject({
+      ifalias: `tsnet:endpoint:${endpointId()}`,
+      group: "29811",
+    });
+    expect((await host.ipLink(endpoint().sandboxIfName)).group).toBe("29811");
+  });
+
+  it.each([
+    ["a vxlan", "ip link add NAME type vxlan id 7 dstport 4789"],
+    ["a veth", "ip link add NAME type veth peer name foreign-end"],
+    ["a bridge", "ip link add NAME type bridge"],
+    ["a bridge with an alias of its own", "ip link add NAME type bridge && ip link set NAME alias tsnet-like"],
+  ])("are looked for before anything is touched: %s under the bridge's name stays", async (_what, command) => {
+    await using host = await bridgeHost();
+    await shell(host.namespace, [command.replaceAll("NAME", BR)]);
+    const before = await host.namespace.exec(["ip", "-details", "address", "show"]);
+
+    await expect(host.datapath.ensureNetwork(network())).rejects.toMatchObject({ code: "conflict" });
+    await host.datapath.removeNetwork(network(), []);
+    await host.datapath.removeStraySwitch(networkId(), new Set());
+
+    expect(await host.namespace.exec(["ip", "-details", "address", "show"])).toBe(before);
+  });
+
+  it("let a link that only has our group and another kind live", async () => {
+    await using host = await bridgeHost();
+    const port = endpoint().hostIfName;
+    await shell(host.namespace, [`ip link add ${port} group 29811 type vxlan id 7 dstport 4789`]);
+
+    await host.datapath.detach(endpoint());
+
+    expect((await host.see()).has(port)).toBe(true);
+  });
+});
+
+describe("calls that are repeated", () => {
+  it("are silent on the kernel's own notifications", async () => {
+    await using host = await bridgeHost();
+    const wanted = dualStack(1, { isInternal: true });
+    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.attach(wanted, endpoint());
+    const monitor = host.namespace.spawn(["ip", "monitor", "link", "address", "route"]);
+    let seen = "";
+    monitor.stdout?.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+    const announce = async (name: string) => {
+      await waitUntil(`ip monitor to show ${name}`, async () => {
+        await shell(host.namespace, [`ip link add ${name} type bridge`, `ip link del ${name}`]);
+        return seen.includes(name);
+      });
+    };
+    await announce("begin");
+
+    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.reattach(wanted, endpoint());
+
+    await announce("finish");
+    expect(seen.split("\n").filter((line) => line.includes("tsn-") || line.includes("tsv"))).toEqual([]);
+  });
+});
+
+describe("IPv6 on the bridge", () => {
+  it.each<[string, Network, string]>([
+    ["is on where the host has an IPv6 address", dualStack(), "0"],
+    ["is off on an IPv4 network", network(), "1"],
+    ["is off in mode l2", dualStack(1, { mode: "l2" }), "1"],
+    ["is off in mode isolated", dualStack(1, { mode: "isolated" }), "1"],
+  ])("%s", async (_what, wanted, disabled) => {
+    await using host = await bridgeHost();
+
+    await host.datapath.ensureNetwork(wanted);
+
+    expect(await sysctl(host, `ipv6/conf/${BR}/disable_ipv6`)).toBe(disabled);
+  });
+
+  it("believes no router advertisement of a container", async () => {
+    await using host = await bridgeHost();
+
+    await host.datapath.ensureNetwork(dualStack());
+
+    expect(await sysctl(host, `ipv6/conf/${BR}/accept_ra`)).toBe("0");
+  });
+
+  it("gives the host's end of a port no address", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(dualStack());
+
+    await host.datapath.attach(dualStack(), endpoint());
+
+    const { hostIfName } = endpoint();
+    expect((await host.ipLink(hostIfName)).inet6_addr_gen_mode).toBe("none");
+    expect(await host.namespace.exec(["ip", "-6", "address", "show", "dev", hostIfName])).toBe("");
+  });
+
+  it("has its address at once, without waiting for duplicates", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(dualStack());
+
+    expect(await host.namespace.exec(["ip", "-6", "address", "show", "dev", BR, "tentative"])).not.toContain("fd00");
+  });
+});
+
+describe("ARP on the bridge", () => {
+  it.each<[string, Network, string]>([
+    ["is answered for every address of the host in mode nat, as on any router", network(), "0"],
+    ["is answered for the bridge's own address with --internal", network(1, { isInternal: true }), "1"],
+    ["is never answered in mode l2", network(1, { mode: "l2" }), "8"],
+    ["is never answered in mode isolated", network(1, { mode: "isolated" }), "8"],
+  ])("%s", async (_what, wanted, ignored) => {
+    await using host = await bridgeHost();
+
+    await host.datapath.ensureNetwork(wanted);
+
+    expect(await sysctl(host, `ipv4/conf/${BR}/arp_ignore`)).toBe(ignored);
+  });
+
+  it("is what it was on a bridge that somebody else made", async () => {
+    await using host = await bridgeHost();
+    await host.plantSwitch("br0");
+
+    await host.datapath.ensureNetwork(network(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false }));
+
+    expect(await sysctl(host, "ipv4/conf/br0/arp_ignore")).toBe("0");
+    expect(await sysctl(host, "ipv6/conf/br0/disable_ipv6")).toBe("0");
+  });
+});
+
+describe("a bridge that is full", () => {
+  it("is named in the refusal, and nothing is left of the endpoint", async () => {
+    await using host = await bridgeHost();
+    await host.datapath.ensureNetwork(network());
+    const lines = Array.from({ length: 1023 }, (_, n) => `link add f${n} master ${BR} type veth peer name g${n}`);
+    await host.namespace.exec(["sh", "-ec", `printf '%s\\n' "$0" | ip -batch -`, lines.join("\n")]);
+
+    await expect(host.datapath.attach(network(), endpoint())).rejects.toMatchObject({
+      message: expect.stringMatching(/bridge .* is full/) as string,
+    });
+
+    expect((await host.see()).has(endpoint().hostIfName)).toBe(false);
+  });
+});

@@ -1,0 +1,47 @@
+// Runs inside a namespace: the parts of tsnet that touch the host, called over standard input and output, one JSON object
+// a line. Node.js reads files and starts processes on threads that do not follow setns(2), so a process is needed.
+import { createInterface } from "node:readline";
+import { BridgeDatapath } from "../../src/datapath/bridge/datapath.ts";
+import { TsnetError, messageOf } from "../../src/errors.ts";
+import { NftTool } from "../../src/host/nft-tool.ts";
+import { Rtnetlink } from "../../src/host/rtnetlink.ts";
+import { Sysctl } from "../../src/host/sysctl.ts";
+import { NftablesFirewall } from "../../src/nat/nftables.ts";
+
+/** What a caller sends. */
+interface Request {
+  readonly id: number;
+  readonly part: "datapath" | "firewall" | "logged";
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+const logged: object[] = [];
+const note = (level: string) => (fields: object, message: string) => void logged.push({ level, message, ...fields });
+const log = { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") };
+const links = Rtnetlink.open();
+const sysctl = new Sysctl();
+const parts = {
+  datapath: new BridgeDatapath({ links, sysctl }),
+  firewall: new NftablesFirewall({ nft: new NftTool(), sysctl, links, log }),
+  logged: { all: async () => logged },
+};
+
+async function answer({ id, part, method, args }: Request): Promise<void> {
+  const call = Reflect.get(parts[part], method) as (...args: readonly unknown[]) => Promise<unknown>; // the test's word
+  const reply = await call.apply(parts[part], args.map(revived)).then(
+    (result) => ({ id, result }),
+    (failure: unknown) => {
+      return { id, code: failure instanceof TsnetError ? failure.code : "internal", message: messageOf(failure) };
+    },
+  );
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}
+
+/** A set goes over the line as an object with its elements. */
+function revived(arg: unknown): unknown {
+  return typeof arg === "object" && arg !== null && "isSet" in arg ? new Set(Reflect.get(arg, "elements")) : arg;
+}
+
+createInterface({ input: process.stdin }).on("line", (line) => void answer(JSON.parse(line) as Request));
+process.stdout.write(`${JSON.stringify({ id: 0 })}\n`);

@@ -1,0 +1,67 @@
+// A ping that runs on while something is done to the host: did a running container notice? Sent with busybox from the
+// container's own network namespace, so that the engine may be away meanwhile.
+import type { LabHost } from "./lab-host.ts";
+import type { LabProcess } from "./lab-namespace.ts";
+import { waitUntil } from "./wait-until.ts";
+
+const INTERVAL_S = 0.05;
+
+/** What became of the packets. */
+export interface PingCount {
+  readonly sent: number;
+  readonly lost: number;
+  /** Of the answers, in milliseconds. */
+  readonly medianMs: number;
+}
+
+/** A ping under way: 20 packets a second until `stop`. It ends with its lab at the latest. */
+export class PingWatch {
+  static #count = 0;
+  readonly #lab: LabHost;
+  readonly #process: LabProcess;
+
+  private constructor(lab: LabHost, process: LabProcess) {
+    this.#lab = lab;
+    this.#process = process;
+  }
+
+  /** Starts pinging an address from a container and waits for the first answer. @throws Error when none comes. */
+  static async start(lab: LabHost, container: string, address: string): Promise<PingWatch> {
+    const pid = await lab.docker("inspect", "--format", "{{.State.Pid}}", container);
+    PingWatch.#count += 1;
+    const ping = ["/bin/busybox", "ping", "-i", String(INTERVAL_S), address];
+    const process = await lab.namespace.spawn(`ping-${PingWatch.#count}`, ["nsenter", "-t", pid, "-n", "--", ...ping]);
+    const watch = new PingWatch(lab, process);
+    await watch.hears(`the first answer of ${address}`);
+    return watch;
+  }
+
+  /** Waits for an answer that comes from now on. @throws Error when none comes. */
+  async hears(what = "another answer"): Promise<void> {
+    const before = this.#sequences().length;
+    await waitUntil(what, () => this.#sequences().length > before, { intervalMs: 10 });
+  }
+
+  /** Ends it after one more answer. @returns what became of the packets; one that was on its way at the end does not count. */
+  async stop(): Promise<PingCount> {
+    await this.hears().catch(() => {}); // then it counts as lost
+    await this.#lab.exec(["kill", "-INT", String(this.#process.pid)]);
+    await this.#process.ended;
+    const sent = Number(/(\d+) packets transmitted/.exec(this.#process.log())?.[1] ?? 0);
+    const answered = this.#sequences();
+    const isLastUnderWay = answered.at(-1) === sent - 2;
+    const counted = isLastUnderWay ? sent - 1 : sent;
+    const times = [...this.#process.log().matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+    return { sent: counted, lost: counted - new Set(answered).size, medianMs: median(times) };
+  }
+
+  #sequences(): number[] {
+    return [...this.#process.log().matchAll(/ seq=(\d+) /g)].map((match) => Number(match[1]));
+  }
+}
+
+/** @returns the middle of the values, or NaN when there are none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
