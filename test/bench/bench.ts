@@ -72,7 +72,11 @@ async function createAndRemoveNetwork(): Promise<Pair> {
     for (const side of inTurn(round)) {
       const ipam = side === "tsnet" ? { Driver: "tsnet" } : {};
       const whole = async () => {
-        const network = await lab.docker.api.createNetwork({ Name: `bench-${round}-${side}`, Driver: side, IPAM: ipam });
+        const network = await lab.docker.api.createNetwork({
+          Name: `bench-${round}-${side}`,
+          Driver: side,
+          IPAM: ipam,
+        });
         await network.remove();
       };
       times[side].push(await timed(whole));
