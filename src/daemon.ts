@@ -4,7 +4,10 @@ import { Gate } from "./api/gate.ts";
 import { type Listening, listenOnSockets } from "./api/listen.ts";
 import { createServer } from "./api/server.ts";
 import { Cnm } from "./cnm/driver.ts";
+import { contains, formatAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
 import { CnmLocks } from "./cnm/parts.ts";
+import type { Endpoint } from "./cnm/endpoint.ts";
+import type { Network } from "./cnm/network.ts";
 import { Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
@@ -93,10 +96,21 @@ function buildDrivers(
   const datapath = new BridgeDatapath({ links, sysctl });
   const isFirewallOff = config.firewall === "none";
   const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall({ nft: new NftTool(), sysctl, links, log });
-  const parts = { registry, datapath, firewall, locks: new CnmLocks() };
   const hostRoutes = { subnets: async () => (await links.listRoutes()).map(({ subnet }) => subnet) };
   const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes });
+  const releaseAddresses = (network: Network, endpoint: Endpoint) => releaseOf(ipam, network, endpoint);
+  const parts = { registry, datapath, firewall, locks: new CnmLocks(), releaseAddresses };
   return { registry, ipam, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
+}
+
+/** Gives back what an endpoint had, pool by pool; a pool of another IPAM driver is not tsnet's to release. */
+async function releaseOf(ipam: Ipam, network: Network, endpoint: Endpoint): Promise<void> {
+  for (const text of [endpoint.address, endpoint.addressIpv6]) {
+    if (text === undefined) continue;
+    const { address } = parseAddressWithLength(text);
+    const pool = network.pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
+    if (pool !== undefined) await ipam.releaseLost(network.addressSpace, pool.subnet, formatAddress(address));
+  }
 }
 
 interface Recovered {

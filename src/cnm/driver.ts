@@ -7,6 +7,7 @@ import { withUndo } from "../undo.ts";
 import type { Datapath } from "./datapath.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import type { Firewall } from "./firewall.ts";
+import { isOutOfUse } from "./lost-endpoints.ts";
 import { endpointNames, switchNames } from "./names.ts";
 import type { IfName, Network, NetworkId } from "./network.ts";
 import type { CnmLocks, CnmParts } from "./parts.ts";
@@ -78,7 +79,8 @@ export class Cnm implements verbs.CnmDriver {
       await this.#registry.putNetwork(known.network, "removing");
       const endpoints = this.#registry.endpointsOf(networkId);
       for (const { endpoint, state } of endpoints) {
-        if (state !== "joined") await this.#locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
+        const isOver = state !== "joined" || (await isOutOfUse(this.#datapath, endpoint));
+        if (isOver) await this.#locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
       }
       const joined = this.#registry.endpointsOf(networkId).length;
       if (joined > 0) {
@@ -99,6 +101,7 @@ export class Cnm implements verbs.CnmDriver {
         if (isSame(planned, known)) return answer;
         throw new TsnetError("conflict", `endpoint ${short(request.endpointId)} exists already, with other properties`);
       }
+      await this.#forgetDead(planned, network);
       const endpoint = { ...planned, ...(await this.#freeNames(request)) };
       // While names were looked for the network may have gone, and another endpoint may have got the MAC.
       this.#registry.requireNetwork(request.networkId);
@@ -110,6 +113,18 @@ export class Cnm implements verbs.CnmDriver {
       });
       return answer;
     });
+  }
+
+  /** An endpoint whose end the engine never told, as when tsnet was away, must not keep its MAC from the next one. */
+  async #forgetDead({ mac }: { mac: string }, network: Network): Promise<void> {
+    const holders = this.#registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
+    for (const { endpoint } of holders) {
+      await this.#locks.endpoint(endpoint, async () => {
+        const isJoined = this.#registry.findEndpoint(endpoint.endpointId)?.state === "joined";
+        const isDead = isJoined && !(await this.#datapath.isNameTaken(endpoint.hostIfName));
+        if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
+      });
+    }
   }
 
   #refuseSharedMac(planned: { mac: string; endpointId: string }, network: Network): void {

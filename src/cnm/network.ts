@@ -50,5 +50,7 @@ export interface Network {
   /** Start of the interface's name inside the container; the engine appends a number. */
   readonly ifPrefix: string;
   readonly routes: readonly StaticRoute[];
+  /** Of the IPAM driver that gave the pools. */
+  readonly addressSpace: string;
   readonly pools: readonly NetworkPool[];
 }

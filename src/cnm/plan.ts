@@ -57,6 +57,7 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
     hasIpv6,
     ifPrefix: settings.ifprefix,
     routes,
+    addressSpace: request.pools[0]?.addressSpace ?? "",
     pools: mode === "isolated" ? pools.map(({ subnet }) => ({ subnet })) : pools,
   };
   const faults = [...optionFaults, ...poolFaults];

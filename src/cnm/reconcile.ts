@@ -3,6 +3,7 @@
 // code as creation, so where nothing is wrong nothing is written.
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { LostEndpoints, isOutOfUse } from "./lost-endpoints.ts";
 import type { CnmParts } from "./parts.ts";
 import type { NetworkId } from "./network.ts";
 import { short } from "./registry.ts";
@@ -24,6 +25,7 @@ export class Reconciler {
   readonly #parts: CnmParts;
   readonly #log: Log;
   readonly #removal: Removal;
+  readonly #lost: LostEndpoints;
   #wake: { readonly timer: NodeJS.Timeout; readonly at: number } | undefined;
   #pending = new Set<Changed>();
   #isClosed = false;
@@ -33,6 +35,7 @@ export class Reconciler {
     this.#parts = parts;
     this.#log = log;
     this.#removal = new Removal(parts);
+    this.#lost = new LostEndpoints(parts.registry, parts.datapath);
   }
 
   /**
@@ -65,6 +68,7 @@ export class Reconciler {
       for (const { id } of this.#parts.registry.live()) {
         isComplete = (await this.#attempt("network", id, () => this.#ensureNetwork(id))) && isComplete;
       }
+      isComplete = (await this.#removeLost()) && isComplete;
     }
     if (changed.has("firewall")) {
       isComplete = (await this.#attempt("firewall", "", () => this.#ensureRules())) && isComplete;
@@ -96,6 +100,30 @@ export class Reconciler {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#wake?.timer);
+  }
+
+  async #removeLost(): Promise<boolean> {
+    const { locks, registry, datapath } = this.#parts;
+    const { lost, againInMs } = await this.#lost.look();
+    let isComplete = true;
+    for (const endpoint of lost) {
+      const remove = async () => {
+        if (registry.findEndpoint(endpoint.endpointId) === undefined || !(await isOutOfUse(datapath, endpoint))) return;
+        await this.#removal.lostEndpoint(endpoint);
+        this.#log.info(
+          { networkId: endpoint.networkId, endpointId: endpoint.endpointId },
+          "forgotten endpoint removed",
+        );
+      };
+      const task = () => locks.endpoint(endpoint, remove);
+      isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
+      await this.#attempt("network", endpoint.networkId, () => this.#removal.finishNetworkOf(endpoint.networkId));
+    }
+    if (againInMs !== undefined) {
+      this.#pending.add("links");
+      this.#wakeIn(againInMs);
+    }
+    return isComplete;
   }
 
   async #finishRemovals(): Promise<boolean> {

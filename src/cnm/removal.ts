@@ -47,6 +47,14 @@ export class Removal {
     await registry.removeEndpoint(endpoint.endpointId);
   }
 
+  /** Removes an endpoint that the engine forgot, with its addresses. The caller holds its lock. */
+  async lostEndpoint(endpoint: Endpoint): Promise<void> {
+    const { registry, releaseAddresses } = this.#parts;
+    const network = registry.findNetwork(endpoint.networkId)?.network;
+    if (network !== undefined) await releaseAddresses(network, endpoint);
+    await this.endpoint(endpoint);
+  }
+
   /** Removes a network that only waited for its last endpoint. */
   async finishNetworkOf(networkId: NetworkId): Promise<void> {
     const { registry, locks } = this.#parts;

@@ -18,6 +18,12 @@ export class AddressSpace {
     return this.#pools.get(poolId);
   }
 
+  /** The pools of all segments that have exactly this subnet. */
+  findBySubnet(subnet: Subnet): readonly Pool[] {
+    const text = formatSubnet(subnet);
+    return Array.from(this.#pools.values()).filter(({ description }) => formatSubnet(description.subnet) === text);
+  }
+
   add(pool: Pool): void {
     this.#pools.set(pool.description.id, pool);
   }

@@ -1,6 +1,6 @@
 // The meaning of the IpamDriver verbs: finds the pool, keeps the order of pool verbs, reads the records at start. Arithmetic is
 // in `address-book.ts` and `default-pools.ts`; what the engine sends and when is in moby `daemon/libnetwork/docs/ipam.md`.
-import { formatSubnet, parseAddress } from "../cidr.ts";
+import { formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { KeyedLock } from "../keyed-lock.ts";
 import type { RecordStore } from "../state/record-store.ts";
@@ -83,6 +83,18 @@ export class Ipam implements IpamDriver {
     this.#requireLoaded();
     const parsed = parseAddress(address);
     await this.#findPool(poolId)?.release(parsed);
+  }
+
+  /**
+   * Releases an address of a network whose pool is known by its subnet only. Where pools of several segments have that
+   * subnet it stays in use, since it cannot be told whose it is.
+   *
+   * @param subnet - canonical CIDR. @param address - bare.
+   */
+  async releaseLost(addressSpace: string, subnet: string, address: string): Promise<void> {
+    const space = this.#spaces.find(({ name }) => name === addressSpace);
+    const [pool, ...others] = space?.findBySubnet(parseSubnet(subnet)) ?? [];
+    if (pool !== undefined && others.length === 0) await pool.release(parseAddress(address));
   }
 
   #findPool(poolId: string): Pool | undefined {

@@ -72,6 +72,7 @@ export function network(n = 1, more: Partial<Network> = {}): Network {
   return {
     id: networkId(n),
     mode,
+    addressSpace: "LocalDefault",
     isInternal: false,
     isHostOnSwitch,
     backend: "bridge",

@@ -27,6 +27,8 @@ export class CnmRig {
   readonly cnm: Cnm;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
+  /** Endpoints whose addresses were given back to IPAM because the engine forgot them. */
+  readonly released: string[] = [];
 
   /** @param before - whose records and host are taken over, as by a daemon that was started anew. */
   constructor(before?: Pick<CnmRig, "records" | "datapath" | "firewall">) {
@@ -37,7 +39,9 @@ export class CnmRig {
     this.registry = new Registry(this.records);
     this.registry.load();
     const { registry, datapath, firewall } = this;
-    const parts = { registry, datapath, firewall, locks: new CnmLocks() };
+    const releaseAddresses = async (_: unknown, { endpointId }: { endpointId: string }) =>
+      void this.released.push(endpointId);
+    const parts = { registry, datapath, firewall, locks: new CnmLocks(), releaseAddresses };
     this.cnm = new Cnm(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
@@ -53,8 +57,11 @@ export class CnmRig {
     return this.cnm.createEndpoint(request, signal);
   }
 
-  join(request: Join, signal = NEVER): Promise<JoinResult> {
-    return this.cnm.join(request, signal);
+  /** Joins, and moves the link out of sight as the engine does. */
+  async join(request: Join, signal = NEVER): Promise<JoinResult> {
+    const result = await this.cnm.join(request, signal);
+    this.datapath.links.delete(result.sourceName);
+    return result;
   }
 
   /** Host, rules and records, for comparing before and after. Identities of links are left out. */

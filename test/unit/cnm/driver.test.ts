@@ -454,6 +454,17 @@ describe("CreateEndpoint", () => {
     });
   });
 
+  it("takes the MAC of a joined endpoint whose port is gone: the engine never told its end", async () => {
+    const rig = await rigWith("network");
+    await rig.createEndpoint(endpointRequest(1, 1, { mac: "02:00:00:00:00:09" }));
+    await rig.join(joinRequest(1));
+    rig.datapath.links.delete(`tsv${endpointId(1).slice(0, 12)}`);
+
+    await rig.createEndpoint(endpointRequest(2, 1, { mac: "02:00:00:00:00:09" }));
+
+    expect(rig.registry.endpoints().map(({ endpoint }) => endpoint.endpointId)).toEqual([endpointId(2)]);
+  });
+
   it("takes a MAC that is in use on another switch", async () => {
     const rig = await rigWith("network");
     await rig.createNetwork(networkRequest(2));
@@ -662,7 +673,7 @@ describe("Join", () => {
 
     await rig.join(joinRequest());
 
-    expect(rig.datapath.links.size).toBe(3);
+    expect(rig.datapath.links.size).toBe(2);
   });
 });
 

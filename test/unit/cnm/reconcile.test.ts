@@ -268,3 +268,58 @@ describe("the schedule", () => {
     expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(1);
   });
 });
+
+describe("an endpoint that the engine forgot", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  async function lookFor(rig: CnmRig, durationMs: number): Promise<void> {
+    rig.reconciler.schedule("links");
+    for (let passed = 0; passed < durationMs; passed += 1000) {
+      await vi.advanceTimersByTimeAsync(1000);
+      await rig.reconciler.idle();
+    }
+  }
+
+  it("is removed with its addresses when its link has been back on the host for a while", async () => {
+    const rig = await restarted();
+    rig.datapath.plant(PORT.replace("tsv", "tsc"), { kind: "sandbox" });
+
+    await lookFor(rig, 45_000);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+    expect(rig.released).toEqual([endpointId()]);
+    expect(rig.datapath.links.has(PORT)).toBe(false);
+  });
+
+  it("is removed when its link is gone with the container", async () => {
+    const rig = await restarted();
+    rig.datapath.links.delete(PORT);
+
+    await lookFor(rig, 45_000);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+
+  it("is kept while the engine may still be moving its link", async () => {
+    const rig = await restarted();
+    rig.datapath.plant(PORT.replace("tsv", "tsc"), { kind: "sandbox" });
+
+    await lookFor(rig, 15_000);
+
+    expect(rig.registry.endpoints()).toHaveLength(1);
+  });
+
+  it("is kept for as long as a container has its link", async () => {
+    const rig = await restarted();
+
+    await lookFor(rig, 120_000);
+
+    expect(rig.registry.endpoints()).toHaveLength(1);
+    expect(rig.released).toEqual([]);
+  });
+});
