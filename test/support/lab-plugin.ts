@@ -70,8 +70,12 @@ export class LabPlugin {
   /** Pid inside the lab of the running daemon. @throws Error unless there is exactly one. */
   pid(): number {
     const found = this.#pids().filter((pid) => this.#read(`${pid}/cmdline`).includes("/usr/lib/tsnet/tsnet.js\0serve"));
-    // A command that the daemon starts looks like the daemon for a moment, between fork(2) and execve(2).
-    const parents = found.filter((pid) => !found.includes(Number(this.status(pid)["PPid"])));
+    // A command that the daemon starts looks like the daemon for a moment, between fork(2) and execve(2). It may have
+    // ended since, and then has no parent any more.
+    const parents = found.filter((pid) => {
+      const { PPid: parent } = this.status(pid);
+      return parent !== undefined && !found.includes(Number(parent));
+    });
     const [pid] = parents;
     if (pid === undefined || parents.length > 1) throw new Error(`${found.length} daemons of ${this.reference} run`);
     return pid;
