@@ -4,30 +4,33 @@ import { Gate } from "./api/gate.ts";
 import { type Listening, listenOnSockets } from "./api/listen.ts";
 import { createServer } from "./api/server.ts";
 import { Cnm } from "./cnm/driver.ts";
-import { contains, formatAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
+import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
-import { Reconciler } from "./cnm/reconcile.ts";
+import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
+import { Conntrack } from "./host/conntrack.ts";
 import { NetlinkWatch } from "./host/netlink-watch.ts";
 import { NftTool } from "./host/nft-tool.ts";
+import { Nftables } from "./host/nftables.ts";
 import { Rtnetlink } from "./host/rtnetlink.ts";
 import { Sysctl } from "./host/sysctl.ts";
 import { Ipam } from "./ipam/driver.ts";
 import { type Log, createLog } from "./log.ts";
 import { NftablesFirewall } from "./nat/nftables.ts";
 import { NoFirewall } from "./nat/none.ts";
+import { HostPorts } from "./nat/port-holder.ts";
 import type { RecordStore } from "./state/record-store.ts";
 import { SqliteStore } from "./state/sqlite-store.ts";
 import { VERSION } from "./version.ts";
 
-/** How often the host's notifications are looked through. */
-const WATCH_INTERVAL_MS = 500;
+/** How often the host's notifications are looked through: two calls of the kernel each time. */
+const WATCH_INTERVAL_MS = 100;
 
 export interface DaemonOptions {
   readonly config: Config;
@@ -43,27 +46,41 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
+/** What the daemon holds open on this host. */
+interface HostHandles {
+  readonly links: Rtnetlink;
+  readonly elements: Nftables;
+  readonly conntrack: Conntrack;
+}
+
+function openHost(): HostHandles & { close(): void } {
+  const [links, elements, conntrack] = [Rtnetlink.open(), Nftables.open(), Conntrack.open()];
+  const close = () => [links, elements, conntrack].forEach((handle) => handle.close());
+  return { links, elements, conntrack, close };
+}
+
 /** Starts the daemon. @returns as soon as it listens; recovery goes on behind. @throws TsnetError. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, pluginSocket } = options;
   const log = createLog(config.logLevel);
   const records = SqliteStore.open(config.stateDirectory);
-  const links = Rtnetlink.open();
+  const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler } = buildDrivers({ records, links, log }, options);
+  const { cnm, ipam, registry, reconciler, ports } = buildDrivers({ records, log, ...host }, options);
   const app = createServer({ cnm, ipam, log, gate });
   let listening: Listening;
   try {
     const paths = [config.socket, ...(pluginSocket === undefined ? [] : [pluginSocket])];
     listening = await listenOnSockets(app, paths, log);
   } catch (failure) {
-    links.close();
+    host.close();
     records.close();
     throw failure;
   }
   if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
-  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, (changed) => reconciler.schedule(changed));
+  const notice = (changed: Changed) => reconciler.schedule(changed);
+  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPorts: [host.elements.port] });
   const recovery = recover({ records, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {
@@ -79,7 +96,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       reconciler.close();
       await recovery;
       await reconciler.idle();
-      links.close();
+      await ports.close();
+      host.close();
       records.close();
       log.info({ pid: process.pid }, "stopped, networks are left running");
     },
@@ -87,20 +105,32 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 function buildDrivers(
-  base: { records: RecordStore; links: Rtnetlink; log: Log },
+  base: HostHandles & { readonly records: RecordStore; readonly log: Log },
   { config, sysctlRoot }: DaemonOptions,
 ) {
-  const { records, links, log } = base;
+  const { records, links, elements, conntrack, log } = base;
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
   const datapath = new BridgeDatapath({ links, sysctl });
   const isFirewallOff = config.firewall === "none";
-  const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall({ nft: new NftTool(), sysctl, links, log });
+  const hands = { nft: new NftTool(), elements, conntrack, sysctl, links, log };
+  const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall(hands);
   const hostRoutes = { subnets: async () => (await links.listRoutes()).map(({ subnet }) => subnet) };
   const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes });
+  const ports = new HostPorts({ isRefused: (address) => isOfInternalNetwork(registry, address), log });
   const releaseAddresses = (network: Network, endpoint: Endpoint) => releaseOf(ipam, network, endpoint);
-  const parts = { registry, datapath, firewall, locks: new CnmLocks(), releaseAddresses };
-  return { registry, ipam, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
+  const parts = { registry, datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
+  return { registry, ipam, ports, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
+}
+
+/** What comes from there shall not leave its network, by a relay no more than by forwarding. */
+function isOfInternalNetwork(registry: Registry, text: string): boolean {
+  const address = parseAddress(text);
+  return registry
+    .networks()
+    .some(
+      ({ network }) => network.isInternal && network.pools.some(({ subnet }) => contains(parseSubnet(subnet), address)),
+    );
 }
 
 /** Gives back what an endpoint had, pool by pool; a pool of another IPAM driver is not tsnet's to release. */

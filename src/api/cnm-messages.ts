@@ -16,7 +16,6 @@ import type {
   RequestedPool,
 } from "../cnm/requests.ts";
 import {
-  AddressOrEmpty,
   Cidr,
   CidrOrEmpty,
   EndpointIdText,
@@ -32,31 +31,11 @@ import {
   presentText,
   toMap,
 } from "./fields.ts";
+import { PORT_LISTS, parsePortMap } from "./port-messages.ts";
 
 const ENGINE_KEY_PREFIX = "com.docker.network.";
 const GENERIC = "com.docker.network.generic";
-const PORT_MAP = "com.docker.network.portmap";
-const EXPOSED_PORTS = "com.docker.network.endpoint.exposedports";
-
-const PROTOCOL_NUMBER = Type.Integer({ minimum: 0, maximum: 255 });
-const PORT_NUMBER = Type.Integer({ minimum: 0, maximum: 65_535 });
-
-/** cnm-protocol.md 4.5. */
-const PortBinding = Type.Object({
-  Proto: PROTOCOL_NUMBER,
-  IP: Type.Optional(AddressOrEmpty),
-  Port: PORT_NUMBER,
-  HostIP: Type.Optional(AddressOrEmpty),
-  HostPort: Type.Optional(PORT_NUMBER),
-  HostPortEnd: Type.Optional(PORT_NUMBER),
-});
-
-const TransportPort = Type.Object({ Proto: PROTOCOL_NUMBER, Port: PORT_NUMBER });
-
-const portLists = {
-  [PORT_MAP]: absentable(Type.Array(PortBinding)),
-  [EXPOSED_PORTS]: absentable(Type.Array(TransportPort)),
-};
+const NO_PROXY_6TO4 = "com.docker.network.driver.private.no_proxy_6to4";
 
 const NetworkOptionsMessage = Type.Object({
   [GENERIC]: absentable(StringMap),
@@ -66,14 +45,17 @@ const NetworkOptionsMessage = Type.Object({
 });
 
 /** The driver options of an endpoint stand beside keys of the engine's own, whose values have any form. */
-const EndpointOptionsMessage = Type.Object(portLists, {
+const EndpointOptionsMessage = Type.Object(PORT_LISTS, {
   maxProperties: MAX_OPTIONS,
   propertyNames: OptionKey,
   patternProperties: { "^(?!com\\.docker\\.network\\.)": Text },
 });
 
 /** The options of the container, the same for all its networks. */
-const SandboxOptionsMessage = Type.Object(portLists);
+const SandboxOptionsMessage = Type.Object(PORT_LISTS);
+
+/** The same, and a word of the engine to its own bridge driver that is of use here too. */
+const GatewayOptionsMessage = Type.Object({ ...PORT_LISTS, [NO_PROXY_6TO4]: Type.Optional(Type.Unknown()) });
 
 const PoolMessage = Type.Object({
   AddressSpace: Text,
@@ -120,7 +102,7 @@ export const JoinMessage = Type.Object({
   Options: absentable(SandboxOptionsMessage),
 });
 /** `ProgramExternalConnectivity`. */
-export const ExternalConnectivityMessage = Type.Object({ ...ids, Options: absentable(SandboxOptionsMessage) });
+export const ExternalConnectivityMessage = Type.Object({ ...ids, Options: absentable(GatewayOptionsMessage) });
 /** `DiscoverNew`, `DiscoverDelete`: nothing in it is used. */
 export const DiscoveryMessage = Type.Object({
   DiscoveryType: Type.Integer(),
@@ -174,12 +156,14 @@ export function parseCreateEndpoint(message: Static<typeof CreateEndpointMessage
   const address = presentText(message.Interface.Address);
   const addressIpv6 = presentText(message.Interface.AddressIPv6);
   const mac = presentText(message.Interface.MacAddress);
+  const portMap = parsePortMap(message.Options);
   return Object.freeze({
     ...parseEndpointRef(message),
     ...(address !== undefined && { address }),
     ...(addressIpv6 !== undefined && { addressIpv6 }),
     ...(mac !== undefined && { mac }),
     options: parseDriverOptions(message.Options),
+    ...(portMap.length > 0 && { portMap }),
   });
 }
 
@@ -197,11 +181,15 @@ export function parseJoin(message: Static<typeof JoinMessage>): Join {
   return Object.freeze({ ...parseEndpointRef(message), sandboxKey: message.SandboxKey });
 }
 
-/** Reads `ProgramExternalConnectivity`; every entry of the port map counts as one port. */
+/** Reads `ProgramExternalConnectivity`. */
 export function parseExternalConnectivity(
   message: Static<typeof ExternalConnectivityMessage>,
 ): ProgramExternalConnectivity {
-  return Object.freeze({ ...parseEndpointRef(message), portCount: message.Options?.[PORT_MAP]?.length ?? 0 });
+  return Object.freeze({
+    ...parseEndpointRef(message),
+    portMap: parsePortMap(message.Options),
+    isHostIpv6Elsewhere: message.Options?.[NO_PROXY_6TO4] === true,
+  });
 }
 
 /** The answer to `CreateEndpoint`. The engine refuses any field that it had set itself, even to the same value. */

@@ -23,6 +23,7 @@ import {
   parseNetworkId,
   parseNetworkOptions,
 } from "./cnm-messages.ts";
+import { formatOperationalInfo } from "./port-messages.ts";
 import { type Verb, constantVerb, statefulVerb, statelessVerb } from "./verb.ts";
 
 const DONE = {};
@@ -77,8 +78,11 @@ function endpointVerbs(cnm: CnmDriver): readonly Verb[] {
       await cnm.deleteEndpoint(parseEndpointRef(message));
       return DONE;
     }),
-    // The engine shows nothing of what a remote driver says here, and holds the container's lock (cnm-protocol.md 2.7).
-    statelessVerb("NetworkDriver.EndpointOperInfo", EndpointMessage, () => ({ Value: {} })),
+    // Answered from memory, during recovery too: the engine holds the container's lock meanwhile, and before version 28
+    // a container does not start when this fails (cnm-protocol.md 2.7).
+    statelessVerb("NetworkDriver.EndpointOperInfo", EndpointMessage, (message) =>
+      formatOperationalInfo(cnm.describeEndpoint(parseEndpointRef(message))),
+    ),
   ];
 }
 
@@ -91,8 +95,8 @@ function sandboxVerbs(cnm: CnmDriver): readonly Verb[] {
       await cnm.leave(parseEndpointRef(message));
       return DONE;
     }),
-    statefulVerb("NetworkDriver.ProgramExternalConnectivity", ExternalConnectivityMessage, async (message) => {
-      await cnm.programExternalConnectivity(parseExternalConnectivity(message));
+    statefulVerb("NetworkDriver.ProgramExternalConnectivity", ExternalConnectivityMessage, async (message, signal) => {
+      await cnm.programExternalConnectivity(parseExternalConnectivity(message), signal);
       return DONE;
     }),
     statefulVerb("NetworkDriver.RevokeExternalConnectivity", EndpointMessage, async (message) => {

@@ -16,6 +16,7 @@ import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
 import { formatErrorReply } from "./reply-error.ts";
+import { STATUS_PATH, addStatusRoute } from "./status-route.ts";
 import { addVerb } from "./verb-route.ts";
 
 const MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json";
@@ -69,7 +70,9 @@ export function createServer(parts: ServerParts): FastifyInstance {
   });
   const verbs = verbsOf(parts);
   for (const verb of verbs) addVerb(app, verb, calls, log);
-  refuseOtherRequests(app, new Set(verbs.map((verb) => `/${verb.name}`)), log);
+  addStatusRoute(app, parts.cnm, calls, log);
+  const methods = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
+  refuseOtherRequests(app, new Map([...methods, [STATUS_PATH, "GET"]]), log);
   drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
   return app;
 }
@@ -106,15 +109,16 @@ function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {
 }
 
 /** A known URL with another method is 405, never 404; anything else is 404. */
-function refuseOtherRequests(app: FastifyInstance, paths: ReadonlySet<string>, log: Log): void {
+function refuseOtherRequests(app: FastifyInstance, methods: ReadonlyMap<string, string>, log: Log): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply) => {
     const [path = ""] = request.url.split("?", 1);
     log.info({ method: request.method, url: request.url.slice(0, 128) }, "no such verb");
-    if (!paths.has(path)) return sendNotFound(request, reply);
+    const method = methods.get(path);
+    if (method === undefined) return sendNotFound(request, reply);
     return reply
       .code(405)
-      .header("allow", "POST")
-      .send(formatErrorReply(`${path} takes POST only`));
+      .header("allow", method)
+      .send(formatErrorReply(`${path} takes ${method} only`));
   };
   app.setNotFoundHandler(refuse);
   // Here arrive faults of a body that was sent to no verb.

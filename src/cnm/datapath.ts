@@ -45,11 +45,28 @@ export interface Datapath {
    */
   removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void>;
 
-  /** Makes the endpoint's port. @returns the link that libnetwork shall move into the sandbox. */
+  /**
+   * Makes the endpoint's port. Ports of a network without `isIccAllowed` exchange no frames with one another. Into ports
+   * of a guarded network come frames from the endpoint's own MAC only, and out of them go no frames for another one;
+   * that holds from the first frame on.
+   *
+   * @returns the link that libnetwork shall move into the sandbox.
+   * @throws TsnetError `conflict` if the endpoint's MAC is the switch's own, `exhausted` if the switch has no port left.
+   */
   attach(network: Network, endpoint: Endpoint): Promise<IfName>;
 
-  /** Puts a port that exists back into its switch, as after the switch was lost. An absent port is no failure. */
+  /**
+   * Puts a port that exists back into its switch, and back to how `attach` made it: as after the switch was lost, or after
+   * somebody changed the port. An absent port is no failure.
+   */
   reattach(network: Network, endpoint: Endpoint): Promise<void>;
+
+  /**
+   * Lets frames leave by the port by which they came, or not: what an endpoint sends to its own published port comes back
+   * to it by then. A port that is put back into its switch has lost it. An absent port is no failure; a link without our
+   * mark for the endpoint is left alone.
+   */
+  ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void>;
 
   /** Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone. */
   detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void>;

@@ -1,7 +1,27 @@
 // The host's packet filter as the CNM verbs need it. Implemented in `nat/` and by the fake in the tests.
+import type { Endpoint } from "./endpoint.ts";
 import type { Network } from "./network.ts";
+import type { PublishedPort } from "./ports.ts";
 
-/** Masquerading, isolation and forwarding for all networks together. */
+/** An endpoint as the rules know it: who it is, and what it publishes. */
+export interface GuardedEndpoint {
+  readonly network: Network;
+  readonly endpoint: Endpoint;
+  /** Empty for none. */
+  readonly ports: readonly PublishedPort[];
+}
+
+/** Everything that the rules are for. */
+export interface FirewallState {
+  readonly networks: readonly Network[];
+  /** The joined endpoints of these networks. */
+  readonly endpoints: readonly GuardedEndpoint[];
+}
+
+/**
+ * Masquerading, isolation, forwarding, published ports, and who may send as whom. Calls take effect one after the other,
+ * in the order in which they were made.
+ */
 export interface Firewall {
   /**
    * Looks whether this host can do what the network asks for, and changes nothing.
@@ -11,11 +31,23 @@ export interface Firewall {
   check(network: Network): Promise<void>;
 
   /**
-   * Makes the host's rules be as these networks need them, all of them, in one transaction; a second identical call
+   * Makes the host's rules be as this state needs them, all of them, in one transaction; a second identical call
    * changes nothing. Rules that do not carry our mark are left alone.
    *
    * @returns whether anything had to be changed.
    * @throws TsnetError `host`; then the rules are as before.
    */
-  apply(networks: readonly Network[]): Promise<boolean>;
+  apply(state: FirewallState): Promise<boolean>;
+
+  /**
+   * Makes the elements of one endpoint be there, in one transaction, and ends the connections of ports that it does not
+   * publish any more.
+   *
+   * @param former - the ports that it had: those that it does not publish any more are taken away.
+   * @throws TsnetError `host`; then the rules are as before.
+   */
+  ensureEndpoint(guarded: GuardedEndpoint, former?: readonly PublishedPort[]): Promise<void>;
+
+  /** Takes all elements of one endpoint away, in one transaction, and ends its ports' connections. Absent is no failure. */
+  removeEndpoint(guarded: GuardedEndpoint): Promise<void>;
 }

@@ -44,6 +44,12 @@ export interface Network {
   /** Bytes, 68 to 65535. */
   readonly mtu: number;
   readonly isMasqueraded: boolean;
+  /** False with `icc=false`: its endpoints reach the host and what is beyond it, and one another by published ports only. */
+  readonly isIccAllowed: boolean;
+  /** Option `antispoof`: an endpoint sends only from its own MAC and addresses. */
+  readonly isGuarded: boolean;
+  /** Bare address on which published ports listen when the user names none; absent for all addresses. */
+  readonly hostBinding?: string;
   /** False with `gateway=none`: endpoints get no default route. */
   readonly hasDefaultRoute: boolean;
   readonly hasIpv6: boolean;

@@ -4,6 +4,7 @@
 import { parseAddress, parseSubnet, formatSubnet, formatAddress } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 import { nearest } from "../suggest.ts";
+import { parseHostAddress } from "./bindings.ts";
 import { parseIfName } from "./names.ts";
 import type { IfName, NetworkMode, StaticRoute } from "./network.ts";
 
@@ -15,7 +16,10 @@ export interface NetworkSettings {
   readonly gateway: "auto" | "none";
   readonly mtu: number;
   readonly masquerade: boolean;
+  readonly icc: boolean;
+  readonly "host-binding"?: string;
   readonly ifprefix: string;
+  readonly antispoof: boolean;
   readonly routes: readonly StaticRoute[];
 }
 
@@ -52,12 +56,20 @@ export const NETWORK_OPTIONS = {
     parse: (text) => parseInteger(text, 68, 65_535),
   },
   masquerade: { ...bool(true), alias: "com.docker.network.bridge.enable_ip_masquerade" },
+  icc: { ...bool(true), alias: "com.docker.network.bridge.enable_icc" },
+  "host-binding": {
+    permitted: "IP address such as 192.0.2.1 or fd00::1",
+    default: undefined,
+    alias: "com.docker.network.bridge.host_binding_ipv4",
+    parse: parseHostAddress,
+  },
   ifprefix: {
     permitted: "a letter, then up to 10 letters, digits or _",
     default: "eth",
     alias: "com.docker.network.container_iface_prefix",
     parse: parseIfPrefix,
   },
+  antispoof: bool(true),
   routes: { permitted: "list such as 10.0.0.0/8 via 10.1.2.9,fd00::/8 via fd01::9", default: [], parse: parseRoutes },
 } as const satisfies { readonly [K in keyof NetworkSettings]-?: OptionRule<NetworkSettings[K]> };
 

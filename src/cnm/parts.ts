@@ -1,9 +1,10 @@
-// What the verbs, the removals and the reconciliation share: the records, the host behind two interfaces, and the locks.
+// What the verbs, the removals and the reconciliation share: the records, the host behind three interfaces, and the locks.
 import { KeyedLock } from "../keyed-lock.ts";
 import type { Datapath } from "./datapath.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Network } from "./network.ts";
+import type { PortHolder } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 
 /** The parts that the verbs work with. */
@@ -11,6 +12,8 @@ export interface CnmParts {
   readonly registry: Registry;
   readonly datapath: Datapath;
   readonly firewall: Firewall;
+  /** Who holds published ports on this host. */
+  readonly ports: PortHolder;
   readonly locks: CnmLocks;
   /** Gives the addresses of an endpoint that the engine forgot back to IPAM, as far as they came from tsnet's own. */
   readonly releaseAddresses: (network: Network, endpoint: Endpoint) => Promise<void>;

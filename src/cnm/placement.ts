@@ -49,6 +49,10 @@ function refuseToShare(planned: PlannedNetwork, other: Network): void {
     const why = `network ${short(other.id)} uses it with ${what}, and the networks of one switch must have the same`;
     throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared: ${why}`);
   }
+  if (planned.isIccAllowed !== other.isIccAllowed) {
+    const why = `network ${short(other.id)} uses it with icc=${other.isIccAllowed}, and the networks of one switch must have the same`;
+    throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared: ${why}`);
+  }
   if (planned.mtu !== other.mtu) {
     const why = `network ${short(other.id)} uses it with mtu ${other.mtu}, and the networks of one switch must have the same`;
     throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared with mtu ${planned.mtu}: ${why}`);

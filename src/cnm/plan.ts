@@ -42,7 +42,7 @@ export function planOptions(request: NetworkOptions): NetworkSettings {
 export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; settings: NetworkSettings } {
   const { settings, faults: optionFaults } = readNetworkOptions(request.options);
   const { pools, faults: poolFaults } = readPools(request.pools);
-  const { mode, mtu, routes } = settings;
+  const { mode, mtu, routes, "host-binding": hostBinding } = settings;
   const hasIpv6 = request.hasIpv6 || pools.some(({ subnet }) => subnet.includes(":"));
   const planned: PlannedNetwork = {
     id: request.networkId,
@@ -53,6 +53,9 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
     backend: settings.backend,
     mtu,
     isMasqueraded: mode === "nat" && settings.masquerade,
+    isIccAllowed: settings.icc,
+    isGuarded: settings.antispoof,
+    ...(hostBinding !== undefined && { hostBinding }),
     hasDefaultRoute: settings.gateway === "auto",
     hasIpv6,
     ifPrefix: settings.ifprefix,
@@ -100,6 +103,11 @@ function modeFaults(network: PlannedNetwork, settings: NetworkSettings): string[
     faults.push(`--internal is permitted in the modes nat and routed; mode ${mode} has no host address to leave out`);
   }
   if (!settings.masquerade && mode !== "nat") faults.push("option masquerade: false is permitted in mode nat");
+  if (settings["host-binding"] !== undefined && mode !== "nat") {
+    faults.push(
+      `option host-binding is permitted in mode nat; mode ${mode} publishes no port on an address of the host`,
+    );
+  }
   return faults;
 }
 

@@ -6,13 +6,14 @@ import type { Log } from "../log.ts";
 import { LostEndpoints, isOutOfUse } from "./lost-endpoints.ts";
 import type { CnmParts } from "./parts.ts";
 import type { NetworkId } from "./network.ts";
+import { Publishing, needsHairpin } from "./publishing.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 
-/** How long after a change on the host it is looked at: one look for a burst of changes. */
-const SETTLE_MS = 300;
+/** How long after a change on the host it is looked at: one look for a burst of changes. What is lost of the rules opens doors. */
+const SETTLE_MS = { links: 300, firewall: 50 } as const satisfies Record<Changed, number>;
 
-/** How often removals that could not be finished are tried again. */
+/** How often removals that could not be finished, and ports that are taken, are tried again. */
 const RETRY_MS = 15_000;
 
 /** What may have changed on the host. Rules cost processes to look at, links do not. */
@@ -26,7 +27,10 @@ export class Reconciler {
   readonly #log: Log;
   readonly #removal: Removal;
   readonly #lost: LostEndpoints;
+  readonly #publishing: Publishing;
   #wake: { readonly timer: NodeJS.Timeout; readonly at: number } | undefined;
+  /** When ports that were taken are tried again, by performance.now(). */
+  #holdAt = 0;
   #pending = new Set<Changed>();
   #isClosed = false;
   #running: Promise<void> = Promise.resolve();
@@ -35,6 +39,7 @@ export class Reconciler {
     this.#parts = parts;
     this.#log = log;
     this.#removal = new Removal(parts);
+    this.#publishing = new Publishing(parts);
     this.#lost = new LostEndpoints(parts.registry, parts.datapath);
   }
 
@@ -47,7 +52,8 @@ export class Reconciler {
     const { registry } = this.#parts;
     for (const { endpoint, state } of registry.endpoints()) {
       if (!isNewBoot && state !== "removing") continue;
-      await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpoint(endpoint));
+      // Its rules go when they are applied below: what is there now is not known.
+      await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpointWithoutRules(endpoint));
     }
     for (const { network, state } of registry.networks()) {
       if (state === "creating") await this.#attempt("network", network.id, () => this.#removal.network(network));
@@ -58,20 +64,26 @@ export class Reconciler {
   /** Looks soon at what changed, once for a burst of calls. */
   schedule(changed: Changed): void {
     this.#pending.add(changed);
-    this.#wakeIn(SETTLE_MS);
+    this.#wakeIn(SETTLE_MS[changed]);
   }
 
-  /** Looks now. Failures are logged; those of removals and repairs are tried again later. */
+  /**
+   * Looks now. The rules come first: a switch that is made again has them from its first frame on, and what is being
+   * removed has no place in them. Failures are logged; those of removals and repairs are tried again later.
+   */
   async run(changed: ReadonlySet<Changed> = EVERYTHING): Promise<void> {
-    let isComplete = await this.#finishRemovals();
+    const { registry } = this.#parts;
+    let isComplete = true;
+    if (changed.has("firewall") || registry.endpoints().some(({ state }) => state === "removing")) {
+      isComplete = await this.#attempt("firewall", "", () => this.#ensureRules());
+    }
+    isComplete = (await this.#finishRemovals()) && isComplete;
+    await this.#holdPorts();
     if (changed.has("links")) {
-      for (const { id } of this.#parts.registry.live()) {
+      for (const { id } of registry.live()) {
         isComplete = (await this.#attempt("network", id, () => this.#ensureNetwork(id))) && isComplete;
       }
       isComplete = (await this.#removeLost()) && isComplete;
-    }
-    if (changed.has("firewall")) {
-      isComplete = (await this.#attempt("firewall", "", () => this.#ensureRules())) && isComplete;
     }
     if (isComplete) return;
     this.#pending = new Set(EVERYTHING);
@@ -132,7 +144,7 @@ export class Reconciler {
     for (const { endpoint, state } of registry.endpoints()) {
       const isLeftOver = state === "created" && registry.findNetwork(endpoint.networkId)?.state === "removing";
       if (state !== "removing" && !isLeftOver) continue;
-      const task = () => locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
+      const task = () => locks.endpoint(endpoint, () => this.#removal.endpointWithoutRules(endpoint));
       isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
     }
     for (const { network, state } of registry.networks()) {
@@ -153,15 +165,34 @@ export class Reconciler {
       for (const { endpoint } of registry.endpointsOf(id)) {
         await locks.endpoint(endpoint, async () => {
           const known = registry.findEndpoint(endpoint.endpointId);
-          if (known?.state === "joined") await datapath.reattach(record.network, known.endpoint);
+          if (known?.state !== "joined") return;
+          await datapath.reattach(record.network, known.endpoint);
+          await datapath.ensureHairpin(known.endpoint, needsHairpin(record.network, known));
         });
       }
     });
   }
 
+  /** Reserves published ports that are not: after a start all of them. One that is taken meanwhile keeps its rules. */
+  async #holdPorts(): Promise<void> {
+    const { registry, locks } = this.#parts;
+    const unheld = registry.endpoints().filter(({ endpoint }) => this.#publishing.findUnheld(endpoint.endpointId));
+    if (unheld.length === 0) return;
+    let isComplete = true;
+    if (performance.now() >= this.#holdAt) {
+      for (const { endpoint } of unheld) {
+        const task = () => locks.endpoint(endpoint, () => this.#publishing.holdAgain(endpoint.endpointId));
+        isComplete = (await this.#attempt("published ports of endpoint", endpoint.endpointId, task)) && isComplete;
+      }
+      if (isComplete) return;
+      this.#holdAt = performance.now() + RETRY_MS;
+    }
+    this.#wakeIn(this.#holdAt - performance.now());
+  }
+
   async #ensureRules(): Promise<void> {
     const { registry, locks, firewall } = this.#parts;
-    const hasRepaired = await locks.networks(() => firewall.apply(registry.live()));
+    const hasRepaired = await locks.networks(() => firewall.apply(registry.firewallState()));
     if (hasRepaired) this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
   }
 

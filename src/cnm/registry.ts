@@ -2,8 +2,10 @@
 // before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
 import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
-import type { Endpoint, EndpointId } from "./endpoint.ts";
+import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
+import type { FirewallState } from "./firewall.ts";
 import type { IfName, Network, NetworkId } from "./network.ts";
+import type { PortBinding, PublishedPort } from "./ports.ts";
 
 /** `creating`: no answer was given yet. `removing`: must go, whatever happens. */
 export type NetworkState = "creating" | "ready" | "removing";
@@ -23,6 +25,10 @@ export interface EndpointRecord {
   readonly state: EndpointState;
   /** Where it was joined. */
   readonly sandboxKey?: string;
+  /** What was asked to be published; without `ports` it is published when the endpoint joins. */
+  readonly bindings?: readonly PortBinding[];
+  /** What is published, numbers chosen; absent for nothing. */
+  readonly ports?: readonly PublishedPort[];
 }
 
 /** Everything that tsnet has a record of. */
@@ -56,6 +62,17 @@ export class Registry {
     return this.networks().flatMap(({ network, state }) => (state === "removing" ? [] : [network]));
   }
 
+  /** What the rules must be for: the live networks, and their joined endpoints with what they publish. */
+  firewallState(): FirewallState {
+    const networks = this.live();
+    const networkOf = new Map(networks.map((network) => [network.id, network]));
+    const endpoints = this.endpoints().flatMap(({ endpoint, state, ports = [] }) => {
+      const network = networkOf.get(endpoint.networkId);
+      return state === "joined" && network !== undefined ? [{ network, endpoint, ports }] : [];
+    });
+    return { networks, endpoints };
+  }
+
   endpoints(): readonly EndpointRecord[] {
     return [...this.#endpoints.values()];
   }
@@ -75,6 +92,13 @@ export class Registry {
     const why =
       record === undefined ? "tsnet has no record of it; remove and recreate the network" : `it is ${record.state}`;
     throw new TsnetError("not-found", `network ${short(id)}: ${why}`);
+  }
+
+  /** @throws TsnetError `not-found`, also while the endpoint is being removed. */
+  requireEndpoint({ networkId, endpointId }: EndpointRef): EndpointRecord {
+    const known = this.#endpoints.get(endpointId);
+    if (known !== undefined && known.endpoint.networkId === networkId && known.state !== "removing") return known;
+    throw new TsnetError("not-found", `network ${short(networkId)} has no endpoint ${short(endpointId)}`);
   }
 
   endpointsOf(id: NetworkId): readonly EndpointRecord[] {

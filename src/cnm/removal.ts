@@ -1,10 +1,12 @@
 // Taking networks and endpoints away: by the engine's verbs, as the undo of a failed creation, and when recovery
-// finishes what was interrupted. The record says `removing` before the host is touched, and goes last.
+// finishes what was interrupted. The record of what is in use says `removing` before the host is touched; it goes last.
 import { runAll } from "../undo.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
-import { short } from "./registry.ts";
+import { type EndpointRecord, short } from "./registry.ts";
+
+type Steps = Parameters<typeof runAll>[1];
 
 /** Removes what the registry knows, from the host and from the records. */
 export class Removal {
@@ -27,31 +29,71 @@ export class Removal {
     await runAll(`network ${short(network.id)} cannot be removed`, [
       () => registry.putNetwork(network, "removing"),
       () => datapath.removeNetwork(network, others),
-      async () => void (await firewall.apply(registry.live())),
+      async () => void (await firewall.apply(registry.firewallState())),
     ]);
     await registry.removeNetwork(network.id);
   }
 
   /**
-   * Removes an endpoint. The caller holds its lock.
+   * Removes an endpoint: withdraws its ports, then takes its link, then its place in the rules. The caller holds its lock.
    *
    * @throws TsnetError `host` when something is left; then the record stays, as `removing`.
    */
-  async endpoint(endpoint: Endpoint): Promise<void> {
-    const { registry, datapath } = this.#parts;
-    if (registry.findEndpoint(endpoint.endpointId) === undefined) return;
-    await runAll(`endpoint ${short(endpoint.endpointId)} cannot be removed`, [
-      () => registry.putEndpoint({ endpoint, state: "removing" }),
-      () => datapath.detach(endpoint),
-    ]);
-    await registry.removeEndpoint(endpoint.endpointId);
+  async endpoint(endpoint: Pick<Endpoint, "endpointId">): Promise<void> {
+    const { registry, firewall } = this.#parts;
+    const record = registry.findEndpoint(endpoint.endpointId);
+    const network = record && registry.findNetwork(record.endpoint.networkId)?.network;
+    const isInRules = record !== undefined && record.state !== "created";
+    if (!isInRules || network === undefined) return this.endpointWithoutRules(endpoint);
+    const guarded = { network, endpoint: record.endpoint, ports: [] };
+    const { ports = [] } = record;
+    const withdraw = ports.length === 0 ? [] : [() => firewall.ensureEndpoint(guarded, ports)];
+    await this.#removeEndpoint(record, withdraw, [() => firewall.removeEndpoint(guarded)]);
   }
 
-  /** Removes an endpoint that the engine forgot, with its addresses. The caller holds its lock. */
+  /** Removes an endpoint that has no place in the rules, or will have none when they are applied next. */
+  async endpointWithoutRules({ endpointId }: Pick<Endpoint, "endpointId">): Promise<void> {
+    const record = this.#parts.registry.findEndpoint(endpointId);
+    if (record !== undefined) await this.#removeEndpoint(record, [], []);
+  }
+
+  async #removeEndpoint(record: EndpointRecord, before: Steps, after: Steps): Promise<void> {
+    const { registry, datapath, ports } = this.#parts;
+    const { endpoint } = record;
+    const what = `endpoint ${short(endpoint.endpointId)} cannot be removed`;
+    const mark = () => registry.putEndpoint({ ...record, state: "removing" });
+    const host = [() => ports.release(endpoint.endpointId), () => datapath.detach(endpoint)];
+    const forget = () => registry.removeEndpoint(endpoint.endpointId);
+    if (record.state !== "created") {
+      await runAll(what, [mark, ...before, ...host, ...after]);
+      return forget();
+    }
+    // After Leave only the link is left. A crash before the record goes leaves an endpoint that is found to be nobody's.
+    try {
+      await runAll(what, host);
+      await forget();
+    } catch (failure) {
+      await mark().catch(() => {}); // in memory it is marked all the same
+      throw failure;
+    }
+  }
+
+  /** Removes an endpoint that the engine forgot, with its addresses as far as no other has them. The caller holds its lock. */
   async lostEndpoint(endpoint: Endpoint): Promise<void> {
     const { registry, releaseAddresses } = this.#parts;
     const network = registry.findNetwork(endpoint.networkId)?.network;
-    if (network !== undefined) await releaseAddresses(network, endpoint);
+    const { address, addressIpv6, ...rest } = endpoint;
+    const others = registry
+      .endpointsOf(endpoint.networkId)
+      .filter((other) => other.endpoint.endpointId !== endpoint.endpointId);
+    const isFree = (text: string) =>
+      others.every((other) => other.endpoint.address !== text && other.endpoint.addressIpv6 !== text);
+    const lost = {
+      ...rest,
+      ...(address !== undefined && isFree(address) && { address }),
+      ...(addressIpv6 !== undefined && isFree(addressIpv6) && { addressIpv6 }),
+    };
+    if (network !== undefined) await releaseAddresses(network, lost);
     await this.endpoint(endpoint);
   }
 

@@ -1,7 +1,8 @@
 // The arguments and results of the NetworkDriver verbs in tsnet's own words. `api/` makes them out of the engine's
 // messages, `driver.ts` gives them their meaning. Ids are checked by then; all other text is as the user typed it.
-import type { EndpointRef } from "./endpoint.ts";
-import type { NetworkId } from "./network.ts";
+import type { EndpointId, EndpointRef } from "./endpoint.ts";
+import type { NetworkId, NetworkMode } from "./network.ts";
+import type { PublishedPort } from "./ports.ts";
 
 /** One pool of `CreateNetwork`, as IPAM returned it. */
 export interface RequestedPool {
@@ -27,6 +28,19 @@ export interface CreateNetwork extends NetworkOptions {
   readonly pools: readonly RequestedPool[];
 }
 
+/** One entry of a container's port map: its form is checked, its meaning is not. */
+export interface RequestedBinding {
+  /** Number of the IP protocol: 6 is tcp, 17 udp, 132 sctp. */
+  readonly protocol: number;
+  readonly containerPort: number;
+  /** Bare address; "" for all addresses of both families. */
+  readonly hostAddress: string;
+  /** 0 to choose one. */
+  readonly hostPort: number;
+  /** The last one of a range, any free one of which will do; 0 like `hostPort`. */
+  readonly hostPortEnd: number;
+}
+
 export interface CreateEndpoint extends EndpointRef {
   /** `10.1.2.3/24`, absent if the engine has none. */
   readonly address?: string;
@@ -35,6 +49,8 @@ export interface CreateEndpoint extends EndpointRef {
   readonly mac?: string;
   /** The endpoint's driver options; keys of the engine itself (`com.docker.network.*`) are left out. */
   readonly options: ReadonlyMap<string, string>;
+  /** What `-p` and `-P` asked for; absent for nothing. */
+  readonly portMap?: readonly RequestedBinding[];
 }
 
 export interface Join extends EndpointRef {
@@ -54,9 +70,50 @@ export interface JoinResult {
   readonly isGatewayServiceDisabled: boolean;
 }
 
-/** Port mappings of a container: `portCount` is what `-p` and `-P` asked for. */
+/** What a container publishes through this endpoint from now on, in place of whatever that was before. */
 export interface ProgramExternalConnectivity extends EndpointRef {
-  readonly portCount: number;
+  /** What `-p` and `-P` asked for; empty for nothing. */
+  readonly portMap: readonly RequestedBinding[];
+  /** Whether another endpoint of the container has the host's IPv6 addresses (`no_proxy_6to4` of the engine). */
+  readonly isHostIpv6Elsewhere?: boolean;
+}
+
+/** An endpoint as the operator sees it. */
+export interface EndpointStatus {
+  readonly id: EndpointId;
+  /** `created`: known to the engine; `joined`: in a container; `removing`: a removal that goes on. */
+  readonly state: "created" | "joined" | "removing";
+  /** With prefix length, IPv4 first. */
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  /** The link on the host that leads to the container. */
+  readonly hostLink: string;
+  /** What is published; `hostAddress` "" is all addresses, `hostPort` 0 (mode routed) is not translated. */
+  readonly ports: readonly PublishedPort[];
+}
+
+/** A network as the operator sees it. */
+export interface NetworkStatus {
+  readonly id: NetworkId;
+  /** `creating`: not answered yet; `removing`: it goes with its last endpoint. */
+  readonly state: "creating" | "ready" | "removing";
+  readonly mode: NetworkMode;
+  readonly isInternal: boolean;
+  readonly switch: string;
+  readonly mtu: number;
+  readonly subnets: readonly string[];
+  readonly icc: boolean;
+  readonly antispoof: boolean;
+  /** Where ports are published by default; absent for all addresses. */
+  readonly hostBinding?: string;
+  readonly endpoints: readonly EndpointStatus[];
+}
+
+/** What tsnet has on this host. */
+export interface CnmStatus {
+  readonly networks: readonly NetworkStatus[];
+  /** False when there was more than fits one answer: the list is cut. */
+  readonly isComplete: boolean;
 }
 
 /**
@@ -73,6 +130,10 @@ export interface CnmDriver {
   deleteEndpoint(ref: EndpointRef): Promise<void>;
   join(request: Join, signal: AbortSignal): Promise<JoinResult>;
   leave(ref: EndpointRef): Promise<void>;
-  programExternalConnectivity(request: ProgramExternalConnectivity): Promise<void>;
+  programExternalConnectivity(request: ProgramExternalConnectivity, signal: AbortSignal): Promise<void>;
   revokeExternalConnectivity(ref: EndpointRef): Promise<void>;
+  /** Changes nothing and waits for nothing. @returns undefined for an endpoint that tsnet does not know. */
+  describeEndpoint(ref: EndpointRef): EndpointStatus | undefined;
+  /** Changes nothing and waits for nothing. */
+  describe(): CnmStatus;
 }

@@ -1,8 +1,6 @@
 // How tsnet knows its own links again: by their alias, which says what the link was made for, and until the alias is
 // there by the link group, which the kernel sets in the moment of creation.
-
-/** The group of every link that tsnet makes ("ts"). `ip link show group 29811` lists them. */
-export const LINK_GROUP = 0x7473;
+import { LINK_GROUP } from "../link-group.ts";
 
 /** What a link was made for. */
 export type Purpose = "network" | "endpoint";

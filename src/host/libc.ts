@@ -9,11 +9,13 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_BRIDGE = 7;
 export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
+export const SO_SNDBUFFORCE = 32;
 
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
@@ -28,6 +30,7 @@ const library = koffi.load(null);
 const libc = {
   socket: library.func("int socket(int domain, int type, int protocol)") as Foreign,
   bind: library.func("int bind(int fd, const void *address, uint32_t length)") as Foreign,
+  getsockname: library.func("int getsockname(int fd, void *address, void *length)") as Foreign,
   send: library.func("long send(int fd, const void *data, size_t length, int flags)") as Foreign,
   recv: library.func("long recv(int fd, void *buffer, size_t length, int flags)") as Foreign,
   setsockopt: library.func(
@@ -60,6 +63,14 @@ export function openSocket(domain: number, type: number, protocol: number): numb
 /** Gives a socket its own address. @param address - a `struct sockaddr_*`. @throws TsnetError `host`. Source: bind(2). */
 export function bindSocket(fd: number, address: Buffer): void {
   checked("bind a socket", () => libc.bind(fd, address, address.length));
+}
+
+/** The address that a socket has. @param length - of its `struct sockaddr_*`. @throws TsnetError `host`. Source: getsockname(2). */
+export function addressOfSocket(fd: number, length: number): Buffer {
+  const [address, size] = [Buffer.alloc(length), Buffer.alloc(4)];
+  size.writeUInt32LE(length);
+  checked("read a socket's address", () => libc.getsockname(fd, address, size));
+  return address;
 }
 
 /** Sets a socket option. @param value - the bytes of the option's C type. @throws TsnetError `host`. Source: setsockopt(2). */

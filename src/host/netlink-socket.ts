@@ -1,13 +1,12 @@
 // One netlink socket with one queue: requests are sent one after the other, and every caller gets the answers to its
 // own. Sending runs on a thread of koffi, since the kernel does the work inside send(2): deleting a link waits 10 to
 // 20 ms there, and any other change waits as long for the lock that such a deletion holds. Follows netlink(7).
+import { constants } from "node:os";
 import { TsnetError, inContext } from "../errors.ts";
 import {
   AF_NETLINK,
   SOCK_RAW,
-  SOL_SOCKET,
-  SO_RCVTIMEO,
-  SO_SNDTIMEO,
+  addressOfSocket,
   bindSocket,
   closeSocket,
   errnoError,
@@ -15,18 +14,14 @@ import {
   receiveMessage,
   receiveNow,
   sendMessage,
-  setSocketOption,
 } from "./libc.ts";
-import { NLMSG, NLM_F, type NetlinkMessage, encodeMessage, isErrno, parseAck, parseMessages } from "./netlink.ts";
+import { NLMSG, NLM_F, type NetlinkMessage, encodeMessage, parseAck, parseMessages } from "./netlink.ts";
+import { setRequestOptions } from "./netlink-options.ts";
+import { type BatchRequest, batchFailure, encodeBatch } from "./nfnetlink.ts";
 
 /** Protocols of netlink sockets (include/uapi/linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
-
-const SOL_NETLINK = 270;
-const NETLINK_CAP_ACK = 10;
-const NETLINK_EXT_ACK = 11;
-const NETLINK_GET_STRICT_CHK = 12;
 
 /** How long a caller waits, its turn in the queue included. The kernel answers in under a millisecond unless it hangs. */
 const REQUEST_DEADLINE_MS = 5_000;
@@ -34,11 +29,17 @@ const REQUEST_DEADLINE_MS = 5_000;
 /** A dump that was interrupted by a change is repeated; so many times in a row happens on no real host. */
 const DUMP_ATTEMPTS = 50;
 
+/** What a dump can end with when a change came in its way. */
+const INTERRUPTIONS: readonly number[] = [constants.errno.EINTR, constants.errno.EAGAIN];
+
 /** The kernel makes dump messages of at most 32 KiB; single answers are smaller. */
 const RECEIVE_BUFFER_LENGTH = 65_536;
 
 /** More messages than any dump of ours has. */
 const DRAIN_LIMIT = 10_000;
+
+/** Of a `struct sockaddr_nl`. */
+const SOCKADDR_LENGTH = 12;
 
 /** What is being done, for the error message. A function is called only when the request failed. */
 export type Doing = string | (() => Promise<string>);
@@ -54,7 +55,7 @@ export interface NetlinkRequest {
 export function openNetlink(protocol: number, groups = 0): number {
   const fd = openSocket(AF_NETLINK, SOCK_RAW, protocol);
   try {
-    const address = Buffer.alloc(12); // struct sockaddr_nl: u16 family, u16 pad, u32 port (0: kernel's choice), u32 groups
+    const address = Buffer.alloc(SOCKADDR_LENGTH); // struct sockaddr_nl: u16 family, u16 pad, u32 port (0: kernel's choice), u32 groups
     address.writeUInt16LE(AF_NETLINK, 0);
     address.writeUInt32LE(groups, 8);
     bindSocket(fd, address);
@@ -77,11 +78,16 @@ export class NetlinkSocket implements Disposable {
     this.#fd = fd;
   }
 
+  /** The number by which the kernel tells others who made a change: `nlmsg_pid` of its notifications (netlink(7)). */
+  get port(): number {
+    return addressOfSocket(this.#fd, SOCKADDR_LENGTH).readUInt32LE(4);
+  }
+
   /** @param protocol - NETLINK_ROUTE or NETLINK_NETFILTER. @throws TsnetError `host`. */
   static open(protocol: number): NetlinkSocket {
     const fd = openNetlink(protocol);
     try {
-      setOptions(fd);
+      setRequestOptions(fd, REQUEST_DEADLINE_MS);
       return new NetlinkSocket(fd);
     } catch (failure) {
       closeSocket(fd);
@@ -103,15 +109,34 @@ export class NetlinkSocket implements Disposable {
    * Lists what the kernel has of one kind, as one consistent picture: a listing during which something changed is
    * repeated.
    *
+   * @param isWanted - asked for each message as it arrives; what it declines is not kept.
    * @throws TsnetError `host` with the kernel's words when it refuses, `unavailable` after 5 s.
    */
-  async dump(doing: Doing, request: NetlinkRequest): Promise<NetlinkMessage[]> {
+  async dump(doing: Doing, request: NetlinkRequest, isWanted = everything): Promise<NetlinkMessage[]> {
     return this.#inTurn(doing, async () => {
       for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-        const answer = await this.#exchange(request, NLM_F.DUMP);
-        if (!answer.isInterrupted) return answer;
+        const answer = await this.#exchange(request, NLM_F.DUMP, isWanted);
+        if (!answer.isInterrupted && !INTERRUPTIONS.includes(answer.errno)) return answer;
       }
       throw new TsnetError("unavailable", `changes interrupted the listing ${DUMP_ATTEMPTS} times`);
+    });
+  }
+
+  /**
+   * Sends requests to a subsystem of nfnetlink as one batch: all of them happen, or nothing does.
+   *
+   * @param requests - at least one.
+   * @throws TsnetError `host` with the first request that the kernel refused and its words, `unavailable` after 5 s: then
+   * the batch may still happen.
+   */
+  async transaction(doing: Doing, subsystem: number, requests: readonly BatchRequest[]): Promise<void> {
+    await this.#inTurn(doing, async () => {
+      const sequence = (this.#sequence + 1) >>> 0;
+      this.#sequence = (sequence + requests.length + 1) >>> 0;
+      await sendMessage(this.#fd, encodeBatch(subsystem, sequence, requests));
+      const failure = batchFailure(sequence, requests, this.#takeReady());
+      if (failure !== undefined) throw failure;
+      return { errno: 0, messages: [], isInterrupted: false };
     });
   }
 
@@ -150,19 +175,19 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  async #exchange(request: NetlinkRequest, mode: number): Promise<Answer> {
+  async #exchange(request: NetlinkRequest, mode: number, isWanted = everything): Promise<Answer> {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const flags = NLM_F.REQUEST | mode | (request.flags ?? 0);
     await sendMessage(this.#fd, encodeMessage(request.type, flags, this.#sequence, request.parts));
     try {
-      return await this.#answer(mode === NLM_F.DUMP);
+      return await this.#answer(mode === NLM_F.DUMP, isWanted);
     } catch (failure) {
-      this.#drain();
+      this.#takeReady(); // reads a dump to its end: the kernel begins no other on this socket before (EBUSY)
       throw failure;
     }
   }
 
-  async #answer(isDump: boolean): Promise<Answer> {
+  async #answer(isDump: boolean, isWanted: typeof everything): Promise<Answer> {
     const messages: NetlinkMessage[] = [];
     let isInterrupted = false;
     for (;;) {
@@ -172,7 +197,7 @@ export class NetlinkSocket implements Disposable {
         if (message.type === NLMSG.ERROR || message.type === NLMSG.DONE) {
           return { ...parseAck(message), messages, isInterrupted };
         }
-        messages.push({ ...message, payload: Buffer.from(message.payload) });
+        if (isWanted(message)) messages.push(kept(message));
       }
     }
   }
@@ -184,15 +209,19 @@ export class NetlinkSocket implements Disposable {
     return parseMessages(this.#buffer.subarray(0, length));
   }
 
-  /** Reads a dump to its end, since the kernel begins no other on this socket before (EBUSY). */
-  #drain(): void {
+  /** All that can be received without waiting. What was lost or is malformed is left out. */
+  #takeReady(): NetlinkMessage[] {
+    const messages: NetlinkMessage[] = [];
     for (let received = 0; received < DRAIN_LIMIT; received++) {
       try {
-        if (receiveNow(this.#fd, this.#buffer) === undefined) return;
+        const length = receiveNow(this.#fd, this.#buffer);
+        if (length === undefined) break;
+        messages.push(...parseMessages(this.#buffer.subarray(0, length)).map(kept));
       } catch {
-        // What is lost or too large was not to be used anyway.
+        // ENOBUFS: not all refusals of a batch had room. The first of them are there.
       }
     }
+    return messages;
   }
 }
 
@@ -204,22 +233,16 @@ interface Answer {
   readonly isInterrupted: boolean;
 }
 
-async function textOf(doing: Doing): Promise<string> {
-  return typeof doing === "string" ? doing : doing();
+/** The messages of a dump that are kept when nobody says otherwise. */
+function everything(_message: NetlinkMessage): boolean {
+  return true;
 }
 
-/** Extended acknowledgements and strict requests are newer than netlink itself: a kernel without them still serves. */
-function setOptions(fd: number): void {
-  const on = Buffer.of(1, 0, 0, 0);
-  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
-    try {
-      setSocketOption(fd, SOL_NETLINK, option, on);
-    } catch (failure) {
-      if (!isErrno(failure, "ENOPROTOOPT")) throw failure;
-    }
-  }
-  const limit = Buffer.alloc(16); // struct timeval: i64 seconds, i64 microseconds
-  limit.writeBigInt64LE(BigInt(REQUEST_DEADLINE_MS / 1000));
-  setSocketOption(fd, SOL_SOCKET, SO_RCVTIMEO, limit);
-  setSocketOption(fd, SOL_SOCKET, SO_SNDTIMEO, limit);
+/** The message, independent of the buffer it was received in. */
+function kept(message: NetlinkMessage): NetlinkMessage {
+  return { ...message, payload: Buffer.from(message.payload) };
+}
+
+async function textOf(doing: Doing): Promise<string> {
+  return typeof doing === "string" ? doing : doing();
 }

@@ -1,32 +1,49 @@
-// Notices that somebody changed links, addresses or nftables on this host: two netlink sockets that listen to multicast
-// groups and are emptied by a timer. What changed is not told, only that it is worth looking: a lost notification
+// Notices that somebody changed links, addresses, forwarding or nftables on this host: netlink sockets that listen to
+// multicast groups and are emptied by a timer. What changed is not told, only that it is worth looking: a lost notification
 // (ENOBUFS) then needs no treatment of its own. Follows netlink(7), rtnetlink(7), include/uapi/linux/nfnetlink.h.
 import { closeSocket, receiveNow } from "./libc.ts";
+import { parseAttributes } from "./netlink.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, openNetlink } from "./netlink-socket.ts";
 
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR (include/uapi/linux/rtnetlink.h). */
 const LINK_GROUPS = 0x1 | 0x10 | 0x100;
 
+/** RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF, groups 24 and 25: forwarding was switched, or a link came. */
+const FORWARDING_GROUPS = (1 << (24 - 1)) | (1 << (25 - 1));
+
 /** NFNLGRP_NFTABLES is group 7: tables, chains, rules, sets. Changes by iptables-legacy are not announced anywhere. */
 const NFTABLES_GROUPS = 1 << (7 - 1);
+
+/** A `struct nlmsghdr`, in which the port of who made the change stands last. */
+const HEADER_LENGTH = 16;
+const HEADER_PORT = 12;
+
+/** A `struct netconfmsg` padded; attribute and value that say "all links" (include/uapi/linux/netconf.h). */
+const NETCONF_HEADER_LENGTH = 4;
+const NETCONFA_IFINDEX = 1;
+const NETCONFA_IFINDEX_ALL = -1;
 
 /** So that a storm of notifications cannot hold the event loop; the rest waits for the next turn of the timer. */
 const DRAIN_LIMIT = 1000;
 
-/** What changed: links and their addresses, or nftables. */
+/** What changed: links and their addresses, or what the firewall rests on, nftables and forwarding. */
 export type WatchedKind = "links" | "firewall";
 
-/** Watches the network namespace in which it was opened. Our own changes are noticed too. */
-export class NetlinkWatch implements Disposable {
-  readonly #sockets: { readonly kind: WatchedKind; readonly fd: number }[];
-  readonly #timer: NodeJS.Timeout;
-  readonly #buffer = Buffer.allocUnsafeSlow(8192); // the content is not read: what does not fit is a change as well
+interface WatchedSocket {
+  readonly kind: WatchedKind;
+  readonly fd: number;
+  /** Whether a notification, a whole netlink message, is worth looking at the host. */
+  readonly isOfInterest: (message: Buffer) => boolean;
+}
 
-  private constructor(links: number, firewall: number, intervalMs: number, onChange: (kind: WatchedKind) => void) {
-    this.#sockets = [
-      { kind: "links", fd: links },
-      { kind: "firewall", fd: firewall },
-    ];
+/** Watches the network namespace in which it was opened. */
+export class NetlinkWatch implements Disposable {
+  readonly #sockets: WatchedSocket[];
+  readonly #timer: NodeJS.Timeout;
+  readonly #buffer = Buffer.allocUnsafeSlow(32_768); // what does not fit is a change as well
+
+  private constructor(sockets: WatchedSocket[], intervalMs: number, onChange: (kind: WatchedKind) => void) {
+    this.#sockets = sockets;
     this.#timer = setInterval(() => this.#look(onChange), intervalMs).unref();
   }
 
@@ -34,14 +51,28 @@ export class NetlinkWatch implements Disposable {
    * Begins to watch. The timer does not keep the process alive.
    *
    * @param onChange - called at most once per interval and kind; must not throw.
+   * @param options.ownPorts - netlink ports whose changes of nftables are our own and no news.
    * @throws TsnetError `host`, EPERM without CAP_NET_ADMIN.
    */
-  static open(intervalMs: number, onChange: (kind: WatchedKind) => void): NetlinkWatch {
-    const links = openNetlink(NETLINK_ROUTE, LINK_GROUPS);
+  static open(
+    intervalMs: number,
+    onChange: (kind: WatchedKind) => void,
+    { ownPorts = [] }: { readonly ownPorts?: readonly number[] } = {},
+  ): NetlinkWatch {
+    const isForeign = (message: Buffer) => !ownPorts.includes(message.readUInt32LE(HEADER_PORT));
+    const wanted = [
+      { kind: "links", protocol: NETLINK_ROUTE, groups: LINK_GROUPS, isOfInterest: () => true },
+      { kind: "firewall", protocol: NETLINK_ROUTE, groups: FORWARDING_GROUPS, isOfInterest: isAboutAllLinks },
+      { kind: "firewall", protocol: NETLINK_NETFILTER, groups: NFTABLES_GROUPS, isOfInterest: isForeign },
+    ] as const;
+    const sockets: WatchedSocket[] = [];
     try {
-      return new NetlinkWatch(links, openNetlink(NETLINK_NETFILTER, NFTABLES_GROUPS), intervalMs, onChange);
+      for (const { protocol, groups, ...watched } of wanted) {
+        sockets.push({ ...watched, fd: openNetlink(protocol, groups) });
+      }
+      return new NetlinkWatch(sockets, intervalMs, onChange);
     } catch (failure) {
-      closeSocket(links);
+      for (const { fd } of sockets) closeSocket(fd);
       throw failure;
     }
   }
@@ -57,19 +88,39 @@ export class NetlinkWatch implements Disposable {
   }
 
   #look(onChange: (kind: WatchedKind) => void): void {
-    const changed = this.#sockets.filter(({ fd }) => this.#drain(fd)).map(({ kind }) => kind);
+    const changed = new Set(this.#sockets.filter((socket) => this.#drain(socket)).map(({ kind }) => kind));
     for (const kind of changed) onChange(kind);
   }
 
-  /** @returns whether anything was there. */
-  #drain(fd: number): boolean {
+  /** @returns whether anything of interest was there. */
+  #drain({ fd, isOfInterest }: WatchedSocket): boolean {
+    let isChange = false;
     for (let received = 0; received < DRAIN_LIMIT; received++) {
       try {
-        if (receiveNow(fd, this.#buffer) === undefined) return received > 0;
+        const length = receiveNow(fd, this.#buffer);
+        if (length === undefined) return isChange;
+        isChange ||= messagesIn(this.#buffer.subarray(0, length)).some(isOfInterest);
       } catch {
-        // ENOBUFS: notifications were lost. To look again is right after any failure.
+        isChange = true; // ENOBUFS: notifications were lost. To look again is right after any failure.
       }
     }
     return true;
   }
+}
+
+/** Forwarding of all links: of single ones it is told whenever a link comes, and it follows. */
+function isAboutAllLinks(message: Buffer): boolean {
+  const attributes = parseAttributes(message.subarray(HEADER_LENGTH + NETCONF_HEADER_LENGTH));
+  return attributes.get(NETCONFA_IFINDEX)?.readInt32LE() === NETCONFA_IFINDEX_ALL;
+}
+
+/** The messages of a datagram with their headers. What is malformed is one message. */
+function messagesIn(datagram: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (let at = 0; at + HEADER_LENGTH <= datagram.length;) {
+    const length = Math.max(datagram.readUInt32LE(at), HEADER_LENGTH);
+    messages.push(datagram.subarray(at, at + length));
+    at += (length + 3) & ~3;
+  }
+  return messages;
 }

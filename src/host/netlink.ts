@@ -96,6 +96,20 @@ export function u32Attribute(type: number, value: number): Buffer {
   return bytesAttribute(type, bytes);
 }
 
+/** An attribute of 16 bits in network byte order. */
+export function u16NetAttribute(type: number, value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value);
+  return bytesAttribute(type, bytes);
+}
+
+/** An attribute of 32 bits in network byte order. */
+export function u32NetAttribute(type: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytesAttribute(type, bytes);
+}
+
 /** An attribute of text, ended by a zero byte as the kernel's NLA_NUL_STRING wants it. */
 export function textAttribute(type: number, value: string): Buffer {
   return bytesAttribute(type, Buffer.from(`${value}\0`));
@@ -110,8 +124,7 @@ export function nestedAttribute(type: number, children: readonly Buffer[]): Buff
 export function parseAttributeList(bytes: Buffer): Attribute[] {
   const attributes: Attribute[] = [];
   for (let at = 0; at < bytes.length;) {
-    const length = at + ATTRIBUTE_HEADER_LENGTH <= bytes.length ? bytes.readUInt16LE(at) : 0;
-    if (length < ATTRIBUTE_HEADER_LENGTH || at + length > bytes.length) throw malformed("attribute");
+    const length = attributeLength(bytes, at);
     const type = bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK;
     attributes.push({ type, value: bytes.subarray(at + ATTRIBUTE_HEADER_LENGTH, at + length) });
     at += padded(length);
@@ -122,6 +135,22 @@ export function parseAttributeList(bytes: Buffer): Attribute[] {
 /** Attributes by type; of a repeated type the last one. @throws TsnetError `host` if lengths do not add up. */
 export function parseAttributes(bytes: Buffer): ReadonlyMap<number, Buffer> {
   return new Map(parseAttributeList(bytes).map(({ type, value }) => [type, value]));
+}
+
+/**
+ * The value of the first attribute of that type, without reading those behind it: for messages that come in thousands.
+ *
+ * @throws TsnetError `host` if lengths up to there do not add up.
+ */
+export function findAttribute(bytes: Buffer, type: number): Buffer | undefined {
+  for (let at = 0; at < bytes.length;) {
+    const length = attributeLength(bytes, at);
+    if ((bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK) === type) {
+      return bytes.subarray(at + ATTRIBUTE_HEADER_LENGTH, at + length);
+    }
+    at += padded(length);
+  }
+  return undefined;
 }
 
 /** The text of an attribute, without the zero byte at its end. */
@@ -158,6 +187,13 @@ export function isErrno(failure: unknown, ...names: readonly string[]): boolean 
 function lengthBeforeTlvs({ type, flags, payload }: NetlinkMessage): number {
   if (type === NLMSG.DONE) return 4;
   return 4 + ((flags & NLM_F.CAPPED) === 0 ? padded(payload.readUInt32LE(4)) : HEADER_LENGTH);
+}
+
+/** Header included, padding not. */
+function attributeLength(bytes: Buffer, at: number): number {
+  const length = at + ATTRIBUTE_HEADER_LENGTH <= bytes.length ? bytes.readUInt16LE(at) : 0;
+  if (length < ATTRIBUTE_HEADER_LENGTH || at + length > bytes.length) throw malformed("attribute");
+  return length;
 }
 
 function padded(length: number): number {

@@ -16,9 +16,9 @@ export class NftTool {
     return this.#list(["list", "chains"]);
   }
 
-  /** Everything in one table, which must exist. */
-  async listTable(family: string, table: string): Promise<readonly NftObject[]> {
-    return this.#list(["list", "table", family, table]);
+  /** Sets, chains and rules of one table, which must exist, without the elements of its sets. */
+  async listSkeleton(family: string, table: string): Promise<readonly NftObject[]> {
+    return this.#list(["-t", "list", "table", family, table]);
   }
 
   /** One chain with its rules; it must exist. */

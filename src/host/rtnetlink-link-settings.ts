@@ -18,6 +18,7 @@ const IPV4_DEVCONF = {
   acceptRedirects: 4,
   sendRedirects: 6,
   rpFilter: 8,
+  acceptSourceRoute: 9,
   arpAnnounce: 18,
   arpIgnore: 19,
   acceptLocal: 23,

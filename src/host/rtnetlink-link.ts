@@ -2,7 +2,6 @@
 // Follows rtnetlink(7), include/uapi/linux/if_link.h and, for what the kernel takes in one message,
 // net/core/rtnetlink.c (rtnl_newlink, do_setlink) and drivers/net/veth.c (veth_newlink).
 import { TsnetError } from "../errors.ts";
-import { AF_BRIDGE } from "./libc.ts";
 import {
   bytesAttribute,
   nestedAttribute,
@@ -11,8 +10,13 @@ import {
   textAttribute,
   textOf,
   u32Attribute,
-  u8Attribute,
 } from "./netlink.ts";
+import {
+  type BridgePort,
+  type BridgePortChange,
+  bridgePortAttributes,
+  parseBridgePort,
+} from "./rtnetlink-bridge-port.ts";
 
 /** Attributes of a link (if_link.h, IFLA_*). */
 export const IFLA = {
@@ -21,7 +25,6 @@ export const IFLA = {
   MTU: 4,
   LINK: 5,
   MASTER: 10,
-  PROTINFO: 12,
   LINKINFO: 18,
   IFALIAS: 20,
   AF_SPEC: 26,
@@ -32,9 +35,8 @@ export const IFLA = {
   ALT_IFNAME: 53,
 } as const;
 
-const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
+const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
-const IFLA_BRPORT = { MODE: 4, LEARNING: 8, UNICAST_FLOOD: 9, ISOLATED: 33 } as const;
 const IFF_UP = 1;
 const HEADER_LENGTH = 16;
 
@@ -54,6 +56,8 @@ export interface Link {
   readonly isUp: boolean;
   /** The bridge, or other master, of which it is a port. */
   readonly masterIndex?: number;
+  /** How its bridge treats it; absent for a link that is no port of one. */
+  readonly bridgePort?: BridgePort;
   /** The other end of a veth pair, or the link below a VLAN; absent when that is in another namespace. */
   readonly peerIndex?: number;
   readonly altNames: readonly string[];
@@ -91,24 +95,16 @@ export interface LinkChange {
   readonly group?: number;
   /** The link may have to be down for this: kernels before 6.2 rename no link that is up. */
   readonly name?: string;
-}
-
-/** What to change about a port of a bridge; what is absent stays. Source: bridge(8), `bridge link set`. */
-export interface BridgePortChange {
-  /** Isolated ports exchange no frames with each other. */
-  readonly isIsolated?: boolean;
-  /** Frames may leave by the port by which they came. */
-  readonly isHairpin?: boolean;
-  /** Source addresses seen on the port go into the forwarding table. */
-  readonly isLearning?: boolean;
-  /** Unicast frames to addresses not in the forwarding table leave by this port too. */
-  readonly isFlooding?: boolean;
+  /** Of a port: done before it is set up. A link that is no port refuses it (EOPNOTSUPP). */
+  readonly bridgePort?: BridgePortChange;
 }
 
 /** Reads the payload of an RTM_NEWLINK message. */
 export function parseLink(payload: Buffer): Link {
   const attributes = parseAttributes(payload.subarray(HEADER_LENGTH));
-  const kind = parseAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0)).get(IFLA_INFO.KIND);
+  const info = parseAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
+  const kind = info.get(IFLA_INFO.KIND);
+  const isPort = textOf(info.get(IFLA_INFO.SLAVE_KIND) ?? Buffer.alloc(0)) === "bridge";
   const alias = attributes.get(IFLA.IFALIAS);
   const master = attributes.get(IFLA.MASTER);
   const peer = attributes.has(IFLA.LINK_NETNSID) ? undefined : attributes.get(IFLA.LINK);
@@ -122,6 +118,7 @@ export function parseLink(payload: Buffer): Link {
     mtu: attributes.get(IFLA.MTU)?.readUInt32LE() ?? 0,
     isUp: (payload.readUInt32LE(8) & IFF_UP) !== 0,
     ...(master && { masterIndex: master.readUInt32LE() }),
+    ...(isPort && { bridgePort: parseBridgePort(info.get(IFLA_INFO.SLAVE_DATA) ?? Buffer.alloc(0)) }),
     ...(peer && { peerIndex: peer.readUInt32LE() }),
     altNames: parseAttributeList(attributes.get(IFLA.PROP_LIST) ?? Buffer.alloc(0))
       .filter(({ type }) => type === IFLA.ALT_IFNAME)
@@ -159,21 +156,10 @@ export function vethParts({ peer, isUp, ...near }: VethSpec): Buffer[] {
 
 /** RTM_NEWLINK for changes of an existing link. */
 export function changeParts(index: number, change: LinkChange): Buffer[] {
-  return [linkHeader(index, change), ...changeAttributes(change)];
-}
-
-/** RTM_SETLINK of family AF_BRIDGE. */
-export function bridgePortParts(index: number, change: BridgePortChange): Buffer[] {
-  const { isIsolated, isHairpin, isLearning, isFlooding } = change;
-  const flag = (type: number, value: boolean | undefined) =>
-    value === undefined ? [] : [u8Attribute(type, value ? 1 : 0)];
-  const attributes = [
-    ...flag(IFLA_BRPORT.MODE, isHairpin),
-    ...flag(IFLA_BRPORT.LEARNING, isLearning),
-    ...flag(IFLA_BRPORT.UNICAST_FLOOD, isFlooding),
-    ...flag(IFLA_BRPORT.ISOLATED, isIsolated),
-  ];
-  return [linkHeader(index, { family: AF_BRIDGE }), nestedAttribute(IFLA.PROTINFO, attributes)];
+  const parts = [linkHeader(index, change), ...changeAttributes(change)];
+  if (change.bridgePort === undefined) return parts;
+  const port = nestedAttribute(IFLA_INFO.SLAVE_DATA, bridgePortAttributes(change.bridgePort));
+  return [...parts, nestedAttribute(IFLA.LINKINFO, [port])];
 }
 
 function changeAttributes(change: LinkChange): Buffer[] {
@@ -193,7 +179,8 @@ function formatMac(bytes: Buffer): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-function parseMac(text: string): Buffer {
+/** The six bytes of a MAC address. @throws TsnetError `internal` if it is none. */
+export function parseMac(text: string): Buffer {
   if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return Buffer.from(text.replaceAll(":", ""), "hex");
   throw new TsnetError("internal", `${JSON.stringify(text)} is no MAC address`);
 }

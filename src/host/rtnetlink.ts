@@ -13,15 +13,14 @@ import {
   newAddressParts,
   parseLinkAddress,
 } from "./rtnetlink-address.ts";
+import { fdbEntryParts } from "./rtnetlink-fdb.ts";
 import {
-  type BridgePortChange,
   type BridgeSpec,
   IFLA,
   type Link,
   type LinkChange,
   type VethSpec,
   bridgeParts,
-  bridgePortParts,
   changeParts,
   linkHeader,
   parseLink,
@@ -41,12 +40,16 @@ const RTM = {
   NEWLINK: 16,
   DELLINK: 17,
   GETLINK: 18,
-  SETLINK: 19,
   NEWADDR: 20,
   DELADDR: 21,
   GETADDR: 22,
   GETROUTE: 26,
+  NEWNEIGH: 28,
+  DELNEIGH: 29,
 } as const;
+
+/** Asks for the notification that a change causes (include/uapi/linux/netlink.h). */
+const NLM_F_ECHO = 0x8;
 
 /** Counters are a third of a link's description, and nobody here reads them. */
 const WITHOUT_COUNTERS = u32Attribute(IFLA.EXT_MASK, 1 << 3); // RTEXT_FILTER_SKIP_STATS
@@ -133,9 +136,16 @@ export class Rtnetlink implements Disposable {
     throw new TsnetError("host", `link ${index} does not exist or has no IPv4`, { cause: { errno: "ENODEV" } });
   }
 
-  /** Changes how a bridge treats one of its ports. */
-  async setBridgePort(index: number, change: BridgePortChange): Promise<void> {
-    await this.#onLink("change bridge port", index, RTM.SETLINK, bridgePortParts(index, change));
+  /** Makes a bridge send frames for this address by that port and by no other, whatever other ports send. */
+  async ensureFdbEntry(portIndex: number, mac: string): Promise<void> {
+    const parts = fdbEntryParts(portIndex, mac);
+    await this.#onLink(`set ${mac} behind`, portIndex, RTM.NEWNEIGH, parts, [], NLM_F.CREATE | NLM_F.REPLACE);
+  }
+
+  /** Takes the entry for this address from the bridge of that port. That it or the port is absent is success. */
+  async deleteFdbEntry(portIndex: number, mac: string): Promise<void> {
+    const parts = fdbEntryParts(portIndex, mac);
+    await this.#onLink(`delete ${mac} behind`, portIndex, RTM.DELNEIGH, parts, ["ENOENT", "ENODEV"]);
   }
 
   /** Deletes a link, and with one end of a veth pair the other. An absent link is success. Takes 10 to 20 ms. */
@@ -192,8 +202,9 @@ export class Rtnetlink implements Disposable {
   }
 
   async #addLink(doing: string, name: string, parts: readonly Buffer[]): Promise<number> {
-    await this.#socket.request(doing, { type: RTM.NEWLINK, flags: NLM_F.CREATE | NLM_F.EXCL, parts });
-    return (await this.requireLink(name)).index;
+    const flags = NLM_F.CREATE | NLM_F.EXCL | NLM_F_ECHO;
+    const [made] = await this.#socket.request(doing, { type: RTM.NEWLINK, flags, parts });
+    return (made ? parseLink(made.payload) : await this.requireLink(name)).index; // before Linux 6.2 nothing is echoed
   }
 
   /** A change of one link, which an error names by its name as long as it has one. */

@@ -4,13 +4,16 @@
 import { TsnetError } from "../errors.ts";
 import { readLegacyFilter } from "../host/iptables-legacy.ts";
 import type { NftObject, NftTool } from "../host/nft-tool.ts";
-import { ADMITTED_MARK } from "./ruleset.ts";
+import { ADMITTED_MARK } from "./skeleton.ts";
 
 /** The families of the two chains, as nft names them. */
 const FAMILIES = ["ip", "ip6"] as const;
 
 /** How the rule is known again, by us and by who reads `iptables -S FORWARD`. */
 export const RULE_COMMENT = "tsnet: admitted by table inet tsnet";
+
+/** Where the engine drops what its bridges shall not get from one another. */
+const ISOLATION_CHAIN = "DOCKER-ISOLATION-STAGE-2";
 
 const MARK = `0x${ADMITTED_MARK.toString(16)}`;
 
@@ -27,7 +30,7 @@ export async function forwardRuleCommands(
   const commands: NftObject[] = [];
   for (const family of FAMILIES) {
     const place = { family, table: "filter", chain: "FORWARD" };
-    const exists = chains.some(({ chain }) => isChain(chain, family));
+    const exists = chains.some(({ chain }) => isChain(chain, family, "FORWARD"));
     if (!exists) continue;
     const rules = (await nft.listChain(family, "filter", "FORWARD")).flatMap(({ rule }) =>
       isRule(rule) ? [rule] : [],
@@ -38,6 +41,33 @@ export async function forwardRuleCommands(
     for (const { handle } of ours.slice(isWanted ? 1 : 0)) commands.push({ delete: { rule: { ...place, handle } } });
   }
   return commands;
+}
+
+/**
+ * The bridges that the engine's own rules keep apart (its chain DOCKER-ISOLATION-STAGE-2 has a drop for each). What goes
+ * there gets no mark: engines before 28 rely on FORWARD's policy to keep other links from their containers.
+ *
+ * @param chains - all chains of the host, as `NftTool.listChains` gives them.
+ */
+export async function listEngineBridges(nft: NftTool, chains: readonly NftObject[]): Promise<readonly string[]> {
+  const names = new Set<string>();
+  for (const family of FAMILIES) {
+    if (!chains.some(({ chain }) => isChain(chain, family, ISOLATION_CHAIN))) continue;
+    for (const { rule } of await nft.listChain(family, "filter", ISOLATION_CHAIN)) {
+      if (isRule(rule)) for (const name of dropped(rule)) names.add(name);
+    }
+  }
+  return [...names];
+}
+
+/** The output links that a rule drops. */
+function dropped({ expr }: ForeignRule): readonly string[] {
+  if (!expr.some((part) => "drop" in part)) return [];
+  return expr.flatMap(({ match }) => {
+    const { op, left, right } = match === undefined ? {} : (match as NftObject); // libnftables-json(5)
+    const isOutput = op === "==" && JSON.stringify(left) === '{"meta":{"key":"oifname"}}';
+    return isOutput && typeof right === "string" && !right.includes("*") ? [right] : [];
+  });
 }
 
 /** As `-m mark --mark M/M -j ACCEPT`, in the form that iptables-nft shows as such. */
@@ -67,10 +97,10 @@ export function refuseLegacyRules(): void {
   }
 }
 
-function isChain(chain: unknown, family: string): boolean {
+function isChain(chain: unknown, family: string, wanted: string): boolean {
   if (typeof chain !== "object" || chain === null) return false;
   const { family: of, table, name } = chain as NftObject; // read-only look at unknown JSON
-  return of === family && table === "filter" && name === "FORWARD";
+  return of === family && table === "filter" && name === wanted;
 }
 
 /**

@@ -1,30 +1,46 @@
-// The firewall by nftables: our own table (ruleset.ts), one rule in a foreign chain (foreign-chains.ts), forwarding
-// (forwarding.ts). Everything is compared with what is there first, so that a second call changes nothing; what was
-// made is read back.
-import type { Firewall } from "../cnm/firewall.ts";
+// The firewall by nftables: our own tables (skeleton.ts, elements.ts), one rule in a foreign chain (foreign-chains.ts),
+// forwarding (forwarding.ts), and the connections that a changed port leaves behind (flows.ts). Tables, chains and rules
+// are made by `nft` out of constant text; elements go in and out by netlink, so that an endpoint costs no process.
+// Everything is compared with what is there first: a second call changes nothing. What was made is read back.
+import type { Firewall, FirewallState, GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
+import type { PublishedPort } from "../cnm/ports.ts";
 import { TsnetError } from "../errors.ts";
+import type { Conntrack } from "../host/conntrack.ts";
+import { isErrno } from "../host/netlink.ts";
 import type { NftObject, NftTool } from "../host/nft-tool.ts";
+import type { Nftables, SetChange } from "../host/nftables.ts";
 import type { Rtnetlink } from "../host/rtnetlink.ts";
 import type { Sysctl } from "../host/sysctl.ts";
 import { KeyedLock } from "../keyed-lock.ts";
 import type { Log } from "../log.ts";
-import { forwardRuleCommands, refuseLegacyRules } from "./foreign-chains.ts";
+import { Elements, SETS, endpointElements, networkElements, portElements } from "./elements.ts";
+import { forgetFlows, forgetUntranslatedFlows } from "./flows.ts";
+import { forwardRuleCommands, listEngineBridges, refuseLegacyRules } from "./foreign-chains.ts";
 import { ensureForwarding } from "./forwarding.ts";
-import * as ruleset from "./ruleset.ts";
+import { SKELETON, SKELETON_RULES, SKELETON_SET, TABLES } from "./skeleton.ts";
 
 /** What the firewall needs of the host. */
 export interface FirewallHost {
   readonly nft: NftTool;
+  readonly elements: Nftables;
+  readonly conntrack: Conntrack;
   readonly sysctl: Sysctl;
   readonly links: Rtnetlink;
   readonly log: Log;
 }
 
+const DOING = "change the elements of table tsnet";
+
 /** The rules of this host's network namespace. */
 export class NftablesFirewall implements Firewall {
   readonly #host: FirewallHost;
   readonly #lock = new KeyedLock();
+  /** What the rules are for, as far as they were ever asked for. */
+  #networks: readonly Network[] = [];
+  #endpoints = new Map<string, GuardedEndpoint>();
+  /** The rules as they were listed after they were made here; unknown for those of an earlier life. */
+  #rules: string | undefined;
 
   constructor(host: FirewallHost) {
     this.#host = host;
@@ -36,56 +52,137 @@ export class NftablesFirewall implements Firewall {
     if (isForwarded || (await isBridgeNetfilterOn(this.#host.sysctl))) refuseLegacyRules();
   }
 
-  async apply(networks: readonly Network[]): Promise<boolean> {
-    return this.#lock.run("rules", () => this.#apply(networks));
+  async apply(state: FirewallState): Promise<boolean> {
+    return this.#lock.run("rules", async () => {
+      this.#networks = state.networks;
+      this.#endpoints = new Map(state.endpoints.map((guarded) => [guarded.endpoint.endpointId, guarded]));
+      return this.#applyAll();
+    });
   }
 
-  async #apply(networks: readonly Network[]): Promise<boolean> {
+  async ensureEndpoint(guarded: GuardedEndpoint, former: readonly PublishedPort[] = []): Promise<void> {
+    await this.#lock.run("rules", async () => {
+      this.#endpoints.set(guarded.endpoint.endpointId, guarded);
+      await this.#exchange(portElements({ ...guarded, ports: former }), endpointElements(guarded));
+    });
+    await forgetFlows(this.#host.conntrack, guarded, without(former, guarded.ports));
+    await forgetUntranslatedFlows(this.#host, without(guarded.ports, former));
+  }
+
+  async removeEndpoint(guarded: GuardedEndpoint): Promise<void> {
+    await this.#lock.run("rules", async () => {
+      this.#endpoints.delete(guarded.endpoint.endpointId);
+      await this.#exchange(endpointElements(guarded), new Elements());
+    });
+    await forgetFlows(this.#host.conntrack, guarded, guarded.ports);
+  }
+
+  /** Changes the elements of one endpoint without looking; where they were not as expected, everything is looked at. */
+  async #exchange(former: Elements, wanted: Elements): Promise<void> {
+    const changes = changesFor((set) => former.of(set), wanted);
+    if (changes.length === 0) return;
+    try {
+      await this.#host.elements.apply(DOING, changes);
+    } catch (failure) {
+      if (!isErrno(failure, "ENOENT", "EEXIST")) throw failure;
+      await this.#applyAll();
+    }
+  }
+
+  async #applyAll(): Promise<boolean> {
     const { nft } = this.#host;
-    await ensureForwarding(networks, this.#host);
+    await ensureForwarding(this.#networks, this.#host);
     const chains = await nft.listChains();
-    const foreign = await forwardRuleCommands(nft, chains, networks.length > 0);
-    const isThere = chains.some(({ chain }) => isOfOurTable(chain));
-    if (networks.length === 0) {
-      const commands = [...foreign, ...(isThere ? ruleset.REMOVE_TABLE : [])];
-      if (commands.length > 0) await nft.applyCommands(commands);
-      return commands.length > 0;
-    }
-    const wanted = ruleset.elementsFor(networks);
-    const present = isThere ? await nft.listTable(ruleset.TABLE.family, ruleset.TABLE.table) : [];
-    const isWhole = hasSkeleton(present);
-    if (isWhole && hasElements(present, wanted) && foreign.length === 0) return false;
-    if (!isWhole) await nft.applyText(ruleset.SKELETON);
-    await nft.applyCommands([...ruleset.replaceElements(wanted), ...foreign]);
-    const made = await nft.listTable(ruleset.TABLE.family, ruleset.TABLE.table);
-    if (!hasSkeleton(made) || !hasElements(made, wanted)) {
-      throw new TsnetError("host", "nft reported success, but table inet tsnet does not hold what was asked for");
-    }
+    const isWanted = this.#networks.length > 0;
+    const foreign = await forwardRuleCommands(nft, chains, isWanted);
+    if (foreign.length > 0) await nft.applyCommands(foreign);
+    const hasChanged = isWanted ? await this.#ensureTables(chains) : await this.#removeTables(chains);
+    return hasChanged || foreign.length > 0;
+  }
+
+  async #removeTables(chains: readonly NftObject[]): Promise<boolean> {
+    const present = TABLES.filter(({ family }) => hasTable(chains, family));
+    if (present.length === 0) return false;
+    await this.#host.nft.applyCommands(
+      present.map(({ family, table }) => ({ delete: { table: { family, name: table } } })),
+    );
     return true;
   }
+
+  async #ensureTables(chains: readonly NftObject[]): Promise<boolean> {
+    const { nft } = this.#host;
+    const isWhole = TABLES.every(({ family }) => hasTable(chains, family)) && (await this.#hasSkeleton());
+    if (!isWhole) {
+      await nft.applyText(SKELETON);
+      this.#rules = undefined;
+      if (!(await this.#hasSkeleton())) throw lyingTool();
+    }
+    const wanted = networkElements(this.#networks, await listEngineBridges(nft, chains));
+    for (const guarded of this.#endpoints.values()) wanted.addAll(endpointElements(guarded));
+    const changes = await this.#differences(wanted);
+    if (changes.length === 0) return !isWhole;
+    await this.#host.elements.apply(DOING, changes);
+    if ((await this.#differences(wanted)).length > 0) throw lyingTool();
+    return true;
+  }
+
+  async #differences(wanted: Elements): Promise<SetChange[]> {
+    const present = new Map<string, Awaited<ReturnType<Nftables["listSet"]>>>();
+    for (const { family, set } of SETS) present.set(set, await this.#host.elements.listSet(family, "tsnet", set));
+    return changesFor((set) => present.get(set) ?? [], wanted);
+  }
+
+  /** Whether both tables have the rules that were made: the same ones if we know them, else as many. */
+  async #hasSkeleton(): Promise<boolean> {
+    const { nft } = this.#host;
+    const tables = await Promise.all(TABLES.map(({ family, table }) => nft.listSkeleton(family, table)));
+    const rules = tables.map((objects) => objects.flatMap(({ rule }) => (rule === undefined ? [] : [fieldsOf(rule)])));
+    const isMade = tables.every(
+      (objects, n) =>
+        objects.some(({ set }) => fieldsOf(set)["name"] === SKELETON_SET) && rules[n]?.length === SKELETON_RULES[n],
+    );
+    if (!isMade) return false;
+    const listed = JSON.stringify(rules.flat().map(({ chain, expr }) => [chain, expr]));
+    this.#rules ??= listed;
+    return this.#rules === listed;
+  }
+}
+
+/**
+ * What must be done to get from what is there to what is wanted.
+ *
+ * @param present - by set.
+ */
+function changesFor(
+  present: (set: (typeof SETS)[number]["set"]) => readonly SetChange["add"][number][],
+  wanted: Elements,
+): SetChange[] {
+  return SETS.flatMap(({ family, set }) => {
+    const there = present(set);
+    const add = wanted.missingIn(there, set);
+    const remove = wanted.strangersAmong(there, set);
+    return add.length + remove.length === 0 ? [] : [{ family, table: "tsnet", set, remove, add }];
+  });
 }
 
 async function isBridgeNetfilterOn(sysctl: Sysctl): Promise<boolean> {
   return (await sysctl.read("bridge/bridge-nf-call-iptables")) === "1";
 }
 
-function isOfOurTable(chain: unknown): boolean {
-  const { family, table } = fieldsOf(chain);
-  return family === ruleset.TABLE.family && table === ruleset.TABLE.table;
-}
-
-function hasSkeleton(table: readonly NftObject[]): boolean {
-  const rules = table.filter(({ rule }) => rule !== undefined).length;
-  return rules === ruleset.SKELETON_RULES && table.some(({ set }) => fieldsOf(set)["name"] === ruleset.SKELETON_SET);
-}
-
-function hasElements(table: readonly NftObject[], wanted: ReadonlyMap<string, readonly ruleset.Element[]>): boolean {
-  const canonical = (elements: readonly unknown[]) => JSON.stringify(elements.map((e) => JSON.stringify(e)).toSorted());
-  return [...wanted].every(([name, elements]) => {
-    const set = table.find((object) => fieldsOf(object["set"])["name"] === name);
-    const present = fieldsOf(set?.["set"])["elem"] ?? [];
-    return Array.isArray(present) && canonical(present) === canonical(elements);
+function hasTable(chains: readonly NftObject[], wanted: string): boolean {
+  return chains.some(({ chain }) => {
+    const { family, table } = fieldsOf(chain);
+    return family === wanted && table === "tsnet";
   });
+}
+
+function lyingTool(): TsnetError {
+  return new TsnetError("host", "nft reported success, but the tables tsnet do not hold what was asked for");
+}
+
+function without(ports: readonly PublishedPort[], others: readonly PublishedPort[]): readonly PublishedPort[] {
+  const known = new Set(others.map((port) => JSON.stringify(port)));
+  return ports.filter((port) => !known.has(JSON.stringify(port)));
 }
 
 function fieldsOf(value: unknown): NftObject {

@@ -5,13 +5,18 @@ import { TsnetError } from "../errors.ts";
 
 /** A firewall that makes no rule. */
 export class NoFirewall implements Firewall {
-  async check(network: Network): Promise<void> {
-    if (network.mode === "l2") return;
-    const why = "TSNET_FIREWALL is none, so tsnet makes no rules; mode l2 needs none";
-    throw new TsnetError("unsupported", `mode ${network.mode} needs rules: ${why}`);
+  async check({ mode, isGuarded }: Network): Promise<void> {
+    const needing = [...(mode === "l2" ? [] : [`mode ${mode}`]), ...(isGuarded ? ["option antispoof=true"] : [])];
+    if (needing.length === 0) return;
+    const why = "TSNET_FIREWALL is none, so tsnet makes no rules; permitted: mode=l2 with antispoof=false";
+    throw new TsnetError("unsupported", `${needing.join(" and ")} cannot be had without rules: ${why}`);
   }
 
   async apply(): Promise<boolean> {
     return false;
   }
+
+  async ensureEndpoint(): Promise<void> {}
+
+  async removeEndpoint(): Promise<void> {}
 }

@@ -2,6 +2,7 @@
 // which never uses the datapath's own getters.
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Datapath } from "../../src/cnm/datapath.ts";
+import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { Network } from "../../src/cnm/network.ts";
 import { dualStack, endpoint, endpointId, ifName, network, networkId } from "../support/cnm-builder.ts";
 
@@ -37,21 +38,31 @@ export interface DatapathHost {
   release(name: string): Promise<void>;
 }
 
+/** A host at which frames can be sent and seen. */
+export interface SwitchingHost extends Pick<DatapathHost, "datapath" | "deleteLink" | "release"> {
+  /**
+   * Sends one frame out of a free end, with these MAC addresses.
+   *
+   * @returns where it came out: names of free ends, and of switches for the host itself, sorted.
+   */
+  send(freeEnd: string, source: string, destination: string): Promise<readonly string[]>;
+  /** Takes all protection off a port, and what the switch knows of the endpoint's MAC, as somebody with a tool could. */
+  openPort(name: string): Promise<void>;
+  /** Keeps away from a port, likewise, all frames that no address of a known endpoint brings there. */
+  closePort(name: string): Promise<void>;
+}
+
 /** Titles of promises that an implementation does not keep, each with its reason. */
 export type Refused = Readonly<Record<string, string>>;
 
 const SHARED = ifName("shared0");
+const BROADCAST = "ff:ff:ff:ff:ff:ff";
+const NOBODY = "02:99:00:00:00:01";
 
 /** @param makeHost - called once a test; what it needs to be disposed of is the caller's business. */
 export function describeDatapath(name: string, makeHost: () => Promise<DatapathHost>, refused: Refused = {}): void {
-  const promised = new Set<string>();
+  const { promise, checkRefused } = promises(refused);
   let host: DatapathHost;
-  const promise = (title: string, test: () => Promise<void>) => {
-    promised.add(title);
-    const reason = refused[title];
-    if (reason === undefined) it(title, test);
-    else it.skip(`${title} (${reason})`, test);
-  };
   const link = async (of: string) => (await host.see()).get(of);
   const unchangedBy = async (work: () => Promise<unknown>) => {
     const before = await host.see();
@@ -271,6 +282,15 @@ export function describeDatapath(name: string, makeHost: () => Promise<DatapathH
           );
         });
       }
+
+      promise("refuses the MAC of the switch itself, and leaves nothing", async () => {
+        await host.datapath.ensureNetwork(network());
+        const thief = endpoint(1, 1, { mac: network().switchMac });
+
+        await unchangedBy(() =>
+          expect(host.datapath.attach(network(), thief)).rejects.toMatchObject({ code: "conflict" }),
+        );
+      });
     });
 
     describe("reattach", () => {
@@ -289,6 +309,17 @@ export function describeDatapath(name: string, makeHost: () => Promise<DatapathH
         await host.datapath.attach(network(), endpoint());
         const before = await host.see();
         await host.release(endpoint().hostIfName);
+        await host.setDown(endpoint().hostIfName);
+
+        await host.datapath.reattach(network(), endpoint());
+
+        expect(await host.see()).toEqual(before);
+      });
+
+      promise("sets up a port that was set down", async () => {
+        await host.datapath.ensureNetwork(network());
+        await host.datapath.attach(network(), endpoint());
+        const before = await host.see();
         await host.setDown(endpoint().hostIfName);
 
         await host.datapath.reattach(network(), endpoint());
@@ -393,8 +424,193 @@ export function describeDatapath(name: string, makeHost: () => Promise<DatapathH
       });
     });
 
+    checkRefused();
+  });
+}
+
+/** What a Datapath promises about the frames that pass its ports. @param makeHost - as for `describeDatapath`. */
+export function describeSwitching(name: string, makeHost: () => Promise<SwitchingHost>, refused: Refused = {}): void {
+  const { promise, checkRefused } = promises(refused);
+  let host: SwitchingHost;
+  const [one, two, three] = [1, 2, 3].map((n) => endpoint(n)) as [Endpoint, Endpoint, Endpoint]; // of three numbers
+  const switchName = network().switchName;
+  const open = network(1, { isGuarded: false });
+  const apart = network(1, { isIccAllowed: false });
+  const attachAll = async (to: Network) => {
+    await host.datapath.ensureNetwork(to);
+    for (const each of [one, two, three]) await host.datapath.attach(to, each);
+  };
+  const send = (from: Endpoint, destination: string, source = from.mac) =>
+    host.send(from.sandboxIfName, source, destination);
+  /** Frames of one that a guarded port stops: from a MAC of nobody's, of another endpoint's and of the switch. */
+  const forged = async () => {
+    const reached: Record<string, readonly string[]> = {};
+    for (const source of [NOBODY, two.mac, network().switchMac]) reached[source] = await send(one, BROADCAST, source);
+    return reached;
+  };
+  const NOWHERE = { [NOBODY]: [], [two.mac]: [], [network().switchMac]: [] };
+  const everybodyButOne = [three.sandboxIfName, two.sandboxIfName, switchName].sort();
+
+  describe(`Switching: ${name}`, () => {
+    beforeEach(async () => {
+      host = await makeHost();
+    });
+
+    describe("attach", () => {
+      promise("lets an endpoint's own frames go where they belong", async () => {
+        await attachAll(network());
+
+        expect(await send(one, BROADCAST)).toEqual(everybodyButOne);
+        expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
+        expect(await send(one, network().switchMac)).toEqual([switchName]);
+      });
+
+      promise("keeps frames with a foreign source MAC out of the switch", async () => {
+        await attachAll(network());
+
+        expect(await forged()).toEqual(NOWHERE);
+      });
+
+      promise("leaves an endpoint the frames for its MAC when another one sends from that MAC", async () => {
+        await attachAll(network());
+        await send(three, BROADCAST, two.mac);
+
+        expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
+      });
+
+      promise("leaves it those frames when a port of a network that is not guarded sends from that MAC", async () => {
+        await attachAll(network());
+        await host.datapath.attach(open, three);
+        await send(three, BROADCAST, two.mac);
+
+        expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
+      });
+
+      promise("gives an endpoint no frames for a MAC that is not its own", async () => {
+        await attachAll(network());
+
+        expect(await send(one, NOBODY)).toEqual([]);
+      });
+
+      promise("lets all of that pass on a network that is not guarded", async () => {
+        await attachAll(open);
+
+        expect(await send(one, BROADCAST, NOBODY)).toEqual(everybodyButOne);
+        expect(await send(one, "02:99:00:00:00:02")).toEqual([three.sandboxIfName, two.sandboxIfName].sort());
+        await send(three, BROADCAST, two.mac);
+        expect(await send(one, two.mac)).toEqual([three.sandboxIfName]);
+      });
+
+      for (const isGuarded of [true, false]) {
+        const of = isGuarded ? "a guarded network" : "a network that is not guarded";
+        promise(`keeps endpoints of ${of} apart without icc, and not from the host`, async () => {
+          await attachAll({ ...apart, isGuarded });
+
+          expect(await send(one, BROADCAST)).toEqual([switchName]);
+          expect(await send(one, two.mac)).toEqual([]);
+          expect(await send(one, network().switchMac)).toEqual([switchName]);
+        });
+      }
+    });
+
+    describe("reattach", () => {
+      promise("closes a port that somebody opened", async () => {
+        await attachAll({ ...apart, isGuarded: true });
+        for (const { hostIfName } of [one, two, three]) await host.openPort(hostIfName);
+        expect(await send(one, BROADCAST, NOBODY)).toEqual(everybodyButOne);
+
+        for (const each of [one, two, three]) await host.datapath.reattach(apart, each);
+
+        expect(await send(one, BROADCAST)).toEqual([switchName]);
+        expect(await forged()).toEqual(NOWHERE);
+      });
+
+      promise("opens a port of a network that is not guarded", async () => {
+        await attachAll(open);
+        await host.closePort(two.hostIfName);
+        expect(await send(one, NOBODY)).toEqual([three.sandboxIfName]);
+
+        await host.datapath.reattach(open, two);
+
+        expect(await send(one, NOBODY)).toEqual([three.sandboxIfName, two.sandboxIfName].sort());
+      });
+
+      promise("closes a port that comes back into its switch", async () => {
+        await attachAll(network());
+        for (const { hostIfName } of [one, two]) await host.release(hostIfName);
+
+        for (const each of [one, two]) await host.datapath.reattach(network(), each);
+
+        expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
+        expect(await send(one, NOBODY)).toEqual([]);
+        expect(await forged()).toEqual(NOWHERE);
+      });
+
+      promise("closes the ports after the switch was deleted and made again", async () => {
+        await attachAll(apart);
+        await host.deleteLink(switchName);
+
+        await host.datapath.ensureNetwork(apart);
+        for (const each of [one, two, three]) await host.datapath.reattach(apart, each);
+
+        expect(await send(one, BROADCAST)).toEqual([switchName]);
+        expect(await forged()).toEqual(NOWHERE);
+      });
+    });
+
+    describe("ensureHairpin", () => {
+      promise("lets an endpoint's frames come back to it, until it is switched off", async () => {
+        await attachAll(network());
+
+        await host.datapath.ensureHairpin(one, true);
+        expect(await send(one, one.mac)).toEqual([one.sandboxIfName]);
+        await host.datapath.ensureHairpin(one, false);
+        expect(await send(one, one.mac)).toEqual([]);
+      });
+
+      promise("is left as it is by reattach", async () => {
+        await attachAll(network());
+        await host.datapath.ensureHairpin(one, true);
+
+        await host.datapath.reattach(network(), one);
+
+        expect(await send(one, one.mac)).toEqual([one.sandboxIfName]);
+      });
+
+      promise("succeeds for a port that is absent or in no switch", async () => {
+        await attachAll(network());
+        await host.release(one.hostIfName);
+
+        await host.datapath.ensureHairpin(one, true);
+        await host.datapath.ensureHairpin(endpoint(4), true);
+      });
+
+      promise("leaves the port of another endpoint alone", async () => {
+        await attachAll(network());
+
+        await host.datapath.ensureHairpin({ endpointId: two.endpointId, hostIfName: one.hostIfName }, true);
+
+        expect(await send(one, one.mac)).toEqual([]);
+      });
+    });
+
+    checkRefused();
+  });
+}
+
+/** Registers promises; those that are refused are skipped with their reason. */
+function promises(refused: Refused) {
+  const promised = new Set<string>();
+  const promise = (title: string, test: () => Promise<void>): void => {
+    promised.add(title);
+    const reason = refused[title];
+    if (reason === undefined) it(title, test);
+    else it.skip(`${title} (${reason})`, test);
+  };
+  const checkRefused = (): void => {
     it("refuses only promises that there are", () => {
       expect(Object.keys(refused).filter((title) => !promised.has(title))).toEqual([]);
     });
-  });
+  };
+  return { promise, checkRefused };
 }

@@ -82,6 +82,8 @@ export function network(n = 1, more: Partial<Network> = {}): Network {
     keptAddresses: [],
     mtu: 1500,
     isMasqueraded: mode === "nat",
+    isIccAllowed: true,
+    isGuarded: true,
     hasDefaultRoute: true,
     hasIpv6: false,
     ifPrefix: "eth",

@@ -1,11 +1,19 @@
-// The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall.
+// The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall, fake ports.
 import { Cnm } from "../../src/cnm/driver.ts";
+import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
-import type { CreateEndpoint, CreateNetwork, Join, JoinResult } from "../../src/cnm/requests.ts";
+import type {
+  CreateEndpoint,
+  CreateNetwork,
+  Join,
+  JoinResult,
+  ProgramExternalConnectivity,
+} from "../../src/cnm/requests.ts";
 import { FakeDatapath } from "./fake-datapath.ts";
-import { FakeFirewall } from "./fake-firewall.ts";
+import { FakeFirewall, wordsOf } from "./fake-firewall.ts";
+import { FakePortHolder } from "./fake-port-holder.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 /** One line of the log. */
@@ -18,30 +26,39 @@ export interface LogLine {
 /** A signal that never aborts. */
 export const NEVER: AbortSignal = new AbortController().signal;
 
+/** What `CnmRig.state` is when nothing is left. */
+export const NOTHING = { links: {}, rules: [], elements: {}, held: {}, networks: {}, endpoints: {} } as const;
+
 /** A daemon's inside without the socket. */
 export class CnmRig {
   readonly records: MemoryStore;
   readonly datapath: FakeDatapath;
   readonly firewall: FakeFirewall;
+  readonly ports: FakePortHolder;
   readonly registry: Registry;
   readonly cnm: Cnm;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
   /** Endpoints whose addresses were given back to IPAM because the engine forgot them. */
   readonly released: string[] = [];
+  /** Their addresses. */
+  readonly releasedAddresses: string[] = [];
 
-  /** @param before - whose records and host are taken over, as by a daemon that was started anew. */
+  /** @param before - whose records and host are taken over, as by a daemon that was started anew: it holds no port. */
   constructor(before?: Pick<CnmRig, "records" | "datapath" | "firewall">) {
     this.records = before?.records.reopened() ?? new MemoryStore();
     this.datapath = before?.datapath ?? new FakeDatapath();
     this.firewall = before?.firewall ?? new FakeFirewall();
     this.firewall.isPolicing = before === undefined;
+    this.ports = new FakePortHolder();
     this.registry = new Registry(this.records);
     this.registry.load();
-    const { registry, datapath, firewall } = this;
-    const releaseAddresses = async (_: unknown, { endpointId }: { endpointId: string }) =>
-      void this.released.push(endpointId);
-    const parts = { registry, datapath, firewall, locks: new CnmLocks(), releaseAddresses };
+    const { registry, datapath, firewall, ports } = this;
+    const releaseAddresses = async (_: unknown, { endpointId, address, addressIpv6 }: Endpoint) => {
+      this.released.push(endpointId);
+      this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
+    };
+    const parts = { registry, datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
     this.cnm = new Cnm(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
@@ -64,15 +81,49 @@ export class CnmRig {
     return result;
   }
 
+  publish(request: ProgramExternalConnectivity, signal = NEVER): Promise<void> {
+    return this.cnm.programExternalConnectivity(request, signal);
+  }
+
+  /** What the endpoint publishes, as the rules, the sockets and the record have it: words such as `tcp *:8080>80`. */
+  published(endpointId: EndpointId): { rules: readonly string[]; held: readonly string[]; record: readonly string[] } {
+    return {
+      rules: this.firewall.elements.get(endpointId) ?? [],
+      held: wordsOf(this.ports.heldBy(endpointId)),
+      record: wordsOf(this.registry.findEndpoint(endpointId)?.ports ?? []),
+    };
+  }
+
+  /** Writes down every step from now on, in order: records, ports, rules, switch. */
+  steps(): readonly string[] {
+    const steps: string[] = [];
+    const putEndpoint = this.registry.putEndpoint.bind(this.registry);
+    this.registry.putEndpoint = async (record) => {
+      steps.push(`record ${record.state}${record.ports === undefined ? "" : ` ${wordsOf(record.ports).join()}`}`);
+      await putEndpoint(record);
+    };
+    const removeEndpoint = this.registry.removeEndpoint.bind(this.registry);
+    this.registry.removeEndpoint = async (id) => {
+      steps.push("record gone");
+      await removeEndpoint(id);
+    };
+    for (const part of [this.datapath, this.firewall, this.ports]) {
+      part.onCall = (call) => void (call !== "isNameTaken" && steps.push(call));
+    }
+    return steps;
+  }
+
   /** Host, rules and records, for comparing before and after. Identities of links are left out. */
   state(): object {
     const links = Object.entries(this.datapath.snapshot()).map(([name, link]) => [
       name,
-      { ...(link as object), identity: 0 },
+      { isHairpin: false, ...(link as object), identity: 0 },
     ]);
     return {
       links: Object.fromEntries(links) as object,
       rules: this.firewall.rules,
+      elements: Object.fromEntries(this.firewall.elements),
+      held: Object.fromEntries(this.ports.held),
       networks: Object.fromEntries(this.records.list("network")),
       endpoints: Object.fromEntries(this.records.list("endpoint")),
     };
@@ -80,6 +131,6 @@ export class CnmRig {
 
   /** Changes of host, rules and records so far. */
   get writeCount(): number {
-    return this.datapath.writeCount + this.firewall.writeCount + this.records.commitCount;
+    return this.datapath.writeCount + this.firewall.writeCount + this.ports.writeCount + this.records.commitCount;
   }
 }

@@ -1,5 +1,6 @@
 // A switch that is only remembered. It polices the order of calls as libnetwork's firewaller stub does, counts what it
 // changes, and can be told at which change to fail, having made it or not.
+import { isDeepStrictEqual } from "node:util";
 import type { Datapath, FoundSwitch, Inventory } from "../../src/cnm/datapath.ts";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { IfName, Network } from "../../src/cnm/network.ts";
@@ -17,6 +18,9 @@ export interface FakeLink {
   isUp?: boolean;
   /** Of a port. */
   switchName?: string;
+  /** Of a port in a switch. `mac`: the only one from which and for which it passes unicast frames. */
+  guard?: { readonly isIsolated: boolean; readonly mac?: string };
+  isHairpin?: boolean;
   /** Of a switch, `10.1.1.1/24`. */
   readonly addresses: Set<string>;
 }
@@ -108,7 +112,7 @@ export class FakeDatapath implements Datapath {
   async attach(network: Network, endpoint: Endpoint): Promise<IfName> {
     await this.#enter("attach", endpoint.endpointId);
     this.#detach(endpoint);
-    if (!this.links.has(network.switchName)) this.#ensureNetwork(network);
+    this.#requireSwitchFor(network, endpoint);
     const { hostIfName, sandboxIfName, mac, mtu } = endpoint;
     for (const name of [hostIfName, sandboxIfName]) {
       if (this.links.has(name)) throw new TsnetError("host", `add veth ${hostIfName}: File exists (EEXIST)`);
@@ -117,8 +121,9 @@ export class FakeDatapath implements Datapath {
       this.plant(hostIfName, { kind: "port", switchName: network.switchName, mark: "half", mtu, isUp: false });
       this.plant(sandboxIfName, { kind: "sandbox", mac, mtu, isUp: false });
     });
-    const port = this.links.get(hostIfName);
-    this.#write(() => Object.assign(port ?? {}, { mark: `endpoint:${endpoint.endpointId}`, isUp: true }));
+    const port = this.links.get(hostIfName) ?? {};
+    const mark = `endpoint:${endpoint.endpointId}`;
+    this.#write(() => Object.assign(port, { mark, isUp: true, guard: guardOf(network, endpoint) }));
     return sandboxIfName;
   }
 
@@ -126,9 +131,22 @@ export class FakeDatapath implements Datapath {
     await this.#enter("reattach", endpoint.endpointId);
     const port = this.links.get(endpoint.hostIfName);
     if (port === undefined || !isPortOf(port, endpoint)) return;
-    if (!this.links.has(network.switchName)) this.#ensureNetwork(network);
-    if (port.switchName === network.switchName && port.isUp === true) return;
-    this.#write(() => Object.assign(port, { switchName: network.switchName, isUp: true }));
+    this.#requireSwitchFor(network, endpoint);
+    const { switchName } = network;
+    const guard = guardOf(network, endpoint);
+    const isInPlace = port.switchName === switchName;
+    if (isInPlace && port.isUp === true && isDeepStrictEqual(port.guard, guard)) return;
+    this.#write(() => {
+      if (!isInPlace) delete port.isHairpin; // the switch took it in as a new one
+      Object.assign(port, { switchName, isUp: true, guard });
+    });
+  }
+
+  async ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void> {
+    await this.#enter("ensureHairpin", endpoint.endpointId);
+    const port = this.links.get(endpoint.hostIfName);
+    if (port?.switchName === undefined || !isPortOf(port, endpoint)) return;
+    if ((port.isHairpin ?? false) !== isOn) this.#write(() => Object.assign(port, { isHairpin: isOn }));
   }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
@@ -188,6 +206,12 @@ export class FakeDatapath implements Datapath {
     if (network.isSwitchOurs && link.isUp !== true) this.#write(() => Object.assign(link, { isUp: true }));
   }
 
+  #requireSwitchFor(network: Network, { mac }: Endpoint): void {
+    if (!this.links.has(network.switchName)) this.#ensureNetwork(network);
+    if (this.links.get(network.switchName)?.mac !== mac) return;
+    throw new TsnetError("conflict", `MAC address ${mac} is that of bridge ${network.switchName}`);
+  }
+
   #detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): void {
     const link = this.links.get(endpoint.hostIfName);
     if (link !== undefined && isPortOf(link, endpoint)) this.#write(() => this.unplug(endpoint.hostIfName));
@@ -212,6 +236,10 @@ function markOf(link: FakeLink, purpose: string): string | undefined {
 
 function isPortOf(link: FakeLink, endpoint: { readonly endpointId: string }): boolean {
   return link.kind === "port" && (link.mark === "half" || markOf(link, "endpoint") === endpoint.endpointId);
+}
+
+function guardOf(network: Network, { mac }: Endpoint): NonNullable<FakeLink["guard"]> {
+  return { isIsolated: !network.isIccAllowed, ...(network.isGuarded && { mac }) };
 }
 
 function gatewaysOf(network: Network): { text: string; bare: string }[] {

@@ -55,6 +55,14 @@ function fakeCnm(note: Note): CnmDriver {
     leave: async (ref) => note("leave", ref),
     programExternalConnectivity: async (request) => note("programExternalConnectivity", request),
     revokeExternalConnectivity: async (ref) => note("revokeExternalConnectivity", ref),
+    describeEndpoint: (ref) => {
+      note("describeEndpoint", ref);
+      return undefined;
+    },
+    describe: () => {
+      note("describe", undefined);
+      return { networks: [], isComplete: true };
+    },
   };
 }
 

@@ -3,33 +3,46 @@
 import { createInterface } from "node:readline";
 import { BridgeDatapath } from "../../src/datapath/bridge/datapath.ts";
 import { TsnetError, messageOf } from "../../src/errors.ts";
+import { Conntrack } from "../../src/host/conntrack.ts";
 import { NftTool } from "../../src/host/nft-tool.ts";
+import { Nftables } from "../../src/host/nftables.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { Sysctl } from "../../src/host/sysctl.ts";
 import { NftablesFirewall } from "../../src/nat/nftables.ts";
+import { HostPorts } from "../../src/nat/port-holder.ts";
 
 /** What a caller sends. */
 interface Request {
   readonly id: number;
-  readonly part: "datapath" | "firewall" | "logged";
+  readonly part: "datapath" | "firewall" | "ports" | "refused" | "logged";
   readonly method: string;
   readonly args: readonly unknown[];
 }
 
 const logged: object[] = [];
+const refused: string[] = [];
 const note = (level: string) => (fields: object, message: string) => void logged.push({ level, message, ...fields });
 const log = { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") };
 const links = Rtnetlink.open();
 const sysctl = new Sysctl();
 const parts = {
   datapath: new BridgeDatapath({ links, sysctl }),
-  firewall: new NftablesFirewall({ nft: new NftTool(), sysctl, links, log }),
+  firewall: new NftablesFirewall({
+    nft: new NftTool(),
+    elements: Nftables.open(),
+    conntrack: Conntrack.open(),
+    sysctl,
+    links,
+    log,
+  }),
+  ports: new HostPorts({ isRefused: (address) => refused.some((start) => address.startsWith(start)), log }),
+  refused: { add: async (start: string) => void refused.push(start) },
   logged: { all: async () => logged },
 };
 
 async function answer({ id, part, method, args }: Request): Promise<void> {
-  const call = Reflect.get(parts[part], method) as (...args: readonly unknown[]) => Promise<unknown>; // the test's word
-  const reply = await call.apply(parts[part], args.map(revived)).then(
+  const call = Reflect.get(parts[part], method) as (...args: readonly unknown[]) => unknown; // the test's word
+  const reply = await (async () => call.apply(parts[part], args.map(revived)))().then(
     (result) => ({ id, result }),
     (failure: unknown) => {
       return { id, code: failure instanceof TsnetError ? failure.code : "internal", message: messageOf(failure) };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Datapath } from "../../src/cnm/datapath.ts";
 import type { Firewall } from "../../src/cnm/firewall.ts";
+import type { PortHolder } from "../../src/cnm/ports.ts";
 import { type ErrorCode, TsnetError } from "../../src/errors.ts";
 import type { NetNamespace } from "./namespace.ts";
 
@@ -23,6 +24,12 @@ interface Waiting {
 export interface HostAgent {
   readonly datapath: Datapath;
   readonly firewall: Firewall;
+  /** As `PortHolder`, but every method answers later. */
+  readonly ports: {
+    [Method in keyof PortHolder]: (
+      ...args: Parameters<PortHolder[Method]>
+    ) => Promise<Awaited<ReturnType<PortHolder[Method]>>>;
+  };
   /** What was logged so far: level, message and fields. */
   logged(): Promise<readonly object[]>;
 }
@@ -63,6 +70,7 @@ export async function startHostAgent(namespace: NetNamespace, options: AgentOpti
   return {
     datapath: remote("datapath", { kind: "bridge" }) as Datapath, // every method is carried over
     firewall: remote("firewall", {}) as Firewall, // likewise
+    ports: remote("ports", {}) as HostAgent["ports"], // likewise
     logged: async () => (await call("logged", "all", [])) as readonly object[],
   };
 }

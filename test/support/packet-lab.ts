@@ -9,12 +9,13 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { Network } from "../../src/cnm/network.ts";
+import type { PortBinding } from "../../src/cnm/ports.ts";
 import { endpoint } from "./cnm-builder.ts";
 import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
-const ECHO_PORT = 7007;
+export const ECHO_PORT = 7007;
 const ECHO_CLIENT = join(import.meta.dirname, "echo-client.ts");
 const ECHO_SERVER = join(import.meta.dirname, "echo-server.ts");
 
@@ -81,7 +82,7 @@ export class PacketLab implements AsyncDisposable {
       await this.agent.firewall.check(network);
       await this.agent.datapath.ensureNetwork(network);
     }
-    await this.agent.firewall.apply(networks);
+    await this.agent.firewall.apply({ networks, endpoints: [] });
   }
 
   /** Attaches the n-th endpoint and does what the engine does with its free end. */
@@ -94,6 +95,7 @@ export class PacketLab implements AsyncDisposable {
       mtu: network.mtu,
       ...(network.hasIpv6 && { addressIpv6: `${addressIpv6}/64` }),
     });
+    await this.agent.firewall.ensureEndpoint({ network, endpoint: attached, ports: [] });
     const free = await this.agent.datapath.attach(network, attached);
     const namespace = this.#stack.use(await NetNamespace.create("sandbox"));
     await shell(this.host, [`ip link set ${free} netns ${namespace.name}`]);
@@ -106,6 +108,17 @@ export class PacketLab implements AsyncDisposable {
       ...gateways.map((gateway) => `ip route add default via ${gateway}`), // also where the engine would not
     ]);
     return { namespace, endpoint: attached, address: { 4: `10.1.${on}.${n + 1}`, 6: addressIpv6 } };
+  }
+
+  /** Publishes ports of an endpoint, instead of those that it had. @returns with the numbers chosen. */
+  async publish(network: Network, { endpoint: of, address }: Sandbox, bindings: readonly PortBinding[]) {
+    const former = await this.agent.ports.heldBy(of.endpointId);
+    await this.agent.ports.release(of.endpointId);
+    const target = { address: address[4], ...(network.hasIpv6 && { addressIpv6: address[6] }) };
+    const ports = await this.agent.ports.hold(of.endpointId, bindings, target);
+    await this.agent.firewall.ensureEndpoint({ network, endpoint: of, ports }, former);
+    await this.agent.datapath.ensureHairpin(of, ports.length > 0);
+    return ports;
   }
 
   /** Lets the neighbour and what is beyond know where the network is, as a router that was configured for it. */
@@ -151,8 +164,13 @@ export async function startEcho(at: NetNamespace): Promise<void> {
 }
 
 /** Asks an echo. @returns the address from which the question came there; undefined if no answer came. */
-export async function askEcho(from: NetNamespace, protocol: "tcp" | "udp", to: string): Promise<string | undefined> {
-  const command = [process.execPath, "--no-warnings", ECHO_CLIENT, protocol, to, String(ECHO_PORT)];
+export async function askEcho(
+  from: NetNamespace,
+  protocol: "tcp" | "udp",
+  to: string,
+  port = ECHO_PORT,
+): Promise<string | undefined> {
+  const command = [process.execPath, "--no-warnings", ECHO_CLIENT, protocol, to, String(port)];
   return from.exec(command).then(
     (answer) => answer.trim(),
     () => undefined,

@@ -23,6 +23,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   config: ["ipam/default-pools"],
   errors: [],
   "keyed-lock": [],
+  "link-group": [],
   log: [],
   suggest: [],
   undo: [],

@@ -21,7 +21,10 @@ describe("the gate", () => {
   const neverAsked = fakeDrivers();
   const closed = serverOn(neverAsked, { gate: new Gate(), callTimeoutMs: 20 });
 
-  beforeEach(() => void closed.lines.splice(0));
+  beforeEach(() => {
+    closed.lines.splice(0);
+    neverAsked.seen.splice(0);
+  });
   afterAll(() => closed.app.close());
 
   it.each(VERBS_AT_ANY_TIME)("does not hold back %s", async (verb) => {
@@ -100,6 +103,24 @@ describe("the time of a call", () => {
     expect(signals.map((signal) => signal.aborted)).toEqual([true]);
     expect(server.lines).toMatchObject([{ level: "error", fields: { outcome: "unavailable", error: text } }]);
   });
+
+  it.each(["CreateEndpoint", "Join", "ProgramExternalConnectivity"])(
+    "reaches %s, which can be undone",
+    async (name) => {
+      const signals: AbortSignal[] = [];
+      const work = async (_request: unknown, signal: AbortSignal) => {
+        signals.push(signal);
+        return never;
+      };
+      const slow = { createEndpoint: work, join: work, programExternalConnectivity: work };
+      await using server = serverOn(fakeDrivers(slow), { callTimeoutMs: 20 });
+      const verb = `NetworkDriver.${name}`;
+
+      await server.app.inject({ method: "POST", url: `/${verb}`, payload: sampleOf(verb).body });
+
+      expect(signals.map((signal) => signal.aborted)).toEqual([true]);
+    },
+  );
 
   it("names the endpoint of a verb that has one", async () => {
     await using server = serverOn(fakeDrivers({ leave: async () => never }), { callTimeoutMs: 20 });

@@ -121,8 +121,15 @@ describe.each(["20.10", "28.5"] as const)("engine %s", (engine) => {
     expect(await ask("Leave", ids)).toEqual({});
     expect(await ask("DeleteEndpoint", ids)).toEqual({});
 
-    expect(drivers.seen.find((call) => call.method === "programExternalConnectivity")?.request).toMatchObject({
-      portCount: 4,
+    const programmed = drivers.seen.find((call) => call.method === "programExternalConnectivity");
+    expect(programmed?.request).toMatchObject({
+      portMap: [
+        { protocol: 6, containerPort: 9000, hostAddress: "::1", hostPort: 9100, hostPortEnd: 9105 },
+        { protocol: 6, containerPort: 80, hostAddress: "", hostPort: 8080, hostPortEnd: 8080 },
+        { protocol: 17, containerPort: 53, hostAddress: "127.0.0.1", hostPort: 5353, hostPortEnd: 5353 },
+        { protocol: 132, containerPort: 9, hostAddress: "", hostPort: 0, hostPortEnd: 0 },
+      ],
+      isHostIpv6Elsewhere: false,
     });
   });
 

@@ -35,6 +35,15 @@ describe("URLs and methods", () => {
     }
   });
 
+  it("/status with another method is 405 with JSON, never 404", async () => {
+    const methods = ["POST", "HEAD", "PUT", "DELETE", "OPTIONS"] as const;
+
+    for (const method of methods) {
+      const answer = await shared.app.inject({ method, url: "/status" });
+      expect([method, answer.statusCode, answer.headers["allow"]]).toEqual([method, 405, "GET"]);
+    }
+  });
+
   it("a body that is too large for an unknown URL is 404 too", async () => {
     const answer = await shared.app.inject({ method: "POST", url: "/x", payload: "x".repeat((1 << 20) + 1) });
 

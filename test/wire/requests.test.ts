@@ -6,6 +6,7 @@ import { ENDPOINT_ID, NETWORK_ID, SWARM_NETWORK_ID, sampleOf } from "./samples.t
 const drivers = fakeDrivers();
 const server = serverOn(drivers);
 const ids = { networkId: NETWORK_ID, endpointId: ENDPOINT_ID };
+const TCP_8080 = { protocol: 6, containerPort: 80, hostAddress: "127.0.0.1", hostPort: 8080, hostPortEnd: 8080 };
 
 beforeEach(() => void drivers.seen.splice(0));
 afterAll(() => server.app.close());
@@ -78,6 +79,7 @@ describe("what reaches the drivers", () => {
         addressIpv6: "fd50:2::77/64",
         mac: "02:11:22:33:44:55",
         options: new Map([["vlan", "12"]]),
+        portMap: [TCP_8080],
       },
       { ...ids, options: new Map() },
     ]);
@@ -88,7 +90,12 @@ describe("what reaches the drivers", () => {
     ["NetworkDriver.Leave", "leave", ids],
     ["NetworkDriver.RevokeExternalConnectivity", "revokeExternalConnectivity", ids],
     ["NetworkDriver.Join", "join", { ...ids, sandboxKey: "/var/run/docker/netns/0123456789ab" }],
-    ["NetworkDriver.ProgramExternalConnectivity", "programExternalConnectivity", { ...ids, portCount: 1 }],
+    [
+      "NetworkDriver.ProgramExternalConnectivity",
+      "programExternalConnectivity",
+      { ...ids, portMap: [TCP_8080], isHostIpv6Elsewhere: false },
+    ],
+    ["NetworkDriver.EndpointOperInfo", "describeEndpoint", ids],
     ["NetworkDriver.DeleteNetwork", "deleteNetwork", NETWORK_ID],
     ["IpamDriver.ReleasePool", "releasePool", "pool-1"],
     ["IpamDriver.ReleaseAddress", "releaseAddress", { poolId: "pool-1", address: "10.60.5.9" }],
@@ -99,10 +106,39 @@ describe("what reaches the drivers", () => {
     expect(drivers.seen).toEqual([{ method, request }]);
   });
 
-  it("ProgramExternalConnectivity without a port map has no ports", async () => {
-    await ask("NetworkDriver.ProgramExternalConnectivity", { NetworkID: NETWORK_ID, EndpointID: ENDPOINT_ID });
+  it.each([undefined, null, {}, { "com.docker.network.portmap": null }, { "com.docker.network.portmap": [] }])(
+    "ProgramExternalConnectivity with the options %j has no ports",
+    async (Options) => {
+      await ask("NetworkDriver.ProgramExternalConnectivity", {
+        NetworkID: NETWORK_ID,
+        EndpointID: ENDPOINT_ID,
+        Options,
+      });
 
-    expect(drivers.seen).toMatchObject([{ request: { portCount: 0 } }]);
+      expect(drivers.seen).toMatchObject([{ request: { portMap: [], isHostIpv6Elsewhere: false } }]);
+    },
+  );
+
+  it("ProgramExternalConnectivity: fields that the engine leaves out stand for nothing special", async () => {
+    const Options = { "com.docker.network.portmap": [{ Proto: 132, Port: 9 }] };
+
+    await ask("NetworkDriver.ProgramExternalConnectivity", { NetworkID: NETWORK_ID, EndpointID: ENDPOINT_ID, Options });
+
+    const plain = { protocol: 132, containerPort: 9, hostAddress: "", hostPort: 0, hostPortEnd: 0 };
+    expect(drivers.seen).toMatchObject([{ request: { portMap: [plain] } }]);
+  });
+
+  it.each([
+    [true, true],
+    [false, false],
+    ["true", false],
+    [null, false],
+  ])("ProgramExternalConnectivity with no_proxy_6to4 %j: the host's IPv6 is elsewhere: %s", async (value, expected) => {
+    const Options = { "com.docker.network.driver.private.no_proxy_6to4": value };
+
+    await ask("NetworkDriver.ProgramExternalConnectivity", { NetworkID: NETWORK_ID, EndpointID: ENDPOINT_ID, Options });
+
+    expect(drivers.seen).toMatchObject([{ request: { isHostIpv6Elsewhere: expected } }]);
   });
 
   it("RequestPool: pool and sub-pool when they are given, the family, the options", async () => {
@@ -136,8 +172,8 @@ describe("what reaches the drivers", () => {
     expect(drivers.seen).toEqual([]);
   });
 
-  it("EndpointOperInfo and the verbs of swarms ask nothing of the driver", async () => {
-    const verbs = ["EndpointOperInfo", "FreeNetwork", "AllocateNetwork", "DiscoverNew", "DiscoverDelete"];
+  it("the verbs of swarms ask nothing of the driver", async () => {
+    const verbs = ["FreeNetwork", "AllocateNetwork", "DiscoverNew", "DiscoverDelete"];
 
     for (const verb of verbs) await ask(`NetworkDriver.${verb}`, sampleOf(`NetworkDriver.${verb}`).body);
 

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
+import type { EndpointStatus } from "../../src/cnm/requests.ts";
 import { FAKE_MAC, fakeDrivers } from "../support/fake-drivers.ts";
 import { VERBS_WITHOUT_ARGUMENTS, namesInCode, serverOn } from "./conversation.ts";
 import { ENDPOINT_ID, NETWORK_ID, SAMPLES, sampleOf } from "./samples.ts";
@@ -130,6 +131,65 @@ describe("CreateEndpoint's answer", () => {
 
   it("is empty when the engine had set the MAC, even if the driver names one", async () => {
     expect(await ask(verb, withMac("02:11:22:33:44:55"))).toEqual({});
+  });
+});
+
+describe("EndpointOperInfo's answer", () => {
+  const verb = "NetworkDriver.EndpointOperInfo";
+
+  async function askAbout(endpoint: Partial<EndpointStatus>): Promise<unknown> {
+    const known = {
+      id: ENDPOINT_ID,
+      state: "joined",
+      addresses: [],
+      mac: FAKE_MAC,
+      hostLink: "tsv1",
+      ports: [],
+    } as const;
+    const status = { ...known, ...endpoint } as EndpointStatus; // the id of the samples has the right form
+    await using other = serverOn(fakeDrivers({ describeEndpoint: () => status }));
+    const answer = await other.app.inject({ method: "POST", url: `/${verb}`, payload: sampleOf(verb).body });
+    return answer.json();
+  }
+
+  it("has the published ports in the engine's own form, and the container's ports each once", async () => {
+    const answer = await askAbout({
+      addresses: ["10.50.2.77/24", "fd50:2::77/64"],
+      ports: [
+        { protocol: "tcp", hostAddress: "", hostPort: 8080, containerPort: 80 },
+        { protocol: "tcp", hostAddress: "::1", hostPort: 8081, containerPort: 80 },
+        { protocol: "udp", hostAddress: "127.0.0.1", hostPort: 49_153, containerPort: 53 },
+        { protocol: "sctp", hostAddress: "", hostPort: 0, containerPort: 9 },
+      ],
+    });
+
+    expect(answer).toEqual({
+      Value: {
+        "com.docker.network.portmap": [
+          { Proto: 6, IP: "10.50.2.77", Port: 80, HostIP: "", HostPort: 8080, HostPortEnd: 8080 },
+          { Proto: 6, IP: "fd50:2::77", Port: 80, HostIP: "::1", HostPort: 8081, HostPortEnd: 8081 },
+          { Proto: 17, IP: "10.50.2.77", Port: 53, HostIP: "127.0.0.1", HostPort: 49_153, HostPortEnd: 49_153 },
+          { Proto: 132, IP: "10.50.2.77", Port: 9, HostIP: "", HostPort: 0, HostPortEnd: 0 },
+        ],
+        "com.docker.network.endpoint.exposedports": [
+          { Proto: 6, Port: 80 },
+          { Proto: 17, Port: 53 },
+          { Proto: 132, Port: 9 },
+        ],
+      },
+    });
+  });
+
+  it("has the one address of the container where a port of the other family leads to it", async () => {
+    const port = { protocol: "tcp", hostAddress: "::1", hostPort: 8080, containerPort: 80 } as const;
+
+    expect(await askAbout({ addresses: ["10.50.2.77/24"], ports: [port] })).toMatchObject({
+      Value: { "com.docker.network.portmap": [{ IP: "10.50.2.77", HostIP: "::1" }] },
+    });
+  });
+
+  it("is empty for an endpoint that publishes nothing", async () => {
+    expect(await askAbout({})).toEqual({ Value: {} });
   });
 });
 

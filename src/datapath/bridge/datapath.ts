@@ -6,7 +6,7 @@ import { formatAddress } from "../../cidr.ts";
 import type { Rtnetlink } from "../../host/rtnetlink.ts";
 import type { Sysctl } from "../../host/sysctl.ts";
 import { readMark } from "../mark.ts";
-import { attach, detach, reattach } from "./endpoint.ts";
+import { attach, detach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
 
 /** The host as this folder needs it. */
@@ -59,6 +59,10 @@ export class BridgeDatapath implements Datapath {
 
   async reattach(network: Network, endpoint: Endpoint): Promise<void> {
     await reattach(this.#host, network, endpoint);
+  }
+
+  async ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void> {
+    await ensureHairpin(this.#host, endpoint, isOn);
   }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {

@@ -1,11 +1,14 @@
 // An endpoint's port: a veth pair, one end in the bridge, the other for libnetwork to move into the sandbox. The port is
-// marked before it is set up, so that no frame passes a port that nobody would know again.
+// marked and has its settings before it is set up, so that no frame passes a port that nobody would know again or that is
+// still open. The settings are the kernel's own and hold whatever becomes of the firewall.
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isErrno } from "../../host/netlink.ts";
+import { type BridgePort, isPortAs } from "../../host/rtnetlink-bridge-port.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { LINK_GROUP, formatMark, isHalfMade, readMark } from "../mark.ts";
+import { LINK_GROUP } from "../../link-group.ts";
+import { formatMark, isHalfMade, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { ensureNetwork } from "./network.ts";
 
@@ -14,27 +17,38 @@ const EXFULL = "E54";
 
 type Port = Pick<Endpoint, "endpointId" | "hostIfName">;
 
-/** Makes the pair anew: what an interrupted attempt left is removed first. */
+/** Makes the pair anew: what an interrupted attempt left is removed. */
 export async function attach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
-  const { hostIfName, sandboxIfName, mac, mtu, endpointId } = endpoint;
-  await detach(host, endpoint);
-  const masterIndex = await requireSwitch(host, network);
-  const peer = { name: sandboxIfName, mac };
-  const pair = { name: hostIfName, mtu, group: LINK_GROUP, masterIndex, isUp: false, peer };
-  const index = await host.links.addVeth(pair).catch((failure: unknown) => {
-    if (!isErrno(failure, EXFULL)) throw failure;
-    throw new TsnetError("exhausted", `bridge ${network.switchName} is full: it has 1023 ports`, { cause: failure });
-  });
+  const bridge = await requireSwitch(host, network, endpoint);
+  const index = await addPair(host, bridge, endpoint);
+  if (network.isGuarded) await host.links.ensureFdbEntry(index, endpoint.mac);
   await host.links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
-  await host.links.setLink(index, { alias: formatMark("endpoint", endpointId), isUp: true });
+  const alias = formatMark("endpoint", endpoint.endpointId);
+  await host.links.setLink(index, { bridgePort: settingsOf(network), alias, isUp: true });
 }
 
-/** Puts a port that is still there back into its bridge. */
+/** Puts a port that is still there back into its bridge, and back to its settings. */
 export async function reattach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
   const port = await host.links.findLink(endpoint.hostIfName);
   if (port === undefined || !isOurs(port, endpoint)) return;
-  const masterIndex = await requireSwitch(host, network);
-  if (port.masterIndex !== masterIndex || !port.isUp) await host.links.setLink(port.index, { masterIndex, isUp: true });
+  const bridge = await requireSwitch(host, network, endpoint);
+  const isInBridge = port.masterIndex === bridge.index;
+  if (!isInBridge) {
+    await host.links.setLink(port.index, { isUp: false }); // a bridge takes ports in without any settings
+    await host.links.setLink(port.index, { masterIndex: bridge.index });
+  }
+  if (network.isGuarded) await host.links.ensureFdbEntry(port.index, endpoint.mac); // what is there already is not changed
+  const settings = settingsOf(network);
+  if (isInBridge && port.isUp && isPortAs(settings, port.bridgePort ?? {})) return;
+  const bridgePort = network.isGuarded ? { ...settings, forgetsLearned: true as const } : settings;
+  await host.links.setLink(port.index, { bridgePort, isUp: true });
+}
+
+/** Sets hairpin mode of a port, as far as it is in a bridge. */
+export async function ensureHairpin(host: BridgeHost, port: Port, isOn: boolean): Promise<void> {
+  const link = await host.links.findLink(port.hostIfName);
+  if (link?.bridgePort === undefined || !isOurs(link, port)) return;
+  if (link.bridgePort.isHairpin !== isOn) await host.links.setLink(link.index, { bridgePort: { isHairpin: isOn } });
 }
 
 /** Removes the pair, wherever its other end is. */
@@ -43,15 +57,52 @@ export async function detach(host: BridgeHost, port: Port): Promise<void> {
   if (link !== undefined && isOurs(link, port)) await host.links.deleteLink(link.index);
 }
 
+/**
+ * How the bridge shall treat the network's ports. On a guarded one nothing is learned from what an endpoint sends: where
+ * its MAC is says an entry of ours, and as every endpoint has one, no frame need go to all of them for want of it.
+ */
+function settingsOf({ isGuarded, isIccAllowed }: Network): BridgePort {
+  const isOpen = !isGuarded;
+  return {
+    isIsolated: !isIccAllowed,
+    isLearning: isOpen,
+    isFlooding: isOpen,
+    isLocked: isGuarded,
+    isRouterAllowed: isOpen,
+    passesReserved: true,
+  };
+}
+
+async function addPair(host: BridgeHost, bridge: Link, endpoint: Endpoint): Promise<number> {
+  const { hostIfName: name, sandboxIfName, mac, mtu } = endpoint;
+  const peer = { name: sandboxIfName, mac };
+  const pair = { name, mtu, group: LINK_GROUP, masterIndex: bridge.index, isUp: false, peer };
+  try {
+    return await host.links.addVeth(pair).catch(async (failure: unknown) => {
+      if (!isErrno(failure, "EEXIST")) throw failure;
+      await detach(host, endpoint);
+      return host.links.addVeth(pair);
+    });
+  } catch (failure) {
+    if (!isErrno(failure, EXFULL)) throw failure;
+    throw new TsnetError("exhausted", `bridge ${bridge.name} is full: it has 1023 ports`, { cause: failure });
+  }
+}
+
 function isOurs(link: Link, port: Port): boolean {
   return link.kind === "veth" && (readMark("endpoint", link) === port.endpointId || isHalfMade(link));
 }
 
-async function requireSwitch(host: BridgeHost, network: Network): Promise<number> {
-  const found = await host.links.findLink(network.switchName);
-  if (found !== undefined) return found.index;
-  await ensureNetwork(host, network); // deleted by hand: the network's record says how it was
-  const made = await host.links.findLink(network.switchName);
-  if (made !== undefined) return made.index;
-  throw new TsnetError("host", `bridge ${network.switchName} disappears as soon as it is made`);
+/** The network's bridge. An entry for the bridge's own MAC would take what is meant for the host. */
+async function requireSwitch(host: BridgeHost, network: Network, { mac }: Endpoint): Promise<Link> {
+  let bridge = await host.links.findLink(network.switchName);
+  if (bridge === undefined) {
+    await ensureNetwork(host, network); // deleted by hand: the network's record says how it was
+    bridge = await host.links.findLink(network.switchName);
+  }
+  if (bridge === undefined) {
+    throw new TsnetError("host", `bridge ${network.switchName} disappears as soon as it is made`);
+  }
+  if (bridge.mac === mac) throw new TsnetError("conflict", `MAC address ${mac} is that of bridge ${bridge.name}`);
+  return bridge;
 }

@@ -5,12 +5,25 @@ import { type Address, formatAddress, parseAddress, parseSubnet } from "../../ci
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isErrno } from "../../host/netlink.ts";
+import type { Ipv4Conf } from "../../host/rtnetlink-link-settings.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { LINK_GROUP, formatMark, isHalfMade, readMark } from "../mark.ts";
+import { LINK_GROUP } from "../../link-group.ts";
+import { formatMark, isHalfMade, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
 
 /** ARP is answered for no address at all, or only for addresses of the link itself (ip-sysctl.rst, arp_ignore). */
 const ARP_IGNORE = { never: 8, ofTheLink: 1 } as const;
+
+/**
+ * No container tells the host other routes, or has it follow a route that the packet brings along. The host's `conf/all`
+ * has a say too: it sends redirects unless both are 0, and while it forwards nothing it takes them unless both are 0
+ * (include/linux/inetdevice.h, IN_DEV_TX_REDIRECTS and IN_DEV_RX_REDIRECTS).
+ */
+const TRUSTS_NOBODY = {
+  acceptRedirects: 0,
+  sendRedirects: 0,
+  acceptSourceRoute: 0,
+} as const satisfies Partial<Ipv4Conf>;
 
 /** Refuses a link that is no Linux bridge. @throws TsnetError `conflict`. */
 export function requireBridge(link: Link): void {
@@ -55,13 +68,19 @@ async function ensureOwnSettings(host: BridgeHost, network: Network, bridge: Lin
   }
   if (bridge.mtu !== network.mtu) await host.links.setLink(bridge.index, { mtu: network.mtu });
   await ensureIpv6(host, network);
-  if (network.isHostOnSwitch && !network.isInternal) return;
-  const arpIgnore = network.isHostOnSwitch ? ARP_IGNORE.ofTheLink : ARP_IGNORE.never;
-  const { arpIgnore: present } = await host.links.ipv4Conf(bridge.index);
-  if (present !== arpIgnore) await host.links.setIpv4Conf(bridge.index, { arpIgnore });
+  await ensureIpv4(host, network, bridge.index);
 }
 
-/** IPv6 only where the host has IPv6 addresses on the bridge; router advertisements of containers are never believed. */
+async function ensureIpv4(host: BridgeHost, network: Network, index: number): Promise<void> {
+  const present = await host.links.ipv4Conf(index);
+  const arpIgnore = network.isHostOnSwitch ? ARP_IGNORE.ofTheLink : ARP_IGNORE.never;
+  const isRouter = network.isHostOnSwitch && !network.isInternal;
+  const wanted: Partial<Ipv4Conf> = { ...TRUSTS_NOBODY, ...(!isRouter && { arpIgnore }) };
+  const isRight = Object.entries(wanted).every(([name, value]) => Reflect.get(present, name) === value);
+  if (!isRight) await host.links.setIpv4Conf(index, wanted);
+}
+
+/** IPv6 only where the host has IPv6 addresses on the bridge; routers among the containers are never believed. */
 async function ensureIpv6(host: BridgeHost, network: Network): Promise<void> {
   const folder = `ipv6/conf/${network.switchName}`;
   const isWanted = network.isHostOnSwitch && network.hasIpv6;
@@ -69,7 +88,10 @@ async function ensureIpv6(host: BridgeHost, network: Network): Promise<void> {
     if (!isWanted) return;
     throw new TsnetError("unsupported", `this host has no IPv6; create network ${network.switchName} without --ipv6`);
   }
-  if (isWanted) await host.sysctl.ensure(`${folder}/accept_ra`, "0");
+  if (isWanted) {
+    await host.sysctl.ensure(`${folder}/accept_ra`, "0");
+    await host.sysctl.ensure(`${folder}/accept_redirects`, "0");
+  }
   await host.sysctl.ensure(`${folder}/disable_ipv6`, isWanted ? "0" : "1");
 }
 

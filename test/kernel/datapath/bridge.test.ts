@@ -1,31 +1,12 @@
 // What is special to the Linux bridge, seen with ip(8), bridge(8) and /proc, and with packets between sandboxes.
 import { describe, expect, it } from "vitest";
-import type { Network } from "../../../src/cnm/network.ts";
-import { dualStack, endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
+import { dualStack, endpoint, endpointId, network, networkId } from "../../support/cnm-builder.ts";
 import { type BridgeHost, bridgeHost } from "../../support/bridge-host.ts";
-import { NetNamespace } from "../../support/namespace.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { sandboxOf } from "./sandbox.ts";
 
-const sysctl = async (host: BridgeHost, name: string) =>
-  (await host.namespace.exec(["cat", `/proc/sys/net/${name}`])).trim();
 const BR = network().switchName;
-
-/** The free end in a namespace of its own, set up as the engine does. */
-async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
-  const attached = endpoint(n, 1, { mtu });
-  const free = await host.datapath.attach(of, attached);
-  const sandbox = await NetNamespace.create("sandbox");
-  await shell(host.namespace, [`ip link set ${free} netns ${sandbox.name}`]);
-  await shell(sandbox, [
-    `ip link set ${free} name eth0 address ${attached.mac}`,
-    `ip address add ${attached.address} dev eth0`,
-    `ip address add fd00:1:1::${n + 1}/64 dev eth0 nodad`,
-    "ip link set eth0 up",
-    "ip route add default via 10.1.1.1",
-  ]);
-  return sandbox;
-}
 
 describe("sandboxes on one bridge", () => {
   it("reach each other and the gateway, over IPv4 and IPv6", async () => {
@@ -179,94 +160,56 @@ describe("the marks", () => {
   });
 });
 
+/** Sets the free end up and waits for all that the kernel makes of it by itself. */
+async function settled(host: BridgeHost): Promise<void> {
+  await shell(host.namespace, [`ip link set ${endpoint().sandboxIfName} up`]);
+  await waitUntil("carrier and addresses to settle", async () => {
+    const links = await host.namespace.json<LinkState[]>(["ip", "-json", "address", "show"]);
+    const isUp = (name: string) => links.some(({ ifname, operstate }) => ifname === name && operstate === "UP");
+    const addresses = links.find(({ ifname }) => ifname === BR)?.addr_info ?? [];
+    const isReady = addresses.some(({ scope }) => scope === "link") && !addresses.some(({ tentative }) => tentative);
+    return isUp(BR) && isUp(endpoint().hostIfName) && isReady;
+  });
+}
+
+interface LinkState {
+  readonly ifname: string;
+  readonly operstate: string;
+  readonly addr_info: readonly { readonly scope: string; readonly tentative?: boolean }[];
+}
+
 describe("calls that are repeated", () => {
   it("are silent on the kernel's own notifications", async () => {
     await using host = await bridgeHost();
     const wanted = dualStack(1, { isInternal: true });
     await host.datapath.ensureNetwork(wanted);
     await host.datapath.attach(wanted, endpoint());
-    const monitor = host.namespace.spawn(["ip", "monitor", "link", "address", "route"]);
-    let seen = "";
-    monitor.stdout?.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+    await host.datapath.ensureHairpin(endpoint(), true);
+    await settled(host);
+    const monitors = [
+      ["ip", "monitor", "link", "address", "route"],
+      ["bridge", "monitor", "link", "fdb"],
+    ].map((command) => host.namespace.spawn(command));
+    const seen = monitors.map(() => "");
+    for (const [n, { stdout }] of monitors.entries()) {
+      stdout?.on("data", (chunk: Buffer) => (seen[n] += chunk.toString()));
+    }
     const announce = async (name: string) => {
-      await waitUntil(`ip monitor to show ${name}`, async () => {
-        await shell(host.namespace, [`ip link add ${name} type bridge`, `ip link del ${name}`]);
-        return seen.includes(name);
+      await waitUntil(`the monitors to show ${name}`, async () => {
+        const port = `ip link add ${name}-port master ${name} type veth peer name ${name}-end`;
+        await shell(host.namespace, [`ip link add ${name} type bridge`, port]);
+        await shell(host.namespace, [`ip link del ${name}-port`, `ip link del ${name}`]);
+        return seen.every((text) => text.includes(name));
       });
     };
     await announce("begin");
 
     await host.datapath.ensureNetwork(wanted);
     await host.datapath.reattach(wanted, endpoint());
+    await host.datapath.ensureHairpin(endpoint(), true);
 
     await announce("finish");
-    expect(seen.split("\n").filter((line) => line.includes("tsn-") || line.includes("tsv"))).toEqual([]);
-  });
-});
-
-describe("IPv6 on the bridge", () => {
-  it.each<[string, Network, string]>([
-    ["is on where the host has an IPv6 address", dualStack(), "0"],
-    ["is off on an IPv4 network", network(), "1"],
-    ["is off in mode l2", dualStack(1, { mode: "l2" }), "1"],
-    ["is off in mode isolated", dualStack(1, { mode: "isolated" }), "1"],
-  ])("%s", async (_what, wanted, disabled) => {
-    await using host = await bridgeHost();
-
-    await host.datapath.ensureNetwork(wanted);
-
-    expect(await sysctl(host, `ipv6/conf/${BR}/disable_ipv6`)).toBe(disabled);
-  });
-
-  it("believes no router advertisement of a container", async () => {
-    await using host = await bridgeHost();
-
-    await host.datapath.ensureNetwork(dualStack());
-
-    expect(await sysctl(host, `ipv6/conf/${BR}/accept_ra`)).toBe("0");
-  });
-
-  it("gives the host's end of a port no address", async () => {
-    await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(dualStack());
-
-    await host.datapath.attach(dualStack(), endpoint());
-
-    const { hostIfName } = endpoint();
-    expect((await host.ipLink(hostIfName)).inet6_addr_gen_mode).toBe("none");
-    expect(await host.namespace.exec(["ip", "-6", "address", "show", "dev", hostIfName])).toBe("");
-  });
-
-  it("has its address at once, without waiting for duplicates", async () => {
-    await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(dualStack());
-
-    expect(await host.namespace.exec(["ip", "-6", "address", "show", "dev", BR, "tentative"])).not.toContain("fd00");
-  });
-});
-
-describe("ARP on the bridge", () => {
-  it.each<[string, Network, string]>([
-    ["is answered for every address of the host in mode nat, as on any router", network(), "0"],
-    ["is answered for the bridge's own address with --internal", network(1, { isInternal: true }), "1"],
-    ["is never answered in mode l2", network(1, { mode: "l2" }), "8"],
-    ["is never answered in mode isolated", network(1, { mode: "isolated" }), "8"],
-  ])("%s", async (_what, wanted, ignored) => {
-    await using host = await bridgeHost();
-
-    await host.datapath.ensureNetwork(wanted);
-
-    expect(await sysctl(host, `ipv4/conf/${BR}/arp_ignore`)).toBe(ignored);
-  });
-
-  it("is what it was on a bridge that somebody else made", async () => {
-    await using host = await bridgeHost();
-    await host.plantSwitch("br0");
-
-    await host.datapath.ensureNetwork(network(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false }));
-
-    expect(await sysctl(host, "ipv4/conf/br0/arp_ignore")).toBe("0");
-    expect(await sysctl(host, "ipv6/conf/br0/disable_ipv6")).toBe("0");
+    expect(seen.flatMap((text) => text.split("\n")).filter((line) => /tsn-|tsv/.test(line))).toEqual([]);
   });
 });
 

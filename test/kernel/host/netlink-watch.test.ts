@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { NetlinkWatch, type WatchedKind } from "../../../src/host/netlink-watch.ts";
+import { Nftables } from "../../../src/host/nftables.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 
 const INTERVAL_MS = 5;
@@ -17,6 +18,8 @@ describe("NetlinkWatch", () => {
     ["an IPv4 address", ["ip", "addr", "add", "10.1.2.3/24", "dev", "lo"], "links"],
     ["an IPv6 address", ["ip", "addr", "add", "fd00::1/64", "dev", "lo", "nodad"], "links"],
     ["a new nftables table", ["nft", "add", "table", "inet", "t"], "firewall"],
+    ["forwarding of IPv4", ["sysctl", "-w", "net.ipv4.ip_forward=1"], "firewall"],
+    ["forwarding of IPv6", ["sysctl", "-w", "net.ipv6.conf.all.forwarding=1"], "firewall"],
   ] as const)("notices %s, and takes it for nothing else", async (_, command, kind) => {
     await using ns = await NetNamespace.create();
     const { watch, noticed } = watchIn(ns);
@@ -36,6 +39,26 @@ describe("NetlinkWatch", () => {
     await ns.exec(["nft", "flush", "ruleset"]);
 
     await expect.poll(() => [...new Set(noticed)]).toEqual(["firewall"]);
+  });
+
+  it("takes no notice of what was changed through our own socket", async () => {
+    await using ns = await NetNamespace.create();
+    await ns.exec(["nft", "add table inet t; add set inet t ports { type inet_service; }"]);
+    const elements = ns.enter(() => Nftables.open());
+    const noticed: WatchedKind[] = [];
+    const note = (kind: WatchedKind) => void noticed.push(kind);
+    using _elements = elements;
+    using _watch = ns.enter(() => NetlinkWatch.open(INTERVAL_MS, note, { ownPorts: [elements.port] }));
+    const change = { family: "inet", table: "t", set: "ports", remove: [], add: [{ key: Buffer.of(0, 80) }] } as const;
+
+    await elements.apply("add", [change]);
+
+    expect(await ns.exec(["nft", "list", "set", "inet", "t", "ports"])).toContain("80");
+    await ns.exec(["ip", "link", "set", "lo", "mtu", "1400"]); // whatever was to be noticed came before this
+    await expect.poll(() => noticed).toContain("links");
+    expect(noticed).not.toContain("firewall");
+    await ns.exec(["nft", "flush", "set", "inet", "t", "ports"]);
+    await expect.poll(() => noticed).toContain("firewall");
   });
 
   it("tells many changes once per interval, also when more came than the socket could keep", async () => {

@@ -17,6 +17,7 @@ describe("setIpv4Conf", () => {
     ["acceptLocal", "accept_local", [1, 0]],
     ["sendRedirects", "send_redirects", [0, 1]],
     ["acceptRedirects", "accept_redirects", [0, 1]],
+    ["acceptSourceRoute", "accept_source_route", [0, 1]],
     ["proxyArp", "proxy_arp", [1, 0]],
   ])("sets %s, as the file %s shows", async (name, fileName, values) => {
     await using ns = await NetNamespace.create();
@@ -58,7 +59,13 @@ describe("ipv4Conf", () => {
     using rtnetlink = ns.enter(() => Rtnetlink.open());
     const index = await rtnetlink.addBridge(BRIDGE);
     const values = { arp_ignore: 8, arp_announce: 1, rp_filter: 2, forwarding: 1, route_localnet: 1, proxy_arp: 1 };
-    const settings = Object.entries({ ...values, accept_local: 1, send_redirects: 0, accept_redirects: 0 });
+    const settings = Object.entries({
+      ...values,
+      accept_local: 1,
+      send_redirects: 0,
+      accept_redirects: 0,
+      accept_source_route: 0,
+    });
     await ns.exec(["sysctl", "-q", "-w", ...settings.map(([name, value]) => `net.ipv4.conf.tsbr0.${name}=${value}`)]);
 
     expect(await rtnetlink.ipv4Conf(index)).toEqual({
@@ -71,6 +78,7 @@ describe("ipv4Conf", () => {
       acceptLocal: 1,
       sendRedirects: 0,
       acceptRedirects: 0,
+      acceptSourceRoute: 0,
     });
   });
 

@@ -1,5 +1,6 @@
 // The rules themselves: how they come, stay, come back and go, seen with nft(8) and iptables(8).
 import { describe, expect, it } from "vitest";
+import type { FirewallState } from "../../../src/cnm/firewall.ts";
 import type { Network } from "../../../src/cnm/network.ts";
 import { RULE_COMMENT } from "../../../src/nat/foreign-chains.ts";
 import { dualStack, ifName, network } from "../../support/cnm-builder.ts";
@@ -27,8 +28,13 @@ async function hostWith(rules: readonly string[]): Promise<Host> {
   return { at, agent: await startHostAgent(at), [Symbol.asyncDispose]: () => at[Symbol.asyncDispose]() };
 }
 
+const stateOf = (...networks: readonly Network[]): FirewallState => ({ networks, endpoints: [] });
+
 const listed = (at: NetNamespace) => at.exec(["nft", "-s", "list", "ruleset"]);
-const ourTable = (at: NetNamespace) => at.exec(["nft", "-s", "list", "table", "inet", "tsnet"]);
+const ourTables = async (at: NetNamespace) => {
+  const tables = ["inet", "bridge"].map((family) => at.exec(["nft", "-s", "list", "table", family, "tsnet"]));
+  return (await Promise.all(tables)).join("");
+};
 const forwardRules = async (at: NetNamespace, tool = "iptables-nft") =>
   (await at.exec([tool, "-S", "FORWARD"])).trim().split("\n");
 
@@ -44,9 +50,9 @@ describe("the table of one network", () => {
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
     await using host = await hostWith([]);
 
-    await host.agent.firewall.apply([wanted]);
+    await host.agent.firewall.apply(stateOf(wanted));
 
-    await expect(await ourTable(host.at)).toMatchFileSnapshot(`golden/${kind}.nft`);
+    await expect(await ourTables(host.at)).toMatchFileSnapshot(`golden/${kind}.nft`);
   });
 });
 
@@ -54,7 +60,7 @@ describe("the rules of a host with the engine's chains", () => {
   it("end each FORWARD with one rule that iptables can list, save and restore", async () => {
     await using host = await hostWith(DOCKER);
 
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
 
     for (const tool of ["iptables", "ip6tables"]) {
       const rules = await forwardRules(host.at, `${tool}-nft`);
@@ -67,7 +73,7 @@ describe("the rules of a host with the engine's chains", () => {
   it("change nothing the second time, and say so", async () => {
     await using host = await hostWith(DOCKER);
     const networks = [dualStack(1), dualStack(2, { mode: "isolated" }), network(3, { isInternal: true })];
-    expect(await host.agent.firewall.apply(networks)).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(...networks))).toBe(true);
     const monitor = host.at.spawn(["nft", "monitor"]);
     let seen = "";
     monitor.stdout?.on("data", (chunk: Buffer) => (seen += chunk.toString()));
@@ -79,7 +85,7 @@ describe("the rules of a host with the engine's chains", () => {
     };
     await announce("begin");
 
-    expect(await host.agent.firewall.apply(networks)).toBe(false);
+    expect(await host.agent.firewall.apply(stateOf(...networks))).toBe(false);
 
     await announce("finish");
     expect(seen.split("\n").filter((line) => line !== "" && !/begin|finish|new generation/.test(line))).toEqual([]);
@@ -99,14 +105,14 @@ describe("the rules of a host with the engine's chains", () => {
     ],
   ])("come back after %s", async (_what, damage) => {
     await using host = await hostWith(DOCKER);
-    await host.agent.firewall.apply([dualStack()]);
-    const [whole, table] = [await listed(host.at), await ourTable(host.at)];
+    await host.agent.firewall.apply(stateOf(dualStack()));
+    const [whole, table] = [await listed(host.at), await ourTables(host.at)];
     await shell(host.at, damage);
     expect(await listed(host.at)).not.toBe(whole);
 
-    expect(await host.agent.firewall.apply([dualStack()])).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
 
-    expect(await ourTable(host.at)).toBe(table);
+    expect(await ourTables(host.at)).toBe(table);
     for (const tool of ["iptables-nft", "ip6tables-nft"]) {
       const ours = (await forwardRules(host.at, tool)).filter((rule) => OUR_RULE.test(rule));
       expect(ours).toHaveLength(1);
@@ -115,27 +121,27 @@ describe("the rules of a host with the engine's chains", () => {
 
   it("are not doubled when the administrator saves and restores them", async () => {
     await using host = await hostWith(DOCKER);
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
     await shell(host.at, [
       "iptables-nft-save > /tmp/$$.rules",
       "iptables-nft-restore < /tmp/$$.rules",
       "rm /tmp/$$.rules",
     ]);
 
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
 
     expect(await forwardRules(host.at)).toHaveLength(3);
   });
 
   it("come back after nft flush ruleset, and FORWARD gets its rule once the engine has made it again", async () => {
     await using host = await hostWith(DOCKER);
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
     await shell(host.at, ["nft flush ruleset"]);
 
-    expect(await host.agent.firewall.apply([dualStack()])).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
     expect(await listed(host.at)).toContain("table inet tsnet");
     await shell(host.at, DOCKER);
-    expect(await host.agent.firewall.apply([dualStack()])).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
 
     expect((await forwardRules(host.at)).at(-1)).toMatch(OUR_RULE);
   });
@@ -148,13 +154,13 @@ describe("the rules of a host with the engine's chains", () => {
       "nft add rule inet user forward ip daddr 203.0.113.1 drop",
     ]);
     const before = await listed(host.at);
-    await host.agent.firewall.apply([dualStack(1), dualStack(2)]);
-    await host.agent.firewall.apply([dualStack(2)]);
+    await host.agent.firewall.apply(stateOf(dualStack(1), dualStack(2)));
+    await host.agent.firewall.apply(stateOf(dualStack(2)));
 
-    expect(await host.agent.firewall.apply([])).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf())).toBe(true);
 
     expect(await listed(host.at)).toBe(before);
-    expect(await host.agent.firewall.apply([])).toBe(false);
+    expect(await host.agent.firewall.apply(stateOf())).toBe(false);
   });
 
   it("leave the tables of another user of nftables untouched", async () => {
@@ -165,7 +171,7 @@ describe("the rules of a host with the engine's chains", () => {
     ]);
     const before = await host.at.exec(["nft", "-a", "list", "table", "inet", "user"]);
 
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
 
     expect(await host.at.exec(["nft", "-a", "list", "table", "inet", "user"])).toBe(before);
   });
@@ -177,15 +183,15 @@ describe("the rules of a host with the engine's chains", () => {
       (JSON.parse(await host.at.exec(["nft", "-j", "list", "ruleset"])) as { nftables: object[] }).nftables.filter(
         (object) => "rule" in object,
       ).length;
-    await host.agent.firewall.apply([dualStack(1)]);
+    await host.agent.firewall.apply(stateOf(dualStack(1)));
     const [one, lines] = [await rules(), await count()];
     const many = Array.from({ length: 200 }, (_, n) => dualStack(n + 1));
 
-    expect(await host.agent.firewall.apply(many)).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(...many))).toBe(true);
 
     expect(await rules()).toBe(one);
     expect(await count()).toBeGreaterThan(lines);
-    expect(await host.agent.firewall.apply(many)).toBe(false);
+    expect(await host.agent.firewall.apply(stateOf(...many))).toBe(false);
   });
 
   it("take subnets of every size", async () => {
@@ -194,9 +200,9 @@ describe("the rules of a host with the engine's chains", () => {
     const pools = subnets.map((subnet) => ({ subnet: subnet.replace("10.9.", "10.0.") }));
     const networks = pools.map((pool, n) => network(n + 1, { pools: [pool] }));
 
-    expect(await host.agent.firewall.apply(networks)).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf(...networks))).toBe(true);
 
-    expect(await host.agent.firewall.apply(networks)).toBe(false);
+    expect(await host.agent.firewall.apply(stateOf(...networks))).toBe(false);
   });
 });
 
@@ -239,17 +245,17 @@ describe("forwarding", () => {
       "ip link add wan type veth peer name far",
       "sysctl -qw net.ipv6.conf.wan.accept_ra=1",
     ]);
-    await host.agent.firewall.apply([network(1, { isInternal: true }), network(2, { mode: "l2" })]);
+    await host.agent.firewall.apply(stateOf(network(1, { isInternal: true }), network(2, { mode: "l2" })));
     expect(await read(host.at, "net.ipv4.ip_forward")).toBe("0");
 
-    await host.agent.firewall.apply([network(1)]);
+    await host.agent.firewall.apply(stateOf(network(1)));
     expect(await read(host.at, "net.ipv4.ip_forward")).toBe("1");
     expect(await read(host.at, "net.ipv6.conf.all.forwarding")).toBe("0");
     expect(await host.agent.logged()).toEqual([
       { level: "info", message: "host setting changed", sysctl: "net.ipv4.ip_forward", value: 1 },
     ]);
 
-    await host.agent.firewall.apply([dualStack(1)]);
+    await host.agent.firewall.apply(stateOf(dualStack(1)));
     expect(await read(host.at, "net.ipv6.conf.all.forwarding")).toBe("1");
   });
 
@@ -260,7 +266,7 @@ describe("forwarding", () => {
       "sysctl -qw net.ipv6.conf.wan.accept_ra=1 net.ipv6.conf.deaf.accept_ra=0",
     ]);
 
-    await host.agent.firewall.apply([dualStack()]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
 
     expect(await read(host.at, "net.ipv6.conf.wan.accept_ra")).toBe("2");
     expect(await read(host.at, "net.ipv6.conf.deaf.accept_ra")).toBe("0");
@@ -271,7 +277,7 @@ describe("forwarding", () => {
     await shell(at, ["sysctl -qw net.ipv4.ip_forward=0"]);
     const agent = await startHostAgent(at, { isSysctlReadOnly: true });
 
-    await expect(agent.firewall.apply([network()])).rejects.toMatchObject({
+    await expect(agent.firewall.apply(stateOf(network()))).rejects.toMatchObject({
       code: "host",
       message: expect.stringContaining("run on the host: sysctl -w net.ipv4.ip_forward=1") as string,
     });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { endpointNames } from "../../../src/cnm/names.ts";
 import type { CreateNetwork } from "../../../src/cnm/requests.ts";
-import { CnmRig } from "../../support/cnm-rig.ts";
+import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
   endpointRequest,
@@ -13,7 +12,6 @@ import {
 } from "../../support/cnm-builder.ts";
 
 const REF = { networkId: networkId(), endpointId: endpointId() };
-const EMPTY = { links: {}, rules: [], networks: {}, endpoints: {} };
 
 /** A rig with the network 1, the endpoint 1 created on it, or joined. */
 async function rigWith(stage: "network" | "created" | "joined"): Promise<CnmRig> {
@@ -111,7 +109,7 @@ describe("CreateNetwork", () => {
 
         await expect(rig.createNetwork(networkRequest())).rejects.toMatchObject({ code: "host" });
 
-        expect(rig.state()).toEqual(EMPTY);
+        expect(rig.state()).toEqual(NOTHING);
       });
     }
 
@@ -121,7 +119,7 @@ describe("CreateNetwork", () => {
 
       await expect(rig.createNetwork(networkRequest())).rejects.toThrow("fake: apply failed");
 
-      expect(rig.state()).toEqual(EMPTY);
+      expect(rig.state()).toEqual(NOTHING);
     });
   }
 
@@ -131,7 +129,7 @@ describe("CreateNetwork", () => {
 
     await expect(rig.createNetwork(networkRequest())).rejects.toThrow("disk full");
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
     expect(rig.registry.networks()).toEqual([]);
   });
 
@@ -154,7 +152,7 @@ describe("CreateNetwork", () => {
     await expect(rig.createNetwork(networkRequest(), controller.signal)).rejects.toThrow("out of time");
 
     rig.datapath.onCall = () => {};
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("leaves nothing when its time is over during the last record", async () => {
@@ -168,7 +166,7 @@ describe("CreateNetwork", () => {
 
     await expect(rig.createNetwork(networkRequest(), controller.signal)).rejects.toThrow("out of time");
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("leaves another network as it was when it is undone", async () => {
@@ -180,6 +178,18 @@ describe("CreateNetwork", () => {
     await expect(rig.createNetwork(networkRequest(1, { bridge: "shared" }))).rejects.toThrow();
 
     expect(rig.state()).toEqual(before);
+  });
+
+  it("leaves the rules of the endpoints of other networks as they were", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1));
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+
+    await rig.createNetwork(networkRequest(2));
+    await rig.cnm.deleteNetwork(networkId(2));
+
+    expect([...rig.firewall.elements.keys()]).toEqual([endpointId()]);
   });
 
   it("never deletes a switch that was there before, nor the addresses on it", async () => {
@@ -227,6 +237,9 @@ describe("CreateNetwork for an id that exists", () => {
     ["IPv6 besides", networkRequest(1, {}, { pools: [pool4(), pool6()] })],
     ["--internal", networkRequest(1, {}, { isInternal: true })],
     ["a named switch", networkRequest(1, { bridge: "br0" })],
+    ["icc=false", networkRequest(1, { icc: "false" })],
+    ["antispoof=false", networkRequest(1, { antispoof: "false" })],
+    ["host-binding", networkRequest(1, { "host-binding": "192.0.2.1" })],
   ])("is refused with %s, and the first one stays", async (_what, request) => {
     const rig = await rigWith("network");
     const before = rig.state();
@@ -237,6 +250,23 @@ describe("CreateNetwork for an id that exists", () => {
     });
 
     expect(rig.state()).toEqual(before);
+  });
+
+  it("is refused without the host-binding that the first one had", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { "host-binding": "192.0.2.1" }));
+
+    await expect(rig.createNetwork(networkRequest())).rejects.toMatchObject({ code: "conflict" });
+  });
+
+  it("succeeds too after a restart, when the first one is read from its record", async () => {
+    const before = new CnmRig();
+    await before.createNetwork(networkRequest(1, { "host-binding": "192.0.2.1", routes: "10.9.0.0/16 via 10.1.1.9" }));
+    const rig = new CnmRig(before);
+
+    await rig.createNetwork(networkRequest(1, { "host-binding": "192.0.2.1", routes: "10.9.0.0/16 via 10.1.1.9" }));
+
+    expect(rig.records.commitCount).toBe(0);
   });
 
   it("is refused without the switch that the first one named", async () => {
@@ -275,7 +305,7 @@ describe("DeleteNetwork", () => {
 
     await rig.cnm.deleteNetwork(networkId());
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("succeeds a second time, and for a network that was never there", async () => {
@@ -285,7 +315,7 @@ describe("DeleteNetwork", () => {
     await rig.cnm.deleteNetwork(networkId());
     await rig.cnm.deleteNetwork(networkId(9));
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("removes the switch of a network whose record was lost, by its mark", async () => {
@@ -315,7 +345,7 @@ describe("DeleteNetwork", () => {
 
     await rig.cnm.deleteNetwork(networkId());
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("is refused while an endpoint is joined, and goes on when that one is deleted", async () => {
@@ -330,7 +360,7 @@ describe("DeleteNetwork", () => {
     await rig.cnm.leave(REF);
     await rig.cnm.deleteEndpoint(REF);
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("takes no new endpoint and no Join once it was asked for", async () => {
@@ -353,7 +383,7 @@ describe("DeleteNetwork", () => {
     open();
     await Promise.all([endpointGone, networkGone]);
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it.each([1, 2, 3, 4])("that fails at record write %i or later is finished by the next one", async (n) => {
@@ -363,7 +393,7 @@ describe("DeleteNetwork", () => {
 
     await rig.cnm.deleteNetwork(networkId());
 
-    expect(rig.state()).toEqual(EMPTY);
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("takes the rules away even when the switch cannot be removed, and says so", async () => {
@@ -377,461 +407,5 @@ describe("DeleteNetwork", () => {
 
     expect(rig.firewall.rules).toEqual([]);
     expect(rig.records.list("network").get(networkId())).toMatchObject({ state: "removing" });
-  });
-});
-
-describe("CreateEndpoint", () => {
-  it("answers with the MAC it derived, and with none when the engine gave one", async () => {
-    const rig = await rigWith("network");
-
-    expect(await rig.createEndpoint(endpointRequest(1))).toEqual({ mac: "02:42:0a:01:01:02" });
-    expect(await rig.createEndpoint(endpointRequest(2, 1, { mac: "02:00:00:00:00:09" }))).toEqual({});
-  });
-
-  it("records the endpoint and changes nothing on the host", async () => {
-    const rig = await rigWith("network");
-    const writes = rig.datapath.writeCount;
-
-    await rig.createEndpoint(endpointRequest());
-
-    expect(rig.datapath.writeCount).toBe(writes);
-    expect(rig.records.list("endpoint").get(endpointId())).toMatchObject({ state: "created" });
-  });
-
-  it("is refused on a network that tsnet does not know", async () => {
-    await expect(new CnmRig().createEndpoint(endpointRequest())).rejects.toMatchObject({
-      code: "not-found",
-      message: expect.stringContaining("remove and recreate the network") as string,
-    });
-  });
-
-  it("gives the same answer when it is repeated", async () => {
-    const rig = await rigWith("created");
-    const writes = rig.writeCount;
-
-    expect(await rig.createEndpoint(endpointRequest())).toEqual({ mac: "02:42:0a:01:01:02" });
-    expect(rig.writeCount).toBe(writes);
-  });
-
-  it("is refused for a known endpoint with other properties", async () => {
-    const rig = await rigWith("created");
-    const before = rig.state();
-
-    await expect(rig.createEndpoint(endpointRequest(1, 1, { address: "10.1.1.9/24" }))).rejects.toMatchObject({
-      code: "conflict",
-    });
-    expect(rig.state()).toEqual(before);
-  });
-
-  it("makes one endpoint out of a hundred calls at the same time", async () => {
-    const rig = await rigWith("network");
-
-    await Promise.all(Array.from({ length: 100 }, () => rig.createEndpoint(endpointRequest())));
-
-    expect(rig.registry.endpoints()).toHaveLength(1);
-  });
-
-  it("lets one of many endpoints win that ask for the same MAC at the same time", async () => {
-    const rig = await rigWith("network");
-    const mac = "02:00:00:00:00:09";
-
-    const calls = Array.from({ length: 20 }, (_, n) => rig.createEndpoint(endpointRequest(n + 1, 1, { mac })));
-
-    const outcomes = await Promise.allSettled(calls);
-    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-  });
-
-  it("refuses a MAC that another endpoint on the switch has, and names it", async () => {
-    const rig = new CnmRig();
-    for (const n of [1, 2]) await rig.createNetwork(networkRequest(n, { bridge: "shared" }));
-    await rig.createEndpoint(endpointRequest(1, 1, { mac: "02:00:00:00:00:09" }));
-
-    await expect(rig.createEndpoint(endpointRequest(2, 2, { mac: "02:00:00:00:00:09" }))).rejects.toMatchObject({
-      code: "conflict",
-      message:
-        `MAC address 02:00:00:00:00:09 is in use on shared by endpoint ${endpointId(1).slice(0, 12)}` +
-        ` of network ${networkId(1).slice(0, 12)}`,
-    });
-  });
-
-  it("takes the MAC of a joined endpoint whose port is gone: the engine never told its end", async () => {
-    const rig = await rigWith("network");
-    await rig.createEndpoint(endpointRequest(1, 1, { mac: "02:00:00:00:00:09" }));
-    await rig.join(joinRequest(1));
-    rig.datapath.links.delete(`tsv${endpointId(1).slice(0, 12)}`);
-
-    await rig.createEndpoint(endpointRequest(2, 1, { mac: "02:00:00:00:00:09" }));
-
-    expect(rig.registry.endpoints().map(({ endpoint }) => endpoint.endpointId)).toEqual([endpointId(2)]);
-  });
-
-  it("takes a MAC that is in use on another switch", async () => {
-    const rig = await rigWith("network");
-    await rig.createNetwork(networkRequest(2));
-    await rig.createEndpoint(endpointRequest(1, 1, { mac: "02:00:00:00:00:09" }));
-
-    await expect(rig.createEndpoint(endpointRequest(2, 2, { mac: "02:00:00:00:00:09" }))).resolves.toEqual({});
-  });
-
-  it("takes the next names when another link has the first ones, which stays", async () => {
-    const rig = await rigWith("network");
-    const [first, second] = endpointNames(endpointId());
-    rig.datapath.plant(first?.sandbox ?? "", { kind: "other" });
-
-    await rig.createEndpoint(endpointRequest());
-
-    expect((await rig.join(joinRequest())).sourceName).toBe(second?.sandbox);
-    expect(rig.datapath.links.get(first?.sandbox ?? "")?.kind).toBe("other");
-  });
-
-  it("leaves nothing when its record cannot be written", async () => {
-    const rig = await rigWith("network");
-    const before = rig.state();
-    rig.records.failCommit(1);
-
-    await expect(rig.createEndpoint(endpointRequest())).rejects.toThrow("disk full");
-
-    expect(rig.state()).toEqual(before);
-    expect(rig.registry.endpoints()).toEqual([]);
-  });
-
-  it.each(["isNameTaken", "record"])("leaves nothing when its time is over: %s", async (at) => {
-    const rig = await rigWith("network");
-    const before = rig.state();
-    const controller = new AbortController();
-    const abort = () => controller.abort(new Error("out of time"));
-    rig.datapath.onCall = (call) => void (call === at && abort());
-    const putEndpoint = rig.registry.putEndpoint.bind(rig.registry);
-    rig.registry.putEndpoint = async (record) => {
-      await putEndpoint(record);
-      if (at === "record") abort();
-    };
-
-    await expect(rig.createEndpoint(endpointRequest(), controller.signal)).rejects.toThrow("out of time");
-
-    expect(rig.state()).toEqual(before);
-    expect(rig.registry.endpoints()).toEqual([]);
-  });
-});
-
-describe("Join", () => {
-  it("hands back the free end, the prefix and the gateway", async () => {
-    const rig = await rigWith("created");
-
-    expect(await rig.join(joinRequest())).toEqual({
-      sourceName: endpointNames(endpointId())[0]?.sandbox,
-      destinationPrefix: "eth",
-      gateway: "10.1.1.1",
-      routes: [],
-      isGatewayServiceDisabled: false,
-    });
-    expect(portsOf(rig)).toEqual([endpointNames(endpointId())[0]?.host]);
-  });
-
-  it.each<[string, CreateNetwork, object]>([
-    ["gateway=none", networkRequest(1, { gateway: "none" }), { isGatewayServiceDisabled: true }],
-    ["--internal", networkRequest(1, {}, { isInternal: true }), { isGatewayServiceDisabled: true }],
-    ["mode isolated", networkRequest(1, { mode: "isolated" }), { isGatewayServiceDisabled: true }],
-    ["mode l2", networkRequest(1, { mode: "l2" }), { gateway: "10.1.1.1", isGatewayServiceDisabled: false }],
-    ["ifprefix", networkRequest(1, { ifprefix: "net" }), { destinationPrefix: "net", gateway: "10.1.1.1" }],
-  ])("answers as %s says", async (_what, request, expected) => {
-    const rig = new CnmRig();
-    await rig.createNetwork(request);
-    await rig.createEndpoint(endpointRequest());
-
-    const answer = await rig.join(joinRequest());
-
-    expect(answer).toMatchObject(expected);
-    expect(answer.gateway).toBe("gateway" in expected ? expected.gateway : undefined);
-  });
-
-  it("gives gateway and routes only of the families that the endpoint has", async () => {
-    const rig = new CnmRig();
-    const options = { routes: "10.0.0.0/16 via 10.1.1.9,fd07::/16 via fd00:1:1::9" };
-    await rig.createNetwork(networkRequest(1, options, { pools: [pool4(), pool6()] }));
-    await rig.createEndpoint(endpointRequest(1));
-    await rig.createEndpoint(endpointRequest(2, 1, { addressIpv6: "fd00:1:1::3/64" }));
-
-    const [plain, dual] = [await rig.join(joinRequest(1)), await rig.join(joinRequest(2))];
-
-    expect(plain.routes.map(({ via }) => via)).toEqual(["10.1.1.9"]);
-    expect(plain.gatewayIpv6).toBeUndefined();
-    expect(dual.routes).toHaveLength(2);
-    expect(dual.gatewayIpv6).toBe("fd00:1:1::1");
-  });
-
-  it("gives the gateway of the subnet in which the endpoint's address lies", async () => {
-    const rig = new CnmRig();
-    await rig.createNetwork(networkRequest(1, {}, { pools: [pool4(1), pool4(2)] }));
-    await rig.createEndpoint(endpointRequest(1, 1, { address: "10.1.2.9/24" }));
-
-    expect((await rig.join(joinRequest())).gateway).toBe("10.1.2.1");
-  });
-
-  it("gives no route to the container that is its router, nor to one in another subnet than the router's", async () => {
-    const rig = new CnmRig();
-    await rig.createNetwork(networkRequest(1, { routes: "10.9.0.0/16 via 10.1.1.9" }, { pools: [pool4(1), pool4(2)] }));
-    await rig.createEndpoint(endpointRequest(1, 1, { address: "10.1.1.9/24" }));
-    await rig.createEndpoint(endpointRequest(2, 1, { address: "10.1.2.5/24" }));
-    await rig.createEndpoint(endpointRequest(3, 1, { address: "10.1.1.5/24" }));
-
-    expect((await rig.join(joinRequest(1))).routes).toEqual([]);
-    expect((await rig.join(joinRequest(2))).routes).toEqual([]);
-    expect((await rig.join(joinRequest(3))).routes).toEqual([{ destination: "10.9.0.0/16", via: "10.1.1.9" }]);
-  });
-
-  it("is the same when it is repeated for the same sandbox", async () => {
-    const rig = await rigWith("created");
-    const first = await rig.join(joinRequest());
-    const [before, writes] = [rig.state(), rig.writeCount];
-
-    expect(await rig.join(joinRequest())).toEqual(first);
-    expect(rig.state()).toEqual(before);
-    expect(rig.writeCount).toBe(writes);
-  });
-
-  it("is refused for another sandbox, and the first one keeps its port", async () => {
-    const rig = await rigWith("joined");
-    const before = rig.state();
-
-    await expect(rig.join(joinRequest(1, 1, "/var/run/docker/netns/other"))).rejects.toMatchObject({
-      code: "conflict",
-      message: expect.stringContaining("it is joined to /var/run/docker/netns/1") as string,
-    });
-    expect(rig.state()).toEqual(before);
-  });
-
-  it("makes one port out of a hundred calls at the same time", async () => {
-    const rig = await rigWith("created");
-
-    const answers = await Promise.all(Array.from({ length: 100 }, () => rig.join(joinRequest())));
-
-    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-    expect(portsOf(rig)).toHaveLength(1);
-  });
-
-  it.each([
-    ["a network that tsnet does not know", joinRequest(1, 9)],
-    ["an endpoint that tsnet does not know", joinRequest(9, 1)],
-    ["an endpoint of another network", joinRequest(1, 2)],
-  ])("is refused for %s, and nothing is made", async (_what, request) => {
-    const rig = await rigWith("created");
-    await rig.createNetwork(networkRequest(2));
-    const [before, writes] = [rig.state(), rig.writeCount];
-
-    await expect(rig.join(request)).rejects.toMatchObject({ code: "not-found" });
-
-    expect(rig.state()).toEqual(before);
-    expect(rig.writeCount).toBe(writes);
-  });
-
-  for (const [n, when] of [
-    [1, "before"],
-    [1, "after"],
-    [2, "before"],
-    [2, "after"],
-  ] as const) {
-    it(`leaves the endpoint created and no port when change ${n} fails ${when} it was made`, async () => {
-      const rig = await rigWith("created");
-      const before = rig.state();
-      rig.datapath.failWrite(n, when);
-
-      await expect(rig.join(joinRequest())).rejects.toThrow(
-        `endpoint ${endpointId().slice(0, 12)} cannot join network ${networkId().slice(0, 12)}: fake: change`,
-      );
-
-      expect(rig.state()).toEqual(before);
-    });
-  }
-
-  it("leaves the endpoint created when its record cannot be written", async () => {
-    const rig = await rigWith("created");
-    const before = rig.state();
-    rig.records.failCommit(1);
-
-    await expect(rig.join(joinRequest())).rejects.toThrow("disk full");
-
-    expect(rig.state()).toEqual(before);
-  });
-
-  it("leaves no port when its time is over, and works when it is repeated", async () => {
-    const rig = await rigWith("created");
-    const before = rig.state();
-    const controller = new AbortController();
-    rig.datapath.onCall = (call) => void (call === "attach" && controller.abort(new Error("out of time")));
-
-    await expect(rig.join(joinRequest(), controller.signal)).rejects.toThrow("out of time");
-
-    expect(rig.state()).toEqual(before);
-    rig.datapath.onCall = () => {};
-    await expect(rig.join(joinRequest())).resolves.toMatchObject({ gateway: "10.1.1.1" });
-  });
-
-  it("makes the switch anew when somebody deleted it", async () => {
-    const rig = await rigWith("created");
-    rig.datapath.unplug(`tsn-${networkId().slice(0, 11)}`);
-
-    await rig.join(joinRequest());
-
-    expect(rig.datapath.links.size).toBe(2);
-  });
-});
-
-describe("Leave and DeleteEndpoint", () => {
-  it("leave nothing of the endpoint, in this order", async () => {
-    const rig = await rigWith("network");
-    const before = rig.state();
-    await rig.createEndpoint(endpointRequest());
-    await rig.join(joinRequest());
-
-    await rig.cnm.leave(REF);
-    await rig.cnm.deleteEndpoint(REF);
-
-    expect(rig.state()).toEqual(before);
-  });
-
-  it("leave nothing in the other order", async () => {
-    const rig = await rigWith("network");
-    const before = rig.state();
-    await rig.createEndpoint(endpointRequest());
-    await rig.join(joinRequest());
-
-    await rig.cnm.deleteEndpoint(REF);
-    await rig.cnm.leave(REF);
-
-    expect(rig.state()).toEqual(before);
-  });
-
-  it("keep the port until DeleteEndpoint, since the engine still moves the link back", async () => {
-    const rig = await rigWith("joined");
-
-    await rig.cnm.leave(REF);
-
-    expect(portsOf(rig)).toHaveLength(1);
-  });
-
-  it("let the endpoint join another sandbox after Leave, with one port", async () => {
-    const rig = await rigWith("joined");
-    await rig.cnm.leave(REF);
-
-    await rig.join(joinRequest(1, 1, "/var/run/docker/netns/other"));
-
-    expect(portsOf(rig)).toHaveLength(1);
-  });
-
-  it("succeed a hundred times at once", async () => {
-    const rig = await rigWith("joined");
-
-    const calls = Array.from({ length: 100 }, (_, n) => (n % 2 ? rig.cnm.leave(REF) : rig.cnm.deleteEndpoint(REF)));
-
-    await Promise.all(calls);
-    expect(rig.registry.endpoints()).toEqual([]);
-    expect(portsOf(rig)).toEqual([]);
-  });
-
-  it("succeed for what tsnet does not know, and make nothing", async () => {
-    const rig = new CnmRig();
-
-    await rig.cnm.leave(REF);
-    await rig.cnm.deleteEndpoint(REF);
-    await rig.cnm.revokeExternalConnectivity(REF);
-
-    expect(rig.state()).toEqual(EMPTY);
-    expect(rig.writeCount).toBe(0);
-  });
-
-  it("remove the port of an endpoint whose record was lost, by its mark", async () => {
-    const rig = await rigWith("joined");
-    await rig.registry.removeEndpoint(endpointId());
-
-    await rig.cnm.deleteEndpoint(REF);
-
-    expect(portsOf(rig)).toEqual([]);
-  });
-
-  it("wait for a Join that is under way, and leave nothing", async () => {
-    const rig = await rigWith("created");
-    const { pass, arrived, open } = gate();
-    rig.datapath.onCall = pass("attach");
-
-    const joined = rig.join(joinRequest());
-    await arrived;
-    const gone = [rig.cnm.leave(REF), rig.cnm.deleteEndpoint(REF)];
-    open();
-    await Promise.all([joined, ...gone]);
-
-    expect(portsOf(rig)).toEqual([]);
-    expect(rig.registry.endpoints()).toEqual([]);
-  });
-
-  it.each([1, 2])("that fail at record write %i are finished by the next one", async (n) => {
-    const rig = await rigWith("joined");
-    await rig.cnm.leave(REF);
-    rig.records.failCommit(n);
-
-    await expect(rig.cnm.deleteEndpoint(REF)).rejects.toThrow("disk full");
-    await rig.cnm.deleteEndpoint(REF);
-
-    expect(rig.registry.endpoints()).toEqual([]);
-    expect(portsOf(rig)).toEqual([]);
-  });
-
-  it("keep a record of the port that could not be removed", async () => {
-    const rig = await rigWith("joined");
-    rig.datapath.failWrite(1);
-
-    await expect(rig.cnm.deleteEndpoint(REF)).rejects.toMatchObject({ code: "host" });
-
-    expect(rig.records.list("endpoint").get(endpointId())).toMatchObject({ state: "removing" });
-  });
-});
-
-describe("ProgramExternalConnectivity", () => {
-  it("succeeds when no port is to be published", async () => {
-    const { cnm } = await rigWith("joined");
-
-    await expect(cnm.programExternalConnectivity({ ...REF, portCount: 0 })).resolves.toBeUndefined();
-  });
-
-  it("is refused when ports are to be published, which this version cannot do", async () => {
-    const { cnm } = await rigWith("joined");
-
-    await expect(cnm.programExternalConnectivity({ ...REF, portCount: 1 })).rejects.toMatchObject({
-      code: "unsupported",
-      message: expect.stringContaining("run it without -p and -P") as string,
-    });
-  });
-});
-
-describe("verbs of different endpoints", () => {
-  it("do not wait for each other", async () => {
-    const rig = await rigWith("created");
-    await rig.createEndpoint(endpointRequest(2));
-    const { pass, arrived, open } = gate();
-    rig.datapath.onCall = pass("attach");
-    const slow = rig.join(joinRequest(1));
-    await arrived;
-    rig.datapath.onCall = () => {};
-
-    await expect(rig.join(joinRequest(2))).resolves.toBeDefined();
-
-    open();
-    await slow;
-  });
-
-  it("leave nothing after a hundred containers came and went at once", async () => {
-    const rig = await rigWith("network");
-    const before = rig.state();
-    const life = async (n: number) => {
-      const ref = { networkId: networkId(), endpointId: endpointId(n) };
-      await rig.createEndpoint(endpointRequest(n));
-      await rig.join(joinRequest(n));
-      await rig.cnm.leave(ref);
-      await rig.cnm.deleteEndpoint(ref);
-    };
-
-    await Promise.all(Array.from({ length: 100 }, (_, n) => life(n + 1)));
-
-    expect(rig.state()).toEqual(before);
   });
 });

@@ -46,6 +46,31 @@ const CASES: Readonly<
     ],
     refused: ["", "yes", "1", "True", "0"],
   },
+  icc: {
+    permitted: [
+      ["true", true],
+      ["false", false],
+    ],
+    refused: ["", "yes", "0", "FALSE"],
+  },
+  "host-binding": {
+    permitted: [
+      ["192.0.2.1", "192.0.2.1"],
+      ["0.0.0.0", "0.0.0.0"],
+      ["127.0.0.1", "127.0.0.1"],
+      ["FD00:0::0001", "fd00::1"],
+      ["::", "::"],
+      ["::ffff:192.0.2.1", "192.0.2.1"],
+    ],
+    refused: ["", "192.0.2.0/24", "192.0.2", "host", "fe80::1%eth0", " 192.0.2.1", "192.0.2.1:80", "[::1]"],
+  },
+  antispoof: {
+    permitted: [
+      ["true", true],
+      ["false", false],
+    ],
+    refused: ["", "no", "1"],
+  },
   ifprefix: {
     permitted: ["e", "eth", "Tsn_0", "a2345678901"].map((prefix) => [prefix, prefix] as const),
     refused: ["", "0eth", "a23456789012", "e-h", "e h", "eth%d", "e/h"],
@@ -101,6 +126,8 @@ describe("Docker's own spelling", () => {
     ["com.docker.network.driver.mtu", "9000", { mtu: 9000 }],
     ["com.docker.network.bridge.enable_ip_masquerade", "false", { masquerade: false }],
     ["com.docker.network.container_iface_prefix", "net", { ifprefix: "net" }],
+    ["com.docker.network.bridge.enable_icc", "false", { icc: false }],
+    ["com.docker.network.bridge.host_binding_ipv4", "192.0.2.1", { "host-binding": "192.0.2.1" }],
   ])("%s is taken", (name, text, settings) => {
     expect(read({ [name]: text })).toMatchObject({ settings, faults: [] });
   });
@@ -169,7 +196,9 @@ describe("all options together", () => {
       gateway: "auto",
       mtu: 1500,
       masquerade: true,
+      icc: true,
       ifprefix: "eth",
+      antispoof: true,
       routes: [],
     });
   });

@@ -59,6 +59,26 @@ describe("a network that names no switch", () => {
   });
 });
 
+describe("a network that shares a switch", () => {
+  it.each([
+    [{ isIccAllowed: false }, {}],
+    [{ isIccAllowed: true }, { icc: "false" }],
+  ])("must have the same icc: %j beside %j is refused", async (more, options) => {
+    const other = network(2, { switchName: BR0, ...more });
+
+    await expect(place({ bridge: "br0", ...options }, { known: [other] })).rejects.toMatchObject({
+      code: "conflict",
+      message: expect.stringContaining(`uses it with icc=${more.isIccAllowed}`) as string,
+    });
+  });
+
+  it("need not have the same antispoof, which is a matter of each port", async () => {
+    const other = network(2, { switchName: BR0, isGuarded: false });
+
+    await expect(place({ bridge: "br0" }, { known: [other] })).resolves.toMatchObject({ isGuarded: true });
+  });
+});
+
 describe("a network that names a switch", () => {
   it("has it made when there is none", async () => {
     expect(await place({ bridge: "br0" })).toMatchObject({ switchName: "br0", isSwitchOurs: true });

@@ -56,6 +56,19 @@ describe("a planned network", () => {
     expect(plan({ masquerade: "false" }).isMasqueraded).toBe(false);
   });
 
+  it("lets its endpoints speak to each other and guards them, unless it is told otherwise, in every mode", () => {
+    for (const mode of ["nat", "routed", "l2", "isolated"]) {
+      expect(plan({ mode })).toMatchObject({ isIccAllowed: true, isGuarded: true });
+      expect(plan({ mode, icc: "false" })).toMatchObject({ isIccAllowed: false, isGuarded: true });
+      expect(plan({ mode, antispoof: "false" })).toMatchObject({ isIccAllowed: true, isGuarded: false });
+    }
+  });
+
+  it("has the address of host-binding, and none without it", () => {
+    expect(plan({ "host-binding": "192.0.2.1" }).hostBinding).toBe("192.0.2.1");
+    expect(plan()).not.toHaveProperty("hostBinding");
+  });
+
   it("has no default route with gateway=none", () => {
     expect(plan({ gateway: "none" })).toMatchObject({ hasDefaultRoute: false, pools: [{ gateway: "10.1.1.1" }] });
   });
@@ -99,6 +112,15 @@ describe("the null IPAM", () => {
 });
 
 describe("refused is", () => {
+  it.each(["routed", "l2", "isolated"])(
+    "host-binding in mode %s, which publishes on no address of the host",
+    (mode) => {
+      expect(() => plan({ mode, "host-binding": "192.0.2.1" })).toThrow(
+        `option host-binding is permitted in mode nat; mode ${mode} publishes no port on an address of the host`,
+      );
+    },
+  );
+
   it("a gateway outside its subnet", () => {
     expect(() => withGateway("10.9.9.1/24")).toThrow("gateway 10.9.9.1/24 is outside 10.1.1.0/24");
   });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { CnmRig } from "../../support/cnm-rig.ts";
+import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
   endpointRequest,
@@ -18,6 +18,17 @@ async function restarted(): Promise<CnmRig> {
   await before.createNetwork(networkRequest());
   await before.createEndpoint(endpointRequest());
   await before.join(joinRequest());
+  return new CnmRig(before);
+}
+
+const REF = { networkId: networkId(), endpointId: endpointId() };
+const TCP_8080 = { protocol: 6, containerPort: 80, hostAddress: "", hostPort: 8080, hostPortEnd: 8080 };
+
+/** The same with a published port, and no daemon that holds it yet. */
+async function restartedWithPort(): Promise<CnmRig> {
+  const before = await restarted();
+  before.firewall.isPolicing = false;
+  await before.publish({ ...REF, portMap: [TCP_8080] });
   return new CnmRig(before);
 }
 
@@ -45,7 +56,7 @@ describe("recovery after a crash", () => {
     const rig = new CnmRig(before);
     await rig.reconciler.recover(false);
 
-    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("finishes the removal of a network and of its endpoint", async () => {
@@ -58,7 +69,7 @@ describe("recovery after a crash", () => {
     const rig = new CnmRig(before);
     await rig.reconciler.recover(false);
 
-    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("keeps a network that waits for a joined endpoint, and that endpoint's port", async () => {
@@ -71,7 +82,7 @@ describe("recovery after a crash", () => {
     expect(rig.datapath.links.has(PORT)).toBe(true);
     expect(rig.registry.networks()).toHaveLength(1);
     await rig.cnm.deleteEndpoint({ networkId: networkId(), endpointId: endpointId() });
-    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("takes a network away that waited only for endpoints which left meanwhile", async () => {
@@ -82,7 +93,7 @@ describe("recovery after a crash", () => {
     const rig = new CnmRig(before);
     await rig.reconciler.recover(false);
 
-    expect(rig.state()).toEqual({ links: {}, rules: [], networks: {}, endpoints: {} });
+    expect(rig.state()).toEqual(NOTHING);
   });
 });
 
@@ -101,7 +112,195 @@ describe("recovery after a reboot", () => {
   });
 });
 
+describe("recovery with published ports", () => {
+  it("holds them again and changes nothing else", async () => {
+    const rig = await restartedWithPort();
+    const { held: _, ...before } = rig.state() as { held: object };
+    const host = rig.datapath.writeCount + rig.firewall.writeCount;
+
+    await rig.reconciler.recover(false);
+    await rig.reconciler.run();
+
+    expect(rig.published(endpointId()).held).toEqual(["tcp *:8080>80"]);
+    expect(rig.state()).toMatchObject(before);
+    expect(rig.datapath.writeCount + rig.firewall.writeCount).toBe(host);
+    expect(rig.ports.calls).toEqual(["hold"]);
+    expect(rig.records.commitCount).toBe(0);
+    expect(rig.logged).toEqual([]);
+  });
+
+  it("puts rules with ports back in one application", async () => {
+    const rig = await restartedWithPort();
+    rig.firewall.elements.clear();
+    const writes = rig.firewall.writeCount;
+
+    await rig.reconciler.recover(false);
+
+    expect(rig.published(endpointId()).rules).toEqual(["tcp *:8080>80"]);
+    expect(rig.firewall.writeCount).toBe(writes + 1);
+  });
+
+  it("holds none of a network in mode routed", async () => {
+    const before = new CnmRig();
+    await before.createNetwork(networkRequest(1, { mode: "routed" }));
+    await before.createEndpoint(endpointRequest());
+    await before.join(joinRequest());
+    await before.publish({ ...REF, portMap: [TCP_8080] });
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.ports.calls).toEqual([]);
+    expect(rig.published(endpointId()).rules).toEqual(["tcp *:0>80"]);
+  });
+
+  it("drops them with their endpoint after a reboot, and asks for no element that a reboot took", async () => {
+    const rig = await restartedWithPort();
+    rig.datapath.links.clear();
+    rig.firewall.rules = [];
+    rig.firewall.elements.clear();
+    rig.firewall.calls.splice(0);
+
+    await rig.reconciler.recover(true);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+    expect(rig.ports.held.size + rig.firewall.elements.size).toBe(0);
+    expect(new Set(rig.firewall.calls)).toEqual(new Set(["apply"]));
+  });
+
+  it("withdraws those of an endpoint whose removal was interrupted, rules first", async () => {
+    const before = await restartedWithPort();
+    const [record] = before.registry.endpoints();
+    if (record === undefined) throw new Error("the endpoint is recorded");
+    await before.registry.putEndpoint({ ...record, state: "removing" });
+
+    const rig = new CnmRig(before);
+    await rig.reconciler.recover(false);
+
+    expect(rig.firewall.elements.size).toBe(0);
+    expect(rig.ports.calls).not.toContain("hold");
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+
+  it("brings a network's rules before its switch: no frame passes without them", async () => {
+    const rig = await restarted();
+    rig.datapath.links.clear();
+    const steps = rig.steps();
+
+    await rig.reconciler.recover(true);
+
+    expect(steps.indexOf("apply")).toBeGreaterThanOrEqual(0);
+    expect(steps.indexOf("apply")).toBeLessThan(steps.indexOf("ensureNetwork"));
+  });
+});
+
+describe("a port that is taken when it is to be held again", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  async function taken(): Promise<CnmRig> {
+    const rig = await restartedWithPort();
+    rig.ports.ofTheHost.push({ protocol: "tcp", hostAddress: "", hostPort: 8080, containerPort: 0 });
+    await rig.reconciler.recover(false);
+    return rig;
+  }
+
+  async function pass(rig: CnmRig, durationMs: number): Promise<void> {
+    for (let passed = 0; passed < durationMs; passed += 500) {
+      await vi.advanceTimersByTimeAsync(500);
+      await rig.reconciler.idle();
+    }
+  }
+
+  it("is logged with the name of the endpoint and keeps its rules and its record", async () => {
+    const rig = await taken();
+
+    expect(rig.published(endpointId())).toEqual({ rules: ["tcp *:8080>80"], held: [], record: ["tcp *:8080>80"] });
+    expect(rig.logged).toEqual([
+      {
+        level: "error",
+        fields: {
+          kind: "published ports of endpoint",
+          id: endpointId().slice(0, 12),
+          err: "tcp port 8080 of all addresses is taken",
+        },
+        message: "reconciliation failed, will be tried again",
+      },
+    ]);
+    rig.reconciler.close();
+  });
+
+  it("is held as soon as it is free", async () => {
+    const rig = await taken();
+    await pass(rig, 16_000);
+    rig.ports.ofTheHost.splice(0);
+
+    await pass(rig, 16_000);
+
+    expect(rig.published(endpointId()).held).toEqual(["tcp *:8080>80"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("is tried every 15 s, whatever else changes meanwhile", async () => {
+    const rig = await taken();
+
+    for (let second = 0; second < 31; second++) {
+      rig.reconciler.schedule("links");
+      await pass(rig, 1000);
+    }
+
+    expect(rig.ports.calls.filter((call) => call === "hold")).toHaveLength(3);
+    rig.reconciler.close();
+  });
+
+  it("is not tried for an endpoint that goes meanwhile", async () => {
+    const rig = await taken();
+    await rig.cnm.deleteEndpoint(REF);
+
+    await pass(rig, 16_000);
+
+    expect(rig.ports.calls.filter((call) => call === "hold")).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
 describe("a look at the host", () => {
+  it("puts the hairpin of a port back that was lost with its switch, where ports are published", async () => {
+    const rig = await restartedWithPort();
+    await rig.createEndpoint(endpointRequest(2));
+    await rig.join(joinRequest(2));
+    rig.datapath.unplug(SWITCH);
+
+    await rig.reconciler.run();
+
+    expect(rig.datapath.links.get(PORT)?.isHairpin).toBe(true);
+    expect(rig.datapath.links.get(`tsv${endpointId(2).slice(0, 12)}`)?.isHairpin ?? false).toBe(false);
+  });
+
+  it("puts back elements of endpoints that somebody flushed", async () => {
+    const rig = await restarted();
+    rig.firewall.elements.clear();
+
+    await rig.reconciler.run(new Set(["firewall"]));
+
+    expect([...rig.firewall.elements.keys()]).toEqual([endpointId()]);
+  });
+
+  it("applies the rules before it finishes a removal, also when only links changed", async () => {
+    const rig = await restarted();
+    rig.datapath.failWrite(1);
+    await expect(rig.cnm.deleteEndpoint(REF)).rejects.toThrow();
+    const steps = rig.steps();
+
+    await rig.reconciler.run(new Set(["links"]));
+
+    expect(steps.slice(0, 5)).toEqual(["apply", "record removing", "release", "detach", "record gone"]);
+  });
+
   it("puts back a switch that was deleted by hand, and the ports into it", async () => {
     const rig = await restarted();
     rig.datapath.unplug(SWITCH);
@@ -294,6 +493,28 @@ describe("an endpoint that the engine forgot", () => {
     expect(rig.registry.endpoints()).toEqual([]);
     expect(rig.released).toEqual([endpointId()]);
     expect(rig.datapath.links.has(PORT)).toBe(false);
+  });
+
+  it("is removed with its published ports", async () => {
+    const rig = await restartedWithPort();
+    rig.datapath.links.delete(PORT);
+
+    await lookFor(rig, 45_000);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+    expect(rig.ports.held.size + rig.firewall.elements.size).toBe(0);
+  });
+
+  it("does not give back an address that another endpoint has by now", async () => {
+    const rig = await restarted();
+    rig.datapath.links.delete(PORT);
+    await rig.createEndpoint(endpointRequest(2, 1, { address: "10.1.1.2/24", mac: "02:00:00:00:00:09" }));
+    await rig.join(joinRequest(2));
+
+    await lookFor(rig, 45_000);
+
+    expect(rig.releasedAddresses).toEqual([]);
+    expect(rig.registry.findEndpoint(endpointId(1))).toBeUndefined();
   });
 
   it("is removed when its link is gone with the container", async () => {

@@ -92,6 +92,60 @@ describe("requireNetwork", () => {
   });
 });
 
+describe("requireEndpoint", () => {
+  it("finds an endpoint of that network", async () => {
+    const { registry } = fresh();
+    await registry.putEndpoint({ endpoint: endpoint(), state: "created" });
+
+    expect(registry.requireEndpoint(endpoint())).toEqual({ endpoint: endpoint(), state: "created" });
+  });
+
+  it.each([
+    ["that is not there", endpoint(2)],
+    ["of another network", { ...endpoint(1), networkId: networkId(2) }],
+    ["that is being removed", endpoint(3)],
+  ])("refuses one %s", async (_what, ref) => {
+    const { registry } = fresh();
+    await registry.putEndpoint({ endpoint: endpoint(1), state: "created" });
+    await registry.putEndpoint({ endpoint: endpoint(3), state: "removing" });
+
+    expect(() => registry.requireEndpoint(ref)).toThrow(
+      `network ${short(ref.networkId)} has no endpoint ${short(ref.endpointId)}`,
+    );
+  });
+});
+
+describe("what the rules are for", () => {
+  const port = { protocol: "tcp", hostAddress: "", hostPort: 8080, containerPort: 80 } as const;
+
+  it("are live networks and their joined endpoints with their ports", async () => {
+    const { registry } = fresh();
+    await registry.putNetwork(network(1), "ready");
+    await registry.putEndpoint({ endpoint: endpoint(1), state: "joined", sandboxKey: "/k", ports: [port] });
+    await registry.putEndpoint({ endpoint: endpoint(2), state: "joined", sandboxKey: "/l" });
+
+    expect(registry.firewallState()).toEqual({
+      networks: [network(1)],
+      endpoints: [
+        { network: network(1), endpoint: endpoint(1), ports: [port] },
+        { network: network(1), endpoint: endpoint(2), ports: [] },
+      ],
+    });
+  });
+
+  it("are no endpoints that have not joined, are being removed, or whose network is", async () => {
+    const { registry } = fresh();
+    await registry.putNetwork(network(1), "ready");
+    await registry.putNetwork(network(2), "removing");
+    await registry.putEndpoint({ endpoint: endpoint(1, 1), state: "created" });
+    await registry.putEndpoint({ endpoint: endpoint(2, 1), state: "removing", sandboxKey: "/k", ports: [port] });
+    await registry.putEndpoint({ endpoint: endpoint(3, 2), state: "joined", sandboxKey: "/l" });
+    await registry.putEndpoint({ endpoint: endpoint(4, 9), state: "joined", sandboxKey: "/m" });
+
+    expect(registry.firewallState()).toEqual({ networks: [network(1)], endpoints: [] });
+  });
+});
+
 describe("what is listed", () => {
   it("is live unless it is being removed", async () => {
     const { registry } = fresh();

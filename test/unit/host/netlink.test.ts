@@ -6,6 +6,7 @@ import {
   NLM_F,
   bytesAttribute,
   encodeMessage,
+  findAttribute,
   isErrno,
   nestedAttribute,
   parseAck,
@@ -14,7 +15,9 @@ import {
   parseMessages,
   textAttribute,
   textOf,
+  u16NetAttribute,
   u32Attribute,
+  u32NetAttribute,
   u8Attribute,
 } from "../../../src/host/netlink.ts";
 
@@ -35,6 +38,11 @@ describe("attributes", () => {
     expect(u32Attribute(4, 1450)).toEqual(hex("0800 0400 aa050000"));
     expect(textAttribute(3, "br0")).toEqual(hex("0800 0300 62723000"));
     expect(bytesAttribute(20, Buffer.alloc(0))).toEqual(hex("0400 1400"));
+  });
+
+  it("have numbers in network byte order where their name says so", () => {
+    expect(u16NetAttribute(2, 8080)).toEqual(hex("0600 0200 1f900000"));
+    expect(u32NetAttribute(3, 0x20)).toEqual(hex("0800 0300 00000020"));
   });
 
   it("carry the nested flag when they hold attributes, and lose it when they are read", () => {
@@ -68,10 +76,20 @@ describe("attributes", () => {
     expect(() => bytesAttribute(20, Buffer.alloc(65_532))).toThrow("netlink attribute 20 of 65536 bytes is too long");
   });
 
+  it("are found one by one, the first of a repeated type, without looking at those behind it", () => {
+    const bytes = Buffer.concat([u8Attribute(1, 10), nestedAttribute(2, [u8Attribute(1, 1)]), u8Attribute(1, 20)]);
+
+    expect(findAttribute(bytes, 1)).toEqual(Buffer.of(10));
+    expect(findAttribute(bytes, 2)).toEqual(u8Attribute(1, 1));
+    expect(findAttribute(bytes, 3)).toBeUndefined();
+    expect(findAttribute(Buffer.concat([bytes, Buffer.of(9, 0, 1, 0)]), 2)).toBeDefined();
+    expect(() => findAttribute(Buffer.concat([bytes, Buffer.of(9, 0, 1, 0)]), 3)).toThrow("whose length is wrong");
+  });
+
   it("never make the parser do anything but answer or throw, whatever bytes arrive", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        for (const parse of [parseAttributeList, parseMessages]) {
+        for (const parse of [parseAttributeList, parseMessages, (given: Buffer) => findAttribute(given, 0)]) {
           try {
             parse(Buffer.from(bytes));
           } catch (failure) {

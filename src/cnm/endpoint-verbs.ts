@@ -1,0 +1,151 @@
+// The verbs of one endpoint: what happens, in which order. An endpoint is recorded by CreateEndpoint; Join makes its
+// place in the rules, then its link, so that no frame passes a port that has no rules; Leave takes it out of the rules,
+// and DeleteEndpoint takes its link, since between the two the engine still moves that out of the container.
+import { TsnetError, inContext } from "../errors.ts";
+import { withUndo } from "../undo.ts";
+import type { Endpoint, EndpointRef } from "./endpoint.ts";
+import { ExternalConnectivity } from "./external-connectivity.ts";
+import { joinResult } from "./join-result.ts";
+import { endpointNames } from "./names.ts";
+import type { Network } from "./network.ts";
+import type { CnmParts } from "./parts.ts";
+import { planEndpoint } from "./plan.ts";
+import { Publishing, needsHairpin } from "./publishing.ts";
+import { type EndpointRecord, short } from "./registry.ts";
+import { Removal } from "./removal.ts";
+import type * as verbs from "./requests.ts";
+
+/** CreateEndpoint, DeleteEndpoint, Join, Leave. */
+export class EndpointVerbs {
+  readonly #parts: CnmParts;
+  readonly #removal: Removal;
+  readonly #publishing: Publishing;
+  readonly #external: ExternalConnectivity;
+
+  constructor(parts: CnmParts) {
+    this.#parts = parts;
+    this.#removal = new Removal(parts);
+    this.#publishing = new Publishing(parts);
+    this.#external = new ExternalConnectivity(parts);
+  }
+
+  /** @returns the MAC that tsnet chose; absent when the request had one. */
+  async create(request: verbs.CreateEndpoint, signal: AbortSignal): Promise<{ mac?: string }> {
+    const { registry, locks } = this.#parts;
+    return locks.endpoint(request, async () => {
+      const network = registry.requireNetwork(request.networkId);
+      const planned = planEndpoint(request, network);
+      const answer = request.mac === undefined ? { mac: planned.mac } : {};
+      const known = registry.findEndpoint(request.endpointId)?.endpoint;
+      if (known !== undefined) {
+        if (isSame(planned, known)) return answer;
+        throw new TsnetError("conflict", `endpoint ${short(request.endpointId)} exists already, with other properties`);
+      }
+      const bindings = this.#external.planForJoin(request, network);
+      await this.#forgetDead(planned, network);
+      const endpoint = { ...planned, ...(await this.#freeNames(request)) };
+      // While names were looked for the network may have gone, and another endpoint may have got the MAC.
+      registry.requireNetwork(request.networkId);
+      this.#refuseSharedMac(planned, network);
+      await withUndo(async (undo) => {
+        undo.add(() => this.#removal.endpoint(endpoint));
+        await registry.putEndpoint({ endpoint, state: "created", ...(bindings.length > 0 && { bindings }) });
+        signal.throwIfAborted();
+      });
+      return answer;
+    });
+  }
+
+  /** An endpoint whose end the engine never told, as when tsnet was away, must not keep its MAC from the next one. */
+  async #forgetDead({ mac }: { mac: string }, network: Network): Promise<void> {
+    const { registry, datapath, locks } = this.#parts;
+    const holders = registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
+    for (const { endpoint } of holders) {
+      await locks.endpoint(endpoint, async () => {
+        const isJoined = registry.findEndpoint(endpoint.endpointId)?.state === "joined";
+        const isDead = isJoined && !(await datapath.isNameTaken(endpoint.hostIfName));
+        if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
+      });
+    }
+  }
+
+  #refuseSharedMac(planned: { mac: string; endpointId: string }, network: Network): void {
+    const { registry } = this.#parts;
+    for (const { id } of registry.networksOn(network.switchName)) {
+      const other = registry.endpointsOf(id).find(({ endpoint }) => endpoint.mac === planned.mac);
+      if (other === undefined) continue;
+      const owner = `endpoint ${short(other.endpoint.endpointId)} of network ${short(id)}`;
+      throw new TsnetError("conflict", `MAC address ${planned.mac} is in use on ${network.switchName} by ${owner}`);
+    }
+  }
+
+  async #freeNames({ endpointId }: EndpointRef): Promise<Pick<Endpoint, "hostIfName" | "sandboxIfName">> {
+    const { datapath } = this.#parts;
+    for (const { host, sandbox } of endpointNames(endpointId)) {
+      const taken = [await datapath.isNameTaken(host), await datapath.isNameTaken(sandbox)];
+      if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
+    }
+    throw new TsnetError("conflict", `every name for the links of endpoint ${short(endpointId)} is taken on this host`);
+  }
+
+  async delete(ref: EndpointRef): Promise<void> {
+    const { registry, datapath, locks } = this.#parts;
+    await locks.endpoint(ref, async () => {
+      const known = registry.findEndpoint(ref.endpointId);
+      if (known !== undefined) return this.#removal.endpoint(known.endpoint);
+      for (const { host } of endpointNames(ref.endpointId)) {
+        await datapath.detach({ endpointId: ref.endpointId, hostIfName: host });
+      }
+    });
+    await this.#removal.finishNetworkOf(ref.networkId);
+  }
+
+  async join(request: verbs.Join, signal: AbortSignal): Promise<verbs.JoinResult> {
+    const { registry, locks } = this.#parts;
+    const task = async () => {
+      const network = registry.requireNetwork(request.networkId);
+      const known = registry.requireEndpoint(request);
+      if (known.state === "joined" && known.sandboxKey !== request.sandboxKey) {
+        const where = `it is joined to ${known.sandboxKey}`;
+        throw new TsnetError(
+          "conflict",
+          `endpoint ${short(request.endpointId)} cannot join ${request.sandboxKey}: ${where}`,
+        );
+      }
+      if (known.state !== "joined") await this.#join(network, known, request.sandboxKey, signal);
+      return joinResult(network, known.endpoint);
+    };
+    return this.#external.withoutDead(() => locks.endpoint(request, task));
+  }
+
+  async #join(network: Network, known: EndpointRecord, sandboxKey: string, signal: AbortSignal): Promise<void> {
+    const { registry, datapath, firewall } = this.#parts;
+    const { endpoint } = known;
+    await withUndo(async (undo) => {
+      const ports = await this.#external.holdForJoin(network, known, sandboxKey, undo);
+      const joined = { ...known, state: "joined", sandboxKey, ...(ports.length > 0 && { ports }) } as const;
+      undo.add(() => registry.putEndpoint(known));
+      await registry.putEndpoint(joined);
+      const guarded = { network, endpoint, ports };
+      undo.add(() => firewall.removeEndpoint(guarded));
+      await firewall.ensureEndpoint(guarded);
+      undo.add(() => datapath.detach(endpoint));
+      await datapath.attach(network, endpoint).catch((failure: unknown) => {
+        throw inContext(`endpoint ${short(endpoint.endpointId)} cannot join network ${short(network.id)}`, failure);
+      });
+      if (needsHairpin(network, joined)) await datapath.ensureHairpin(endpoint, true);
+      signal.throwIfAborted();
+    });
+  }
+
+  async leave(ref: EndpointRef): Promise<void> {
+    await this.#parts.locks.endpoint(ref, async () => {
+      const known = this.#parts.registry.findEndpoint(ref.endpointId);
+      if (known?.state === "joined") await this.#publishing.leave(known);
+    });
+  }
+}
+
+function isSame(planned: object, known: Endpoint): boolean {
+  return Object.entries(planned).every(([key, value]) => Reflect.get(known, key) === value);
+}

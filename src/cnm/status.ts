@@ -1,0 +1,48 @@
+// What tsnet says of itself: networks, endpoints and published ports as the operator sees them, out of the records. What
+// is of use to tsnet alone, such as sandboxes and what an endpoint asked for, stays inside.
+import type { Network } from "./network.ts";
+import type { EndpointRecord, Registry } from "./registry.ts";
+import type { CnmStatus, EndpointStatus, NetworkStatus } from "./requests.ts";
+
+/** Networks, endpoints and ports together that one answer has at most: some 3 MB of JSON. */
+const MAX_ENTRIES = 20_000;
+
+/** What is published by an endpoint, and where it is. */
+export function statusOfEndpoint({ endpoint, state, ports = [] }: EndpointRecord): EndpointStatus {
+  const { endpointId, address, addressIpv6, mac, hostIfName } = endpoint;
+  const addresses = [address, addressIpv6].filter((text) => text !== undefined);
+  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ports };
+}
+
+/** @param maxEntries - networks, endpoints and ports that are listed at most. */
+export function statusOf(registry: Registry, maxEntries = MAX_ENTRIES): CnmStatus {
+  const byNetwork = Map.groupBy(registry.endpoints(), ({ endpoint }) => endpoint.networkId);
+  const networks: NetworkStatus[] = [];
+  let left = maxEntries;
+  for (const { network, state } of registry.networks()) {
+    const endpoints: EndpointStatus[] = [];
+    if (left < 1) return { networks, isComplete: false };
+    left -= 1;
+    networks.push({ id: network.id, state, ...statusOfNetwork(network), endpoints });
+    for (const record of byNetwork.get(network.id) ?? []) {
+      left -= 1 + (record.ports?.length ?? 0);
+      if (left < 0) return { networks, isComplete: false };
+      endpoints.push(statusOfEndpoint(record));
+    }
+  }
+  return { networks, isComplete: true };
+}
+
+function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" | "endpoints"> {
+  const { mode, isInternal, switchName, mtu, pools, isIccAllowed, isGuarded, hostBinding } = network;
+  return {
+    mode,
+    isInternal,
+    switch: switchName,
+    mtu,
+    subnets: pools.map(({ subnet }) => subnet),
+    icc: isIccAllowed,
+    antispoof: isGuarded,
+    ...(hostBinding !== undefined && { hostBinding }),
+  };
+}

@@ -1,0 +1,118 @@
+// The elements of nf_tables sets and maps, changed and listed by nfnetlink: what `nft add element` does, without a process.
+// Tables, chains, sets and rules are made with `nft-tool.ts`. The messages are in `nftables-elements.ts`, the queue and
+// the errors in `netlink-socket.ts`.
+import { TsnetError } from "../errors.ts";
+import { type Doing, NETLINK_NETFILTER, NetlinkSocket } from "./netlink-socket.ts";
+import { type BatchRequest, NFNL_SUBSYS, nfHeader, nfMessageType } from "./nfnetlink.ts";
+import {
+  type SetAddress,
+  type SetElement,
+  type TableFamily,
+  areDistinct,
+  elementLists,
+  parseElements,
+  parseGeneration,
+  setParts,
+} from "./nftables-elements.ts";
+
+export type { SetElement } from "./nftables-elements.ts";
+
+/** Message types (include/uapi/linux/netfilter/nf_tables.h, NFT_MSG_*). */
+const NFT_MSG = {
+  NEWSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 12),
+  GETSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 13),
+  DELSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 14),
+  GETGEN: nfMessageType(NFNL_SUBSYS.NFTABLES, 16),
+} as const;
+
+/** So many changes in a row, each while one set is listed, happen on no real host. */
+const LIST_ATTEMPTS = 50;
+
+/** What shall leave one set or map, and then what shall come into it. */
+export interface SetChange extends SetAddress {
+  /** Each must be there; its data are not looked at. */
+  readonly remove: readonly SetElement[];
+  /** May be there already, but then a map's data must be the same: to replace them, also remove the element. */
+  readonly add: readonly SetElement[];
+}
+
+/** The sets and maps of the network namespace in which it was opened. */
+export class Nftables implements Disposable {
+  readonly #socket: NetlinkSocket;
+
+  private constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** @throws TsnetError `host`. */
+  static open(): Nftables {
+    return new Nftables(NetlinkSocket.open(NETLINK_NETFILTER));
+  }
+
+  /** By this number notifications of its own changes are known: `nlmsg_pid`. */
+  get port(): number {
+    return this.#socket.port;
+  }
+
+  /** Refuses further calls; those under way still end. */
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Makes all changes, in their order, in one transaction: all of them or none. No changes are a success.
+   *
+   * @throws TsnetError `host`, and nothing is changed (`isErrno`): ENOENT for an element to remove, a set or a table that
+   * is absent, EEXIST for a key that a map has with other data or an interval that overlaps another, EINVAL for a wrong
+   * length. `unavailable` after 5 s: then the change may still be made.
+   */
+  async apply(doing: Doing, changes: readonly SetChange[]): Promise<void> {
+    const requests = changes.flatMap((change) => [
+      ...requestsFor("remove from", NFT_MSG.DELSETELEM, change, change.remove),
+      ...requestsFor("add to", NFT_MSG.NEWSETELEM, change, change.add),
+    ]);
+    if (requests.length > 0) await this.#socket.transaction(doing, NFNL_SUBSYS.NFTABLES, requests);
+  }
+
+  /**
+   * All elements of one set or map as they were at one moment, ordered by nothing in particular. The kernel's listing does
+   * not promise that much: it flags a change only between its messages, and it finds the place to go on by counting, so
+   * that elements come twice and others not at all when a hash table is rebuilt. Such a listing is repeated.
+   *
+   * @throws TsnetError `host`, ENOENT if there is no such set. `unavailable` if nftables does not stand still.
+   */
+  async listSet(family: TableFamily, table: string, set: string): Promise<SetElement[]> {
+    const doing = `list set ${family} ${table} ${set}`;
+    const request = { type: NFT_MSG.GETSETELEM, parts: setParts({ family, table, set }) };
+    for (let attempt = 0; attempt < LIST_ATTEMPTS; attempt++) {
+      const before = await this.#generation(doing);
+      const messages = await this.#socket.dump(doing, request);
+      const elements = messages.flatMap(({ payload }) => parseElements(payload));
+      if (areDistinct(elements) && (await this.#generation(doing)) === before) return elements;
+    }
+    throw new TsnetError("unavailable", `${doing}: changes interrupted the listing ${LIST_ATTEMPTS} times`);
+  }
+
+  /** A number that every change of nftables in this namespace changes. */
+  async #generation(doing: string): Promise<number | undefined> {
+    const [message] = await this.#socket.request(doing, { type: NFT_MSG.GETGEN, parts: [nfHeader(0)] });
+    return message && parseGeneration(message.payload);
+  }
+}
+
+function requestsFor(
+  doing: string,
+  type: number,
+  { family, table, set }: SetAddress,
+  elements: readonly SetElement[],
+): BatchRequest[] {
+  return elementLists(elements).map((list) => ({
+    doing: `${doing} ${family} ${table} ${set}`,
+    type,
+    parts: [...setParts({ family, table, set }), list],
+  }));
+}

@@ -1,0 +1,4 @@
+// The mark that the kernel sets in the moment in which a link is made: its group.
+
+/** The group of every link that tsnet makes ("ts"). `ip link show group 29811` lists them; our rules know them by it. */
+export const LINK_GROUP = 0x7473;

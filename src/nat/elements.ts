@@ -1,0 +1,190 @@
+// What must be in each set of our tables (`skeleton.ts` says what the sets mean): for all networks, and for one endpoint.
+import { parseSubnet } from "../cidr.ts";
+import type { GuardedEndpoint } from "../cnm/firewall.ts";
+import type { Network } from "../cnm/network.ts";
+import type { PublishedPort } from "../cnm/ports.ts";
+import type { SetElement } from "../host/nftables.ts";
+import { addressPart, ifNamePart, linkLocalPart, macPart, portPart, protocolPart, subnetParts } from "./element-key.ts";
+
+const INET_SETS = [
+  "bridged",
+  "private",
+  "hostless",
+  "sealed",
+  "pools4",
+  "pools6",
+  "open4",
+  "open6",
+  "masq4",
+  "masq6",
+  "gateways4",
+  "gateways6",
+  "apart",
+  "at4",
+  "at6",
+  "any4",
+  "any6",
+  "published4",
+  "published6",
+  "offered4",
+  "offered6",
+  "relayed",
+  "relayed4",
+  "relayed6",
+] as const;
+
+const BRIDGE_SETS = ["unguarded", "own", "any", "own4", "own6", "nd", "nd_target", "nd_mac"] as const;
+
+/** A set or map of one of our tables; the two tables have no name in common. */
+export type SetName = (typeof INET_SETS)[number] | (typeof BRIDGE_SETS)[number];
+
+/** Every set with the family of its table. */
+export const SETS: readonly { readonly family: "inet" | "bridge"; readonly set: SetName }[] = [
+  ...INET_SETS.map((set) => ({ family: "inet", set }) as const),
+  ...BRIDGE_SETS.map((set) => ({ family: "bridge", set }) as const),
+];
+
+/** Elements by set, each once. */
+export class Elements {
+  readonly #sets = new Map<SetName, Map<string, SetElement>>();
+
+  /** Adds one element; `parts` are those of its key. */
+  add(set: SetName, parts: readonly Buffer[], more: Omit<SetElement, "key"> = {}): void {
+    const element = { key: Buffer.concat(parts), ...more };
+    const elements = this.#sets.get(set) ?? new Map<string, SetElement>();
+    elements.set(identityOf(element), element);
+    this.#sets.set(set, elements);
+  }
+
+  /** Adds all of another collection. */
+  addAll(other: Elements): void {
+    for (const [set, elements] of other.#sets) {
+      this.#sets.set(set, new Map([...(this.#sets.get(set) ?? []), ...elements]));
+    }
+  }
+
+  /** The elements of one set. */
+  of(set: SetName): readonly SetElement[] {
+    return [...(this.#sets.get(set)?.values() ?? [])];
+  }
+
+  /** Those of `present`, elements of one set, that this collection does not have. */
+  strangersAmong(present: readonly SetElement[], set: SetName): readonly SetElement[] {
+    const wanted = this.#sets.get(set);
+    return present.filter((element) => wanted?.has(identityOf(element)) !== true);
+  }
+
+  /** The elements of one set that are not among `present`. */
+  missingIn(present: readonly SetElement[], set: SetName): readonly SetElement[] {
+    const there = new Set(present.map(identityOf));
+    return [...(this.#sets.get(set) ?? [])].flatMap(([identity, element]) => (there.has(identity) ? [] : [element]));
+  }
+}
+
+/** Two elements are the same if key, end of the interval and data are. */
+function identityOf({ key, keyEnd, data }: SetElement): string {
+  return [key, keyEnd, data].map((part) => part?.toString("hex") ?? "").join(".");
+}
+
+/** @param apart - the engine's own bridges. */
+export function networkElements(networks: readonly Network[], apart: readonly string[]): Elements {
+  const elements = new Elements();
+  for (const name of apart) elements.add("apart", [ifNamePart(name)]);
+  for (const network of networks) {
+    const { isSwitchOurs, isInternal, isHostOnSwitch } = network;
+    const link = ifNamePart(network.switchName);
+    elements.add("bridged", [link, link]);
+    if (isHostOnSwitch && !network.isIccAllowed) elements.add("private", [link, link]);
+    const isHostless = network.mode === "isolated" || (isSwitchOurs && !isHostOnSwitch);
+    if (isHostless) elements.add("hostless", [link]);
+    if (isHostless || (isSwitchOurs && isInternal)) elements.add("sealed", [link]);
+    if (isHostOnSwitch) addPools(elements, network, link);
+  }
+  return elements;
+}
+
+function addPools(elements: Elements, network: Network, link: Buffer): void {
+  for (const { subnet, gateway } of network.pools) {
+    const parsed = parseSubnet(subnet);
+    const { first, last } = subnetParts(parsed);
+    const home = [[link, first], { keyEnd: Buffer.concat([link, last]) }] as const;
+    elements.add(`pools${parsed.family}`, ...home);
+    if (!network.isInternal) elements.add(`open${parsed.family}`, ...home);
+    if (!network.isInternal && network.isMasqueraded) elements.add(`masq${parsed.family}`, ...home);
+    if (gateway !== undefined) elements.add(`gateways${parsed.family}`, [addressPart(gateway)]);
+  }
+}
+
+/** Who an endpoint is, and what it publishes. */
+export function endpointElements(guarded: GuardedEndpoint): Elements {
+  const elements = portElements(guarded);
+  addIdentity(elements, guarded);
+  return elements;
+}
+
+/** What an endpoint publishes. */
+export function portElements(guarded: GuardedEndpoint): Elements {
+  const elements = new Elements();
+  for (const port of guarded.ports) addPort(elements, guarded, port);
+  return elements;
+}
+
+function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint): void {
+  const link = ifNamePart(endpoint.hostIfName);
+  if (!network.isGuarded) return elements.add("unguarded", [link]);
+  const mac = macPart(endpoint.mac);
+  elements.add("own", [link, mac]);
+  elements.add("nd_mac", [link, mac]);
+  const { address, addressIpv6 } = bareAddresses(endpoint);
+  if (address === undefined && addressIpv6 === undefined) return elements.add("any", [link]);
+  if (address !== undefined) elements.add("own4", [link, mac, addressPart(address)]);
+  if (addressIpv6 === undefined) return;
+  elements.add("own6", [link, mac, addressPart("::")]); // without an address: duplicate address detection, MLD
+  for (const own of [addressPart(addressIpv6), linkLocalPart(endpoint.mac)]) {
+    elements.add("own6", [link, mac, own]);
+    elements.add("nd", [link, mac, own]);
+    elements.add("nd_target", [link, own]);
+  }
+}
+
+function addPort(elements: Elements, { network, endpoint }: GuardedEndpoint, port: PublishedPort): void {
+  const link = ifNamePart(network.switchName);
+  const protocol = protocolPart(port.protocol);
+  const [hostPort, containerPort] = [portPart(port.hostPort), portPart(port.containerPort)];
+  const { address, addressIpv6 } = bareAddresses(endpoint);
+  for (const [family, own] of [[4, address] as const, [6, addressIpv6] as const]) {
+    if (own === undefined) continue;
+    const target = [link, addressPart(own), protocol, containerPort];
+    if (network.mode === "routed") elements.add(`offered${family}`, target);
+    if (network.mode === "routed" || !isTranslated(port, family)) continue;
+    const data = Buffer.concat([addressPart(own), containerPort]);
+    elements.add(`published${family}`, target);
+    if (isWildcard(port)) elements.add(`any${family}`, [protocol, hostPort], { data });
+    else elements.add(`at${family}`, [protocol, addressPart(port.hostAddress), hostPort], { data });
+    if (network.isIccAllowed) continue;
+    if (isWildcard(port)) elements.add("relayed", [link, protocol, hostPort]);
+    else elements.add(`relayed${family}`, [link, protocol, addressPart(port.hostAddress), hostPort]);
+  }
+}
+
+/** Whether packets to that binding are translated in that family; to a loopback address they are relayed. */
+export function isTranslated({ hostAddress }: PublishedPort, family: 4 | 6): boolean {
+  if (hostAddress === "") return true;
+  if (hostAddress.includes(":") !== (family === 6)) return false;
+  return hostAddress !== "::1" && !hostAddress.startsWith("127.");
+}
+
+/** Whether a binding is to all addresses of its family. */
+export function isWildcard({ hostAddress }: PublishedPort): boolean {
+  return hostAddress === "" || hostAddress === "0.0.0.0" || hostAddress === "::";
+}
+
+/** The endpoint's addresses without their prefix lengths. */
+export function bareAddresses(endpoint: { readonly address?: string; readonly addressIpv6?: string }): {
+  readonly address: string | undefined;
+  readonly addressIpv6: string | undefined;
+} {
+  const [address] = endpoint.address?.split("/") ?? [];
+  const [addressIpv6] = endpoint.addressIpv6?.split("/") ?? [];
+  return { address, addressIpv6 };
+}

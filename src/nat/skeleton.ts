@@ -1,0 +1,235 @@
+// The constant part of our two tables: sets, chains and rules, without any name from outside. What varies are elements
+// (`elements.ts`); however many networks and endpoints there are, the rules stay the same. `nft -f` makes it as a whole.
+//
+// `inet tsnet`, per switch (its name, `switch`) and subnet:
+//   bridged     switch . switch    frames that br_netfilter shows while they pass from port to port
+//   private     switch . switch    icc=false: from one endpoint to another by way of the host is closed too
+//   hostless    switch             mode isolated, and mode l2 on a switch made by tsnet: the host is not there
+//   sealed      switch             the same, and --internal on a switch made by tsnet: nothing is forwarded
+//   pools4/6    switch . subnet    modes nat and routed: nothing new gets in from other links
+//   open4/6     switch . subnet    the same without --internal: endpoints get out
+//   masq4/6     switch . subnet    mode nat with masquerade=true: endpoints leave with the host's address
+//   gateways4/6 address            the host's addresses on all of these switches
+//   apart       link               the engine's own bridges: only its own rules may let a packet in there
+// per published port:
+//   at4/6       protocol . host address . host port -> endpoint . port    a binding to one address
+//   any4/6      protocol . host port -> endpoint . port                   a binding to all addresses
+//   published4/6 switch . endpoint . protocol . port    mode nat: open to what was translated
+//   offered4/6  switch . endpoint . protocol . port     mode routed: open
+//   relayed     switch . protocol . host port           icc=false: from its own switch tsnet relays (a binding to all)
+//   relayed4/6  switch . protocol . host address . host port    the same, a binding to one address
+//
+// `bridge tsnet`, per endpoint (the switch's port, `link`): who it is. A port in the link group of tsnet of which nothing
+// is said here carries no frame. The EtherType comes first: a tag of VLAN 0 would hide all that follows. A first fragment that
+// begins with another extension header would hide its message in the next one (RFC 7112).
+//   unguarded   link                   antispoof=false
+//   own         link . MAC             everyone else
+//   any         link                   without addresses of ours (null IPAM) the MAC decides alone
+//   own4/6      link . MAC . address   IPv6: with the link-local address that belongs to the MAC
+//   nd          link . MAC . address   the same, as neighbour advertisements have it (RFC 4861 4.4)
+//   nd_target   link . address         the same, without the option that names the MAC
+//   nd_mac      link . MAC             the option of neighbour solicitations (RFC 4861 4.3)
+//
+// Protocols are numbers here: names would need /etc/protocols where `nft` runs.
+//
+// What `admit` lets pass carries ADMITTED_MARK through the rest of the forward hook, so that one rule in somebody
+// else's chain (foreign-chains.ts) can let all of it pass too. The mark is taken off again behind it.
+import { createHash } from "node:crypto";
+import { LINK_GROUP } from "../link-group.ts";
+
+/** One bit of the packet mark, between our forward chain and the end of forwarding. */
+export const ADMITTED_MARK = 0x2000_0000;
+
+/** Our tables, as commands in JSON name them. */
+export const TABLES = [
+  { family: "inet", table: "tsnet" },
+  { family: "bridge", table: "tsnet" },
+] as const;
+
+const INET = `
+	set bridged { type ifname . ifname; }
+	set private { type ifname . ifname; }
+	set hostless { type ifname; }
+	set sealed { type ifname; }
+	set pools4 { type ifname . ipv4_addr; flags interval; }
+	set pools6 { type ifname . ipv6_addr; flags interval; }
+	set open4 { type ifname . ipv4_addr; flags interval; }
+	set open6 { type ifname . ipv6_addr; flags interval; }
+	set masq4 { type ifname . ipv4_addr; flags interval; }
+	set masq6 { type ifname . ipv6_addr; flags interval; }
+	set gateways4 { type ipv4_addr; }
+	set gateways6 { type ipv6_addr; }
+	set apart { type ifname; }
+	map at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+	map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
+	map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+	map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+	set published4 { type ifname . ipv4_addr . inet_proto . inet_service; }
+	set published6 { type ifname . ipv6_addr . inet_proto . inet_service; }
+	set offered4 { type ifname . ipv4_addr . inet_proto . inet_service; }
+	set offered6 { type ifname . ipv6_addr . inet_proto . inet_service; }
+	set relayed { type ifname . inet_proto . inet_service; }
+	set relayed4 { type ifname . inet_proto . ipv4_addr . inet_service; }
+	set relayed6 { type ifname . inet_proto . ipv6_addr . inet_service; }
+	chain translate {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local jump publish
+	}
+	chain translate_own {
+		type nat hook output priority -100; policy accept;
+		ip daddr 127.0.0.0/8 return
+		ip6 daddr ::1 return
+		fib daddr type local jump publish
+	}
+	chain publish {
+		iifname . meta l4proto . ip daddr . th dport @relayed4 return
+		iifname . meta l4proto . ip6 daddr . th dport @relayed6 return
+		iifname . meta l4proto . th dport @relayed redirect
+		ip6 saddr fe80::/10 return
+		meta nfproto ipv4 dnat ip to meta l4proto . ip daddr . th dport map @at4
+		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @any4
+		meta nfproto ipv6 dnat ip6 to meta l4proto . ip6 daddr . th dport map @at6
+		meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @any6
+	}
+	chain input {
+		type filter hook input priority filter - 10; policy accept;
+		iifname @hostless drop
+		iifgroup ${LINK_GROUP} icmp type redirect drop
+		iifgroup ${LINK_GROUP} icmpv6 type nd-redirect drop
+		ip daddr @gateways4 iifname . ip saddr @open4 fib daddr . iif type != local drop
+		ip6 daddr @gateways6 iifname . ip6 saddr @open6 fib daddr . iif type != local drop
+		iifname . ip saddr @open4 accept
+		iifname . ip6 saddr @open6 accept
+		iifname . ip saddr @pools4 fib daddr . iif type != { local, broadcast, multicast } drop
+		iifname . ip6 saddr @pools6 fib daddr . iif type != { local, multicast } drop
+		iifgroup ${LINK_GROUP} fib daddr . iif type != { local, broadcast, multicast } drop
+	}
+	chain output {
+		type filter hook output priority filter - 10; policy accept;
+		oifgroup ${LINK_GROUP} icmp type redirect drop
+		oifgroup ${LINK_GROUP} icmpv6 type nd-redirect drop
+	}
+	chain forward {
+		type filter hook forward priority filter - 10; policy accept;
+		iifname . oifname @private iifname . ip saddr @pools4 oifname . ip daddr @pools4 drop
+		iifname . oifname @private iifname . ip6 saddr @pools6 oifname . ip6 daddr @pools6 drop
+		iifname . oifname @bridged goto admit
+		iifname @sealed drop
+		oifname @sealed drop
+		iifname . ip saddr @pools4 iifname . ip saddr != @open4 drop
+		iifname . ip6 saddr @pools6 iifname . ip6 saddr != @open6 drop
+		iifname . ip saddr @open4 ct state established,related goto admit
+		iifname . ip6 saddr @open6 ct state established,related goto admit
+		oifname . ip daddr @open4 ct state established,related goto admit
+		oifname . ip6 daddr @open6 ct state established,related goto admit
+		oifname . ip daddr . meta l4proto . th dport @published4 ct status dnat goto admit
+		oifname . ip6 daddr . meta l4proto . th dport @published6 ct status dnat goto admit
+		oifname . ip daddr . meta l4proto . th dport @offered4 goto admit
+		oifname . ip6 daddr . meta l4proto . th dport @offered6 goto admit
+		oifname . ip daddr @pools4 drop
+		oifname . ip6 daddr @pools6 drop
+		iifname . ip saddr @open4 oifname @apart accept
+		iifname . ip6 saddr @open6 oifname @apart accept
+		iifname . ip saddr @open4 goto admit
+		iifname . ip6 saddr @open6 goto admit
+		iifgroup ${LINK_GROUP} drop
+		oifgroup ${LINK_GROUP} drop
+	}
+	chain admit {
+		meta mark set meta mark | 0x20000000 accept
+	}
+	chain unmark {
+		type filter hook postrouting priority mangle; policy accept;
+		meta mark & 0x20000000 == 0x20000000 meta mark set meta mark & 0xdfffffff
+	}
+	chain leave {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname . ip saddr @pools4 ct status dnat masquerade
+		oifname . ip6 saddr @pools6 ct status dnat masquerade
+		iifname . ip saddr @masq4 masquerade
+		iifname . ip6 saddr @masq6 masquerade
+	}
+`;
+
+const BRIDGE = `
+	set unguarded { type ifname; }
+	set own { typeof iifname . ether saddr; }
+	set any { type ifname; }
+	set own4 { typeof iifname . ether saddr . ip saddr; }
+	set own6 { typeof iifname . ether saddr . ip6 saddr; }
+	set nd { typeof iifname . @th,208,48 . @th,64,128; }
+	set nd_target { typeof iifname . @th,64,128; }
+	set nd_mac { typeof iifname . @th,208,48; }
+	chain ingress {
+		type filter hook prerouting priority -250; policy accept;
+		iifgroup ${LINK_GROUP} goto identity
+	}
+	chain identity {
+		iifname @unguarded accept
+		ether type != { arp, ip, ip6 } drop
+		iifname . ether saddr != @own drop
+		udp sport { 67, 547 } drop
+		icmpv6 type { mld-listener-query, nd-router-advert, nd-redirect } drop
+		frag frag-off 0 frag nexthdr { 0, 43, 44, 51, 59, 60, 135 } drop
+		igmp type membership-query drop
+		iifname @any accept
+		ether type arp goto arp_identity
+		ether type ip6 goto ip6_identity
+		iifname . ether saddr . ip saddr @own4 accept
+		ether daddr ff:ff:ff:ff:ff:ff ip daddr 255.255.255.255 ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
+		drop
+	}
+	chain arp_identity {
+		arp htype != 1 drop
+		arp ptype != ip drop
+		arp hlen != 6 drop
+		arp plen != 4 drop
+		iifname . arp saddr ether . arp saddr ip @own4 accept
+		arp operation request arp saddr ip 0.0.0.0 iifname . arp saddr ether . arp daddr ip @own4 accept
+		drop
+	}
+	chain ip6_identity {
+		iifname . ether saddr . ip6 saddr != @own6 drop
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto nd_identity
+		ip6 saddr != :: accept
+		icmpv6 type { mld-listener-report, mld2-listener-report, nd-router-solicit } accept
+		drop
+	}
+	chain nd_identity {
+		ip6 nexthdr != 58 drop
+		ip6 length != { 24, 32 } drop
+		icmpv6 type nd-neighbor-advert ip6 saddr :: drop
+		icmpv6 type nd-neighbor-advert ip6 length 24 iifname . @th,64,128 @nd_target accept
+		icmpv6 type nd-neighbor-advert @th,192,8 2 iifname . @th,208,48 . @th,64,128 @nd accept
+		icmpv6 type nd-neighbor-advert drop
+		ip6 saddr :: ip6 length 24 iifname . @th,64,128 @nd_target accept
+		ip6 saddr :: @th,192,8 14 iifname . @th,64,128 @nd_target accept
+		ip6 saddr :: drop
+		ip6 length 24 accept
+		@th,192,8 14 accept
+		@th,192,8 1 iifname . @th,208,48 @nd_mac accept
+		drop
+	}
+`;
+
+/** An empty set, in both tables, whose name says which skeleton they were made from. */
+export const SKELETON_SET = `skeleton_${createHash("sha256")
+  .update(INET + BRIDGE)
+  .digest("hex")
+  .slice(0, 12)}`;
+
+const rulesIn = (text: string) => text.split("\n").filter((line) => /^\t\t(?!type )/.test(line)).length;
+
+/** How many rules each table has, in the order of `TABLES`: one is missing if it has fewer. */
+export const SKELETON_RULES = [rulesIn(INET), rulesIn(BRIDGE)] as const;
+
+/** Replaces the tables by empty ones, whether they exist or not, in one transaction. */
+export const SKELETON = `add table inet tsnet
+delete table inet tsnet
+add table bridge tsnet
+delete table bridge tsnet
+table inet tsnet {
+	set ${SKELETON_SET} { type mark; }${INET}}
+table bridge tsnet {
+	set ${SKELETON_SET} { type mark; }${BRIDGE}}
+`;

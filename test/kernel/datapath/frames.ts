@@ -1,0 +1,103 @@
+// Frames sent by hand and counted where they arrive. Counters are nftables rules at the ingress of a link (netdev family):
+// they see a frame before bridge and IP, on the host as in a sandbox.
+import { join } from "node:path";
+import type { NetNamespace } from "../../support/namespace.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+
+const SENDER = join(import.meta.dirname, "../../support/frame-sender.ts");
+
+/** EtherTypes for experiments (IEEE 802, 9.2.4): nothing else on a host speaks them. */
+const PROBE = "88b5";
+const MARKER = "88b6";
+
+interface Ruleset {
+  readonly nftables: readonly { readonly rule?: { readonly chain: string; readonly expr: readonly Expression[] } }[];
+}
+
+interface Expression {
+  readonly counter?: { readonly packets: number };
+}
+
+interface IpLink {
+  readonly ifname: string;
+  readonly address: string;
+  readonly flags: readonly string[];
+}
+
+/** A frame of that type with nothing in it, in hex. */
+export function frame(source: string, destination: string, etherType = PROBE): string {
+  return `${destination}${source}${etherType}`.replaceAll(":", "");
+}
+
+/** The n-th of as many MAC addresses as a test needs, of nobody. */
+export function macOf(n: number): string {
+  return `0299${n.toString(16).padStart(8, "0")}`.replace(/..(?!$)/g, "$&:");
+}
+
+/** Sends frames out of a link, `count` times. */
+export async function sendFrames(at: NetNamespace, ifName: string, frames: readonly string[], count = 1) {
+  const sender = at.spawn([process.execPath, "--no-warnings", SENDER, ifName, String(count)]);
+  sender.stdin?.end(frames.join("\n"));
+  const status = await new Promise((resolve) => sender.once("exit", resolve));
+  if (status !== 0) throw new Error(`frame-sender ended with ${String(status)}`);
+}
+
+/** What to count: frames that come in by a link and match an nftables expression. */
+export interface Counted {
+  readonly ifName: string;
+  /** Default: frames as `frame` makes them. */
+  readonly matching?: string;
+}
+
+/** Counts frames from now on, instead of what was counted before. @param wanted - by the names under which they are told. */
+export async function countFrames(at: NetNamespace, wanted: Readonly<Record<string, Counted>>) {
+  const chains = Object.entries(wanted).map(
+    ([name, { ifName, matching = `ether type 0x${PROBE}` }]) =>
+      `chain ${name} {\ntype filter hook ingress device "${ifName}" priority 0\n${matching} counter\n}\n`,
+  );
+  await at.exec(["nft", `table netdev seen\ndelete table netdev seen\ntable netdev seen {\n${chains.join("")}}`]);
+  /** How many so far, by name. */
+  return async (): Promise<Readonly<Record<string, number>>> => {
+    const { nftables } = await at.json<Ruleset>(["nft", "-j", "list", "table", "netdev", "seen"]);
+    const counts = nftables.flatMap(({ rule }) =>
+      (rule?.expr ?? []).flatMap(({ counter }) => (counter ? [[rule?.chain ?? "", counter.packets] as const] : [])),
+    );
+    return Object.fromEntries(counts);
+  };
+}
+
+/**
+ * Sends one frame out of a free end on the host, and after it one that the host surely gets.
+ *
+ * @returns the links by which the former came in: free ends, and bridges for the host itself.
+ */
+export async function sendAndSee(host: NetNamespace, freeEnd: string, source: string, destination: string) {
+  const links = await host.json<IpLink[]>(["ip", "-json", "link", "show"]);
+  const freeEnds = links.filter(({ ifname }) => ifname.startsWith("tsc"));
+  const bridges = links.filter(({ ifname }) => ifname.startsWith("tsn-"));
+  const own = links.find(({ ifname }) => ifname === freeEnd)?.address ?? "";
+  await setUp(host, freeEnds);
+  const seen = await countFrames(host, {
+    ...Object.fromEntries([...freeEnds, ...bridges].map(({ ifname }) => [ifname, { ifName: ifname }])),
+    ...Object.fromEntries(
+      bridges.map(({ ifname }) => [`${ifname}-2`, { ifName: ifname, matching: `ether type 0x${MARKER}` }]),
+    ),
+  });
+  await sendFrames(host, freeEnd, [frame(source, destination), frame(own, "ff:ff:ff:ff:ff:ff", MARKER)]);
+  const counts = await waitUntil("the second frame", async () => {
+    const all = Object.entries(await seen());
+    return all.some(([name, count]) => name.endsWith("-2") && count > 0) && all;
+  });
+  return counts.flatMap(([name, count]) => (count > 0 && !name.endsWith("-2") ? [name] : [])).sort();
+}
+
+/** Free ends carry frames, and send none of their own accord. */
+async function setUp(host: NetNamespace, freeEnds: readonly IpLink[]): Promise<void> {
+  const names = freeEnds.filter(({ flags }) => !flags.includes("UP")).map(({ ifname }) => ifname);
+  const lines = names.map((name) => `sysctl -qw net.ipv6.conf.${name}.disable_ipv6=1; ip link set ${name} up`);
+  if (lines.length > 0) await host.exec(["sh", "-ec", lines.join("\n")]);
+  await waitUntil("the ports to forward", async () => {
+    const ports = await host.json<{ state: string }[]>(["bridge", "-json", "link", "show"]);
+    return ports.every(({ state }) => state === "forwarding");
+  });
+}

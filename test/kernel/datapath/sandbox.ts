@@ -1,0 +1,22 @@
+// A container's place on a network, as the engine makes it of the free end.
+import type { Network } from "../../../src/cnm/network.ts";
+import type { BridgeHost } from "../../support/bridge-host.ts";
+import { endpoint } from "../../support/cnm-builder.ts";
+import { NetNamespace } from "../../support/namespace.ts";
+import { shell } from "../../support/packet-lab.ts";
+
+/** The free end in a namespace of its own, set up as the engine does. */
+export async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
+  const attached = endpoint(n, 1, { mtu });
+  const free = await host.datapath.attach(of, attached);
+  const sandbox = await NetNamespace.create("sandbox");
+  await shell(host.namespace, [`ip link set ${free} netns ${sandbox.name}`]);
+  await shell(sandbox, [
+    `ip link set ${free} name eth0 address ${attached.mac}`,
+    `ip address add ${attached.address} dev eth0`,
+    `ip address add fd00:1:1::${n + 1}/64 dev eth0 nodad`,
+    "ip link set eth0 up",
+    "ip route add default via 10.1.1.1",
+  ]);
+  return sandbox;
+}
