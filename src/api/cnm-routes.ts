@@ -1,5 +1,6 @@
 // The NetworkDriver verbs, all that moby's daemon/libnetwork/drivers/remote/driver.go calls: which message each one
 // reads, which method of the driver it is, what it answers. What the answers look like is in `cnm-messages.ts`.
+import type { Static } from "typebox";
 import type { CnmDriver } from "../cnm/requests.ts";
 import { TsnetError } from "../errors.ts";
 import {
@@ -52,15 +53,19 @@ function networkVerbs(cnm: CnmDriver): readonly Verb[] {
     }),
     // Nothing was allocated.
     statefulVerb("NetworkDriver.FreeNetwork", NetworkMessage, () => DONE),
-    statefulVerb("NetworkDriver.GwAllocCheck", GatewayCheckMessage, (message) => {
+    statefulVerb("NetworkDriver.GwAllocCheck", GatewayCheckMessage, (message: Static<typeof GatewayCheckMessage>) => {
       const skip = cnm.checkGatewayAllocation(parseNetworkOptions(message.Options));
       return { SkipIPv4: skip.skipIpv4, SkipIPv6: skip.skipIpv6 };
     }),
-    statefulVerb("NetworkDriver.CreateNetwork", CreateNetworkMessage, async (message, signal) => {
-      await cnm.createNetwork(parseCreateNetwork(message), signal);
-      return DONE;
-    }),
-    statefulVerb("NetworkDriver.DeleteNetwork", NetworkMessage, async (message) => {
+    statefulVerb(
+      "NetworkDriver.CreateNetwork",
+      CreateNetworkMessage,
+      async (message: Static<typeof CreateNetworkMessage>, signal) => {
+        await cnm.createNetwork(parseCreateNetwork(message), signal);
+        return DONE;
+      },
+    ),
+    statefulVerb("NetworkDriver.DeleteNetwork", NetworkMessage, async (message: Static<typeof NetworkMessage>) => {
       await cnm.deleteNetwork(parseNetworkId(message));
       return DONE;
     }),
@@ -69,18 +74,22 @@ function networkVerbs(cnm: CnmDriver): readonly Verb[] {
 
 function endpointVerbs(cnm: CnmDriver): readonly Verb[] {
   return [
-    statefulVerb("NetworkDriver.CreateEndpoint", CreateEndpointMessage, async (message, signal) => {
-      const request = parseCreateEndpoint(message);
-      const { mac } = await cnm.createEndpoint(request, signal);
-      return formatCreateEndpoint(request, mac);
-    }),
-    statefulVerb("NetworkDriver.DeleteEndpoint", EndpointMessage, async (message) => {
+    statefulVerb(
+      "NetworkDriver.CreateEndpoint",
+      CreateEndpointMessage,
+      async (message: Static<typeof CreateEndpointMessage>, signal) => {
+        const request = parseCreateEndpoint(message);
+        const { mac } = await cnm.createEndpoint(request, signal);
+        return formatCreateEndpoint(request, mac);
+      },
+    ),
+    statefulVerb("NetworkDriver.DeleteEndpoint", EndpointMessage, async (message: Static<typeof EndpointMessage>) => {
       await cnm.deleteEndpoint(parseEndpointRef(message));
       return DONE;
     }),
     // Answered from memory, during recovery too: the engine holds the container's lock meanwhile, and before version 28
     // a container does not start when this fails (cnm-protocol.md 2.7).
-    statelessVerb("NetworkDriver.EndpointOperInfo", EndpointMessage, (message) =>
+    statelessVerb("NetworkDriver.EndpointOperInfo", EndpointMessage, (message: Static<typeof EndpointMessage>) =>
       formatOperationalInfo(cnm.describeEndpoint(parseEndpointRef(message))),
     ),
   ];
@@ -88,20 +97,28 @@ function endpointVerbs(cnm: CnmDriver): readonly Verb[] {
 
 function sandboxVerbs(cnm: CnmDriver): readonly Verb[] {
   return [
-    statefulVerb("NetworkDriver.Join", JoinMessage, async (message, signal) =>
+    statefulVerb("NetworkDriver.Join", JoinMessage, async (message: Static<typeof JoinMessage>, signal) =>
       formatJoin(await cnm.join(parseJoin(message), signal)),
     ),
-    statefulVerb("NetworkDriver.Leave", EndpointMessage, async (message) => {
+    statefulVerb("NetworkDriver.Leave", EndpointMessage, async (message: Static<typeof EndpointMessage>) => {
       await cnm.leave(parseEndpointRef(message));
       return DONE;
     }),
-    statefulVerb("NetworkDriver.ProgramExternalConnectivity", ExternalConnectivityMessage, async (message, signal) => {
-      await cnm.programExternalConnectivity(parseExternalConnectivity(message), signal);
-      return DONE;
-    }),
-    statefulVerb("NetworkDriver.RevokeExternalConnectivity", EndpointMessage, async (message) => {
-      await cnm.revokeExternalConnectivity(parseEndpointRef(message));
-      return DONE;
-    }),
+    statefulVerb(
+      "NetworkDriver.ProgramExternalConnectivity",
+      ExternalConnectivityMessage,
+      async (message: Static<typeof ExternalConnectivityMessage>, signal) => {
+        await cnm.programExternalConnectivity(parseExternalConnectivity(message), signal);
+        return DONE;
+      },
+    ),
+    statefulVerb(
+      "NetworkDriver.RevokeExternalConnectivity",
+      EndpointMessage,
+      async (message: Static<typeof EndpointMessage>) => {
+        await cnm.revokeExternalConnectivity(parseEndpointRef(message));
+        return DONE;
+      },
+    ),
   ];
 }

@@ -1,5 +1,6 @@
 // The IpamDriver verbs, all that moby's daemon/libnetwork/ipams/remote/remote.go calls: which message each one reads,
 // which method of the driver it is, what it answers. What the answers look like is in `ipam-messages.ts`.
+import type { Static } from "typebox";
 import type { IpamDriver } from "../ipam/requests.ts";
 import {
   CAPABILITIES,
@@ -22,20 +23,27 @@ export function ipamVerbs(ipam: IpamDriver): readonly Verb[] {
   return [
     constantVerb("IpamDriver.GetCapabilities", CAPABILITIES),
     constantVerb("IpamDriver.GetDefaultAddressSpaces", formatAddressSpaces(ipam.addressSpaces)),
-    statefulVerb("IpamDriver.RequestPool", RequestPoolMessage, async (message) =>
+    statefulVerb("IpamDriver.RequestPool", RequestPoolMessage, async (message: Static<typeof RequestPoolMessage>) =>
       formatRequestedPool(await ipam.requestPool(parseRequestPool(message))),
     ),
-    statefulVerb("IpamDriver.ReleasePool", ReleasePoolMessage, async (message) => {
+    statefulVerb("IpamDriver.ReleasePool", ReleasePoolMessage, async (message: Static<typeof ReleasePoolMessage>) => {
       await ipam.releasePool(message.PoolID);
       return DONE;
     }),
-    statefulVerb("IpamDriver.RequestAddress", RequestAddressMessage, async (message) =>
-      formatRequestedAddress(await ipam.requestAddress(parseRequestAddress(message))),
+    statefulVerb(
+      "IpamDriver.RequestAddress",
+      RequestAddressMessage,
+      async (message: Static<typeof RequestAddressMessage>) =>
+        formatRequestedAddress(await ipam.requestAddress(parseRequestAddress(message))),
     ),
-    statefulVerb("IpamDriver.ReleaseAddress", ReleaseAddressMessage, async (message) => {
-      // "" is how the engine writes no address: there is nothing to release.
-      if (message.Address !== "") await ipam.releaseAddress(message.PoolID, message.Address);
-      return DONE;
-    }),
+    statefulVerb(
+      "IpamDriver.ReleaseAddress",
+      ReleaseAddressMessage,
+      async (message: Static<typeof ReleaseAddressMessage>) => {
+        // "" is how the engine writes no address: there is nothing to release.
+        if (message.Address !== "") await ipam.releaseAddress(message.PoolID, message.Address);
+        return DONE;
+      },
+    ),
   ];
 }
