@@ -44,8 +44,8 @@ export async function forwardRuleCommands(
 }
 
 /**
- * The bridges that the engine's own rules keep apart (its chain DOCKER-ISOLATION-STAGE-2 has a drop for each). What goes
- * there gets no mark: engines before 28 rely on FORWARD's policy to keep other links from their containers.
+ * The bridges that the engine's own rules keep apart (its chain DOCKER-ISOLATION-STAGE-2 has a drop for each). Engines
+ * before 28 rely on FORWARD's policy to keep other links from their containers, and our mark would undo that.
  *
  * @param chains - all chains of the host, as `NftTool.listChains` gives them.
  */

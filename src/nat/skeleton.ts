@@ -10,7 +10,7 @@
 //   open4/6     switch . subnet    the same without --internal: endpoints get out
 //   masq4/6     switch . subnet    mode nat with masquerade=true: endpoints leave with the host's address
 //   gateways4/6 address            the host's addresses on all of these switches
-//   apart       link               the engine's own bridges: only its own rules may let a packet in there
+//   apart       link               the engine's own bridges: reached by what they publish on the host, if its rules agree
 // per published port:
 //   at4/6       protocol . host address . host port -> endpoint . port    a binding to one address
 //   any4/6      protocol . host port -> endpoint . port                   a binding to all addresses
@@ -128,8 +128,10 @@ const INET = `
 		oifname . ip6 daddr . meta l4proto . th dport @offered6 goto admit
 		oifname . ip daddr @pools4 drop
 		oifname . ip6 daddr @pools6 drop
-		iifname . ip saddr @open4 oifname @apart accept
-		iifname . ip6 saddr @open6 oifname @apart accept
+		iifname . ip saddr @open4 oifname @apart ct status dnat accept
+		iifname . ip6 saddr @open6 oifname @apart ct status dnat accept
+		iifname . ip saddr @open4 oifname @apart drop
+		iifname . ip6 saddr @open6 oifname @apart drop
 		iifname . ip saddr @open4 goto admit
 		iifname . ip6 saddr @open6 goto admit
 		iifgroup ${LINK_GROUP} drop
