@@ -12,8 +12,8 @@ const FAMILIES = ["ip", "ip6"] as const;
 /** How the rule is known again, by us and by who reads `iptables -S FORWARD`. */
 export const RULE_COMMENT = "tsnet: admitted by table inet tsnet";
 
-/** Where the engine drops what its bridges shall not get from one another. */
-const ISOLATION_CHAIN = "DOCKER-ISOLATION-STAGE-2";
+/** Where the engine drops what its bridges shall not get: internal ones in the first, the others in the second. */
+const ISOLATION_CHAINS = ["DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2"] as const;
 
 const MARK = `0x${ADMITTED_MARK.toString(16)}`;
 
@@ -44,17 +44,19 @@ export async function forwardRuleCommands(
 }
 
 /**
- * The bridges that the engine's own rules keep apart (its chain DOCKER-ISOLATION-STAGE-2 has a drop for each). Engines
+ * The bridges that the engine's own rules keep apart (its chains DOCKER-ISOLATION-STAGE-1 and 2 have a drop for each). Engines
  * before 28 rely on FORWARD's policy to keep other links from their containers, and our mark would undo that.
  *
  * @param chains - all chains of the host, as `NftTool.listChains` gives them.
  */
 export async function listEngineBridges(nft: NftTool, chains: readonly NftObject[]): Promise<readonly string[]> {
   const names = new Set<string>();
-  for (const family of FAMILIES) {
-    if (!chains.some(({ chain }) => isChain(chain, family, ISOLATION_CHAIN))) continue;
-    for (const { rule } of await nft.listChain(family, "filter", ISOLATION_CHAIN)) {
-      if (isRule(rule)) for (const name of dropped(rule)) names.add(name);
+  const places = FAMILIES.flatMap((family) => ISOLATION_CHAINS.map((name) => [family, name] as const));
+  for (const [family, name] of places.filter(([of, wanted]) =>
+    chains.some(({ chain }) => isChain(chain, of, wanted)),
+  )) {
+    for (const { rule } of await nft.listChain(family, "filter", name)) {
+      if (isRule(rule)) for (const link of dropped(rule)) names.add(link);
     }
   }
   return [...names];
