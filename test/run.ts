@@ -1,14 +1,18 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
 // totals. Arguments choose: suite names (`kernel system`), and `--engines=20.10,26.1,28.5` runs the system suite once each.
+// After `vm` any test files may follow: they run in the virtual machine instead of its own ones.
 // Start it through `bootstrap.sh`.
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { execa } from "execa";
 import { ENGINE_VERSIONS, selectedEngine } from "./support/engines.ts";
-import { TEST_PACKAGES, ensurePackages } from "./support/packages.ts";
+import { onProcessEnd } from "./support/lab-cleanup.ts";
+import { TEST_PACKAGES, VM_PACKAGES, ensurePackages } from "./support/packages.ts";
 import { type SuiteCount, countOnly, readReport, sumCounts } from "./support/suite-count.ts";
+import { runInVm } from "./support/vm.ts";
 
 /** A suite is either a command that succeeds or not, or projects of `vitest.config.ts`. */
 interface Suite {
@@ -16,6 +20,11 @@ interface Suite {
   readonly script?: string;
   readonly projects?: readonly string[];
   readonly engine?: string;
+  readonly isInVm?: boolean;
+  /** Runs only when it is named: an emulated machine takes its time. */
+  readonly isOnRequest?: boolean;
+  /** Instead of all files of the projects. */
+  readonly files?: readonly string[];
 }
 
 interface Result {
@@ -25,7 +34,7 @@ interface Result {
 }
 
 const REPO = join(import.meta.dirname, "..");
-const SUITE_LIMIT_MS = 20 * 60_000;
+const SUITE_LIMIT_MS = 25 * 60_000;
 
 const SUITES: readonly Suite[] = [
   { name: "check", script: "check" },
@@ -34,6 +43,7 @@ const SUITES: readonly Suite[] = [
   { name: "kernel", projects: ["kernel"] },
   { name: "plugin:build", script: "plugin:build" },
   { name: "system", projects: ["system"] },
+  { name: "vm", projects: ["vm"], isInVm: true, isOnRequest: true },
 ];
 
 process.exitCode = await main(process.argv.slice(2)).catch((failure: unknown) => {
@@ -45,7 +55,7 @@ process.exitCode = await main(process.argv.slice(2)).catch((failure: unknown) =>
 async function main(args: readonly string[]): Promise<number> {
   const suites = chooseSuites(args);
   console.log("\n== packages");
-  await ensurePackages(TEST_PACKAGES);
+  await ensurePackages([...TEST_PACKAGES, ...(suites.some(({ isInVm }) => isInVm === true) ? VM_PACKAGES : [])]);
   const results: Result[] = [];
   for (const suite of suites) results.push(await runSuite(suite));
   return printTotals(results);
@@ -53,7 +63,8 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** @throws Error that names the suites and engines there are. */
 function chooseSuites(args: readonly string[]): readonly Suite[] {
-  const names = args.filter((arg) => !arg.startsWith("--"));
+  const files = args.filter((arg) => arg.endsWith(".test.ts"));
+  const names = args.filter((arg) => !arg.startsWith("--") && !files.includes(arg));
   const engines =
     args
       .find((arg) => arg.startsWith("--engines="))
@@ -63,16 +74,25 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
     ...names.filter((name) => !SUITES.some((suite) => suite.name === name)),
     ...args.filter((arg) => arg.startsWith("--") && !arg.startsWith("--engines=")),
     ...engines.filter((engine) => !(ENGINE_VERSIONS as readonly string[]).includes(engine)),
+    ...(names.join() === "vm" ? [] : files),
   ];
   if (bad.length > 0) {
     const known = SUITES.map((suite) => suite.name).join(", ");
     throw new Error(`unknown: ${bad.join(", ")}; suites: ${known}; --engines=${ENGINE_VERSIONS.join(",")}`);
   }
-  const chosen = SUITES.filter((suite) => names.length === 0 || names.includes(suite.name));
+  const chosen = SUITES.filter(
+    (suite) => names.includes(suite.name) || (names.length === 0 && suite.isOnRequest !== true),
+  );
+  if (files.length > 0) return chosen.map((suite) => ({ ...suite, files, projects: projectsOf(files) }));
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
   return chosen.flatMap((suite) =>
     suite.name === "system" ? wanted.map((engine) => ({ ...suite, name: `system ${engine}`, engine })) : [suite],
   );
+}
+
+/** A project has the name of its folder. @param files - `test/kernel/nat/rules.test.ts`. */
+function projectsOf(files: readonly string[]): readonly string[] {
+  return [...new Set(files.map((file) => relative(import.meta.dirname, resolve(REPO, file)).split("/")[0] ?? ""))];
 }
 
 async function runSuite(suite: Suite): Promise<Result> {
@@ -89,15 +109,37 @@ async function runScript(suite: Suite): Promise<SuiteCount> {
 
 async function runVitest(suite: Suite, projects: readonly string[]): Promise<SuiteCount> {
   const folder = await mkdtemp(join(tmpdir(), "tsnet-report-"));
+  const forget = onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
   try {
     const report = join(folder, "report.json");
     const selection = projects.flatMap((project) => ["--project", project]);
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const flags = ["run", "--config", "test/vitest.config.ts", ...selection, ...reporters];
-    const { failed } = await execa("vitest", flags, settings(suite));
-    return await readReport(report, failed);
+    const options = ["run", "--config", "test/vitest.config.ts", ...selection, ...reporters, ...(suite.files ?? [])];
+    const hasFailed = suite.isInVm === true ? await failsInVm(options, folder) : await fails(options, suite);
+    return await readReport(report, hasFailed);
   } finally {
+    forget();
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function fails(options: readonly string[], suite: Suite): Promise<boolean> {
+  const { failed } = await execa("vitest", options, settings(suite));
+  return failed;
+}
+
+/** Runs vitest in the virtual machine. @param folder - the one that it may write to. */
+async function failsInVm(options: readonly string[], folder: string): Promise<boolean> {
+  const passed = Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "TSNET_ENGINE"].includes(name));
+  const env = { ...Object.fromEntries(passed), CI: "1", ...(process.stdout.isTTY ? {} : { NO_COLOR: "1" }) };
+  const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
+  try {
+    const { exitCode, console: text } = await runInVm(job, SUITE_LIMIT_MS);
+    if (exitCode !== 0) console.log(`\nconsole of the virtual machine:\n${text}`);
+    return exitCode !== 0;
+  } catch (failure) {
+    console.error("the virtual machine could not be made:", failure);
+    return true;
   }
 }
 

@@ -1,6 +1,7 @@
 // The container image of the tests, made here so that no registry is needed: Debian's static busybox with a link for each
-// of its programs (ping, ping6, nc, ip, wget, httpd, ...). Packed once per machine for `docker load`, because `docker import`
-// cannot set a stop signal and pid 1 ignores SIGTERM: every `docker stop` would take ten seconds.
+// of its programs (ping, ping6, nc, ip, wget, httpd, ...), and a server for TCP and UDP (publish-server.ts). Packed once per
+// machine for `docker load`, because `docker import` cannot set a stop signal and pid 1 ignores SIGTERM: every `docker stop`
+// would take ten seconds.
 //
 //   <tmp>/tsnet-test-image-<version>.tar: manifest.json, config.json, layer.tar  (docker image spec v1.2, "combined image JSON")
 import { createHash } from "node:crypto";
@@ -9,13 +10,14 @@ import { copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import { installServer } from "./publish-server.ts";
 
 /** Name of the image inside a lab. Its command is an endless sleep; `docker stop` ends it at once. */
 export const TEST_IMAGE = "tsnet-test:latest";
 
 const BUSYBOX = "/bin/busybox";
 /** Raise it when the content changes, or machines keep the old file. */
-const EDITION = 1;
+const EDITION = 2;
 
 /** @returns the path of the packed image, for `docker load`. */
 export async function provideImageTar(): Promise<string> {
@@ -50,6 +52,7 @@ async function fillRoot(root: string): Promise<void> {
   await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
   await writeFile(join(root, "etc/group"), "root:x:0:\n");
   await writeFile(join(root, "www/index.html"), "tsnet test\n");
+  await installServer(root);
 }
 
 async function describe(image: string): Promise<void> {

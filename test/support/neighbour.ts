@@ -84,6 +84,22 @@ export class Neighbour implements AsyncDisposable {
     return beyond;
   }
 
+  /** Teaches this host a route, as an operator would. */
+  async routeTo(subnet: string, gateway: string): Promise<void> {
+    await this.exec(["ip", "route", "replace", subnet, "via", gateway]);
+  }
+
+  /**
+   * Makes 127.0.0.0/8 and ::1 of another host the ones that this host speaks to: its packets for them leave by `lan0` with
+   * that host's MAC address (moby#45610, CVE-2020-8558). It has no loopback addresses of its own from then on.
+   */
+  async takeLoopbackOf(gateways: { readonly 4: string; readonly 6: string }): Promise<void> {
+    await this.exec(["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.lan0.route_localnet=1"]);
+    await this.exec(["ip", "address", "flush", "dev", "lo"]);
+    await this.routeTo("127.0.0.0/8", gateways[4]);
+    await this.routeTo("::1/128", gateways[6]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.namespace[Symbol.asyncDispose]();
   }

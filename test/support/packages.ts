@@ -19,9 +19,13 @@ export const LAB_PACKAGES = [
   "docker-compose",
 ] as const;
 
+/** What the virtual machine needs besides. */
+export const VM_PACKAGES = ["qemu-system-x86", "kmod"] as const;
+
 /** What the whole of `npm test` needs. */
 export const TEST_PACKAGES = [
   ...LAB_PACKAGES,
+  "curl",
   "docker-registry",
   "debootstrap",
   "ca-certificates",

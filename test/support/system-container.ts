@@ -80,6 +80,14 @@ export class TestContainer implements Place, AsyncDisposable {
     );
   }
 
+  /** Waits until its server (publish-server.ts) listens on these ports. */
+  async serves(ports: readonly number[]): Promise<void> {
+    await waitUntil(`the server of ${this.name} to listen`, async () => {
+      const sockets = await this.exec(["ss", "-Hltn"]);
+      return ports.every((port) => sockets.includes(`*:${port} `));
+    });
+  }
+
   /** Waits until it runs again, with another process than `formerPid`. */
   async restarted(formerPid: number): Promise<void> {
     await waitUntil(`container ${this.name} to run again`, async () => (await this.pid()) !== formerPid, {

@@ -1,0 +1,174 @@
+// How an attack shows: in the tables of victim, host and switch, as ip(8) and bridge(8) list them. What is heard is left
+// to `attack-range.ts`.
+import type { Addresses, Effect, Scene } from "./attacks.ts";
+import { ROGUE_PREFIX } from "./attacks-ipv6.ts";
+import { IpConsole } from "./ip-console.ts";
+
+/** Somewhere with a network of its own: `NetNamespace` is one. */
+export interface Stand {
+  /** A file that stands for its network namespace. */
+  readonly path: string;
+}
+
+/** Whose tables they are. */
+export interface Watched {
+  readonly scene: Scene;
+  readonly victim: Stand;
+  readonly host: Stand;
+  /** The switch of the network under attack, and the attacker's port there. */
+  readonly switchName: string;
+  readonly attackerPort: string;
+}
+
+type Visible = Exclude<Effect, { readonly kind: "heard" }>;
+
+/** Looks at the tables. For `using`. */
+export class EffectWatch implements Disposable {
+  readonly #watched: Watched;
+  readonly #stack = new DisposableStack();
+  readonly #at: Readonly<Record<"victim" | "host", { readonly ip: IpConsole; readonly ip6: IpConsole }>>;
+  readonly #bridge: IpConsole;
+
+  constructor(watched: Watched) {
+    const open = (stand: Stand, tool: string) => this.#stack.use(IpConsole.open(stand, tool));
+    const both = (stand: Stand) => ({ ip: open(stand, "ip"), ip6: open(stand, "ip -6") });
+    this.#watched = watched;
+    this.#at = { victim: both(watched.victim), host: both(watched.host) };
+    this.#bridge = open(watched.host, "bridge -details");
+  }
+
+  /** Whether it shows now. */
+  async shows(effect: Visible): Promise<boolean> {
+    const { attackerPort, scene, switchName } = this.#watched;
+    const { attacker } = scene;
+    const { victim } = this.#at;
+    switch (effect.kind) {
+      case "misled": {
+        const { ip } = this.#at[effect.at];
+        const [entry] = await ip.ask<{ lladdr?: string }>(`neigh show ${this.#entryOf(effect)}`);
+        return entry?.lladdr === effect.mac;
+      }
+      case "router": {
+        const routes = await this.#at[effect.at].ip6.ask<Route>("route show");
+        return routes.some(({ gateway, dst }) => gateway === attacker.linkLocal || dst.startsWith(ROGUE_PREFIX));
+      }
+      case "redirected": {
+        const [route] = await victim.ip.ask<Route>(`route get ${effect.destination}`);
+        return route?.gateway === attacker[4] || route?.gateway === attacker.linkLocal;
+      }
+      case "denied": {
+        const [link] = await victim.ip6.ask<IpLink>("address show dev eth0");
+        return (link?.addr_info ?? []).some(({ local, dadfailed }) => local === effect.address && dadfailed === true);
+      }
+      case "moved":
+        return (await this.table()).some(({ mac, ifname }) => mac === effect.mac && ifname === attackerPort);
+      case "multicastRouter": {
+        const [mdb] = await this.#bridge.ask<Mdb>(`mdb show dev ${switchName}`);
+        return (mdb?.router[switchName] ?? []).some(({ port }) => port === attackerPort);
+      }
+    }
+  }
+
+  /** Makes the tables be as they were before any attack. */
+  async reset(effect: Visible): Promise<void> {
+    const { attackerPort } = this.#watched;
+    const { victim, host } = this.#at;
+    switch (effect.kind) {
+      case "misled":
+        await this.#at[effect.at].ip.tell(
+          `neigh replace ${this.#entryOf(effect)} lladdr ${this.#macOf(effect.address)} nud stale`,
+        );
+        break;
+      case "router":
+        await this.#at[effect.at].ip6.tell(
+          "route flush proto ra",
+          `route flush root ${ROGUE_PREFIX}/64`,
+          "address flush dynamic",
+        );
+        break;
+      case "redirected":
+        await Promise.all([victim.ip.tell("route flush cache"), victim.ip6.tell("route flush cache")]);
+        break;
+      case "denied": {
+        const address = `${effect.address}/64 dev eth0`;
+        await victim.ip6.tell(`address del ${address}`, `address add ${address}`);
+        break;
+      }
+      case "multicastRouter": {
+        const set = (value: number) => `link set ${attackerPort} type bridge_slave mcast_router ${value}`;
+        if (await this.shows(effect)) await host.ip.tell(set(0), set(1));
+        break;
+      }
+      case "moved": // the peer's own next frame does it
+    }
+  }
+
+  /** The switch's MAC addresses. */
+  async table(): Promise<readonly { readonly mac: string; readonly ifname: string }[]> {
+    return await this.#bridge.ask(`fdb show br ${this.#watched.switchName}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+
+  #entryOf({ at, address }: Extract<Visible, { readonly kind: "misled" }>): string {
+    return `${address} dev ${at === "host" ? this.#watched.switchName : "eth0"}`;
+  }
+
+  #macOf(address: string): string {
+    const { attacker, victim, peer, gateway } = this.#watched.scene;
+    const stations = [attacker, victim, peer, gateway];
+    const owner = stations.find((each) => [each[4], each[6], each.linkLocal].includes(address));
+    if (owner === undefined) throw new Error(`nobody has ${address}`);
+    return owner.mac;
+  }
+}
+
+/**
+ * Shell lines that make victim and host as easy to mislead as a stack of our days can be: they believe routers and
+ * redirects, take fragments of neighbour discovery, and replace neighbours at once.
+ *
+ * @param beyond - what the victim reaches by its gateway.
+ */
+export function gullible({ scene, switchName, attackerPort }: Watched, beyond: Addresses, hasIpv6 = true) {
+  const { attacker, gateway } = scene;
+  const set = (settings: readonly string[]) => settings.map((setting) => `sysctl -qw ${setting}`);
+  const believing = [
+    "disable_ipv6=0",
+    "accept_ra=2",
+    "accept_redirects=1",
+    "suppress_frag_ndisc=0",
+    "router_solicitations=0",
+  ];
+  const v4 = {
+    victim: [
+      ...set(["net.ipv4.neigh.eth0.locktime=0", "net.ipv4.conf.all.accept_redirects=1"]),
+      `ip neigh replace ${attacker[4]} lladdr ${attacker.mac} dev eth0 nud permanent`,
+      `ip route replace ${beyond[4]} via ${gateway[4]}`,
+    ],
+    host: set([`net.ipv4.neigh.${switchName}.locktime=0`]),
+  };
+  if (!hasIpv6) return v4;
+  return {
+    victim: [
+      ...v4.victim,
+      ...set(believing.map((setting) => `net.ipv6.conf.eth0.${setting}`)),
+      `ip -6 route replace ${beyond[6]} via ${gateway.linkLocal} dev eth0`,
+    ],
+    host: [...v4.host, ...set([switchName, attackerPort].map((link) => `net.ipv6.conf.${link}.accept_ra=2`))],
+  };
+}
+
+interface Route {
+  readonly dst: string;
+  readonly gateway?: string;
+}
+
+interface IpLink {
+  readonly addr_info?: readonly { readonly local: string; readonly dadfailed?: boolean }[];
+}
+
+interface Mdb {
+  readonly router: Readonly<Record<string, readonly { readonly port: string }[]>>;
+}

@@ -1,0 +1,124 @@
+// Who reaches whom by the containers' own addresses, in every mode, seen by packets: from every network to every other,
+// from the host, from the LAN and from beyond a router, all of which know the way. And who reaches the host itself.
+// The matrix measured, with Docker's own networks in it, goes to standard output, and to the file that TSNET_TABLE names.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type MatrixRow, formatMatrix, measureHost, measureNetworks, parseMatrix } from "../support/publish-matrix.ts";
+import { MODE_NAMES, type ModeName, ModesStand } from "../support/publish-modes.ts";
+import { FAMILIES } from "../support/publish-stand.ts";
+import { reportTable } from "../support/publish-table.ts";
+import { SystemHost, VARIANTS } from "../support/system-host.ts";
+import { Round } from "../support/system-probe.ts";
+
+// Into the networks of the rows, IPv4 and IPv6 alike, with br_netfilter and without: "all" is a ping, the published port
+// and one that is not; "port" the published one alone; "-" nothing; "?" is Docker's own business.
+const INTO = parseMatrix(`
+| into            | same | nat  | bare | routed | no-icc | internal | isolated | l2 | docker | host | LAN  | beyond |
+| --------------- | ---- | ---- | ---- | ------ | ------ | -------- | -------- | -- | ------ | ---- | ---- | ------ |
+| nat             | all  |      | -    | -      | -      | -        | -        | -  | -      | all  | -    | -      |
+| bare            | all  | -    |      | -      | -      | -        | -        | -  | -      | all  | -    | -      |
+| routed          | all  | port | port |        | port   | -        | -        | -  | port   | all  | port | port   |
+| no-icc          | -    | -    | -    | -      |        | -        | -        | -  | -      | all  | -    | -      |
+| internal        | all  | -    | -    | -      | -      |          | -        | -  | -      | all  | -    | -      |
+| isolated        | all  | -    | -    | -      | -      | -        |          | -  | -      | -    | -    | -      |
+| l2              | all  | -    | -    | -      | -      | -        | -        |    | -      | -    | -    | -      |
+| docker          | ?    | -    | -    | -      | -      | -        | -        | -  |        | ?    | ?    | ?      |
+| docker-internal | ?    | -    | -    | -      | -      | -        | -        | -  | ?      | ?    | ?    | ?      |
+`);
+
+// To services of the host, from containers of the rows: on the host's address on their own network, on the LAN, and on
+// another network.
+const TO_HOST = parseMatrix(`
+| from     | own gateway | LAN | nat |
+| -------- | ----------- | --- | --- |
+| nat      | all         | all | all |
+| bare     | all         | all | -   |
+| routed   | all         | all | -   |
+| no-icc   | all         | all | -   |
+| internal | all         | -   | -   |
+| isolated | -           | -   | -   |
+| l2       | -           | -   | -   |
+`);
+
+const SOURCES = Object.keys(INTO[0]?.words ?? {});
+/** With `tsnet serve` these are enough. */
+const FEWER: readonly ModeName[] = ["nat", "internal", "isolated"];
+
+describe.each(VARIANTS)("on a host with the %s", (variant) => {
+  const isPlugin = variant === "managed plugin";
+  const modes = isPlugin ? MODE_NAMES : FEWER;
+  const sources = SOURCES.filter(
+    (name) => isPlugin || !MODE_NAMES.some((mode) => mode === name && !modes.includes(mode)),
+  );
+  /** By family, without and with br_netfilter. */
+  const matrices = new Map<string, readonly MatrixRow[]>();
+  let host: SystemHost;
+  let stand: ModesStand;
+
+  beforeAll(async () => {
+    host = await SystemHost.up(variant);
+    stand = await ModesStand.up(host, modes);
+    for (const state of [0, 1]) {
+      const settings = ["iptables", "ip6tables"].map((tool) => `net.bridge.bridge-nf-call-${tool}=${state}`);
+      await host.exec(["sysctl", "-qw", ...settings]);
+      const round = new Round();
+      const measured = FAMILIES.flatMap((family) => [
+        keep(`into ${family} ${state}`, measureNetworks({ round, stand, family, modes }, sources)),
+        keep(`host ${family} ${state}`, measureHost({ round, stand, family, modes })),
+      ]);
+      await Promise.all([...measured, round.run()]);
+    }
+    if (isPlugin) await report();
+  });
+  afterAll(async () => {
+    await stand?.[Symbol.asyncDispose]();
+    await host?.[Symbol.asyncDispose]();
+  });
+
+  describe.each(FAMILIES)("over IPv%i", (family) => {
+    it.each(INTO.filter(isMeasured))(
+      "containers of $name are reached by those that may, and only by those",
+      ({ name, words }) => {
+        const asserted = sources.filter((source) => words[source] !== "?");
+        const wanted = Object.fromEntries(asserted.map((source) => [source, words[source]]));
+
+        expect(rowOf(`into ${family} 0`, name)).toMatchObject(wanted);
+        expect(rowOf(`into ${family} 1`, name)).toMatchObject(wanted);
+      },
+    );
+
+    it.each(TO_HOST.filter(isMeasured))(
+      "containers of $name reach the host at those addresses that they may",
+      ({ name, words }) => {
+        expect(rowOf(`host ${family} 0`, name)).toEqual(words);
+        expect(rowOf(`host ${family} 1`, name)).toEqual(words);
+      },
+    );
+  });
+
+  it("tsnet has nothing to complain about", () => {
+    expect(host.complaints()).toEqual([]);
+  });
+
+  async function keep(name: string, rows: Promise<readonly MatrixRow[]>): Promise<void> {
+    matrices.set(name, await rows);
+  }
+
+  function isMeasured({ name }: MatrixRow): boolean {
+    return modes.some((mode) => mode === name);
+  }
+
+  function rowOf(matrix: string, name: string): Readonly<Record<string, string>> | undefined {
+    return matrices.get(matrix)?.find((row) => row.name === name)?.words;
+  }
+
+  async function report(): Promise<void> {
+    const texts = FAMILIES.flatMap((family) =>
+      [0, 1].flatMap((state) => {
+        const title = `Engine ${host.lab.engine.fullVersion}, IPv${family}, br_netfilter ${state === 1 ? "on" : "off"}:`;
+        const into = formatMatrix("into", matrices.get(`into ${family} ${state}`) ?? []);
+        return [title, into, formatMatrix("from", matrices.get(`host ${family} ${state}`) ?? [])];
+      }),
+    );
+    await reportTable(`${texts.join("\n\n")}\n`);
+  }
+});
