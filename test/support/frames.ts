@@ -1,5 +1,5 @@
 // Frames as bytes, for tests that send what no kernel would send for them: Ethernet with any tags, ARP, IPv4 with UDP,
-// ICMP and IGMP, DHCP. Pure; sending is left to `frame-socket.ts`. IPv6 stands in `frames-ipv6.ts`. Lengths and checksums
+// ICMP and IGMP, DHCP. Pure; sending is left to `frame-capture.ts`. IPv6 stands in `frames-ipv6.ts`. Lengths and checksums
 // are right unless an argument says otherwise, so that a receiver drops a frame for what it says and nothing else.
 import { type Family, parseAddress } from "../../src/cidr.ts";
 

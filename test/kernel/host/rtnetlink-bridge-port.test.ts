@@ -124,8 +124,20 @@ describe("a link's bridgePort", () => {
       isFlooding: true,
       isLocked: false,
       isRouterAllowed: true,
+      passesReserved: false,
       ...expected,
     });
+  });
+
+  it("passes frames to reserved groups as any other, which ip(8) and the port itself then tell", async () => {
+    await using ns = await NetNamespace.create();
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addPort(rtnetlink);
+
+    await rtnetlink.setLink(index, { bridgePort: { passesReserved: true } });
+
+    expect(await ns.exec(["ip", "-d", "-json", "link", "show", "tsv0"])).toContain('"group_fwd_mask":"0xfffd"');
+    expect((await rtnetlink.requireLink("tsv0")).bridgePort).toMatchObject({ passesReserved: true });
   });
 
   it("is absent for the bridge itself and for the other end of the port", async () => {
