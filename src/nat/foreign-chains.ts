@@ -32,9 +32,7 @@ export async function forwardRuleCommands(
     const place = { family, table: "filter", chain: "FORWARD" };
     const exists = chains.some(({ chain }) => isChain(chain, family, "FORWARD"));
     if (!exists) continue;
-    const rules = (await nft.listChain(family, "filter", "FORWARD")).flatMap(({ rule }) =>
-      isRule(rule) ? [rule] : [],
-    );
+    const rules = (await listIfThere(nft, family, "FORWARD")).flatMap(({ rule }) => (isRule(rule) ? [rule] : []));
     const ours = rules.filter(({ comment }) => comment === RULE_COMMENT);
     if (isWanted && ours.length === 0 && !rules.some(isEqual))
       commands.push({ add: { rule: { ...place, comment: RULE_COMMENT, expr: RULE } } });
@@ -55,7 +53,7 @@ export async function listEngineBridges(nft: NftTool, chains: readonly NftObject
   for (const [family, name] of places.filter(([of, wanted]) =>
     chains.some(({ chain }) => isChain(chain, of, wanted)),
   )) {
-    for (const { rule } of await nft.listChain(family, "filter", name)) {
+    for (const { rule } of await listIfThere(nft, family, name)) {
       if (isRule(rule)) for (const link of dropped(rule)) names.add(link);
     }
   }
@@ -96,6 +94,17 @@ export function refuseLegacyRules(): void {
       "unsupported",
       `the host's own rules would drop this network's packets: ${why}; type: ${command}`,
     );
+  }
+}
+
+/** The rules of a chain that was there just now: an engine that starts or ends takes its chains away. */
+async function listIfThere(nft: NftTool, family: string, name: string): Promise<readonly NftObject[]> {
+  try {
+    return await nft.listChain(family, "filter", name);
+  } catch (failure) {
+    const isThere = (await nft.listChains()).some(({ chain }) => isChain(chain, family, name));
+    if (isThere) throw failure;
+    return [];
   }
 }
 

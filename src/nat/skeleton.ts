@@ -77,11 +77,11 @@ const INET = `
 	}
 	chain translate_own {
 		type nat hook output priority -100; policy accept;
-		ip daddr 127.0.0.0/8 return
-		ip6 daddr ::1 return
 		fib daddr type local jump publish
 	}
 	chain publish {
+		ip daddr 127.0.0.0/8 return
+		ip6 daddr ::1 return
 		iifname . meta l4proto . ip daddr . th dport @relayed4 return
 		iifname . meta l4proto . ip6 daddr . th dport @relayed6 return
 		iifname . meta l4proto . th dport @relayed redirect
