@@ -29,6 +29,15 @@ export async function attach(host: BridgeHost, network: Network, endpoint: Endpo
 
 /** Puts a port that is still there back into its bridge, and back to its settings. */
 export async function reattach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
+  try {
+    await putBack(host, network, endpoint);
+  } catch (failure) {
+    const hasGone = isErrno(failure, "ENODEV") && (await host.links.findLink(endpoint.hostIfName)) === undefined;
+    if (!hasGone) throw failure; // else its container ended meanwhile
+  }
+}
+
+async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
   const port = await host.links.findLink(endpoint.hostIfName);
   if (port === undefined || !isOurs(port, endpoint)) return;
   const bridge = await requireSwitch(host, network, endpoint);
