@@ -80,7 +80,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
   it("has the routes of -o routes and uses them", async () => {
     const addresses = ["--ipv6", "--subnet", "10.62.0.0/24", "--subnet", "fd62::/64"];
     const routes = "routes=10.99.0.0/16 via 10.62.0.9,fd99::/64 via fd62::9";
-    await using network = await host.network("routes", ...addresses, "-o", routes);
+    await using network = await host.network("routes", ...addresses, "-o", routes, "-o", "antispoof=false");
     await using router = await host.run("router", network, "--ip", "10.62.0.9", "--ip6", "fd62::9");
     await using container = await host.run("routes-1", network);
     await router.exec(["ip", "address", "add", "10.99.0.1/32", "dev", "lo"]);
