@@ -55,6 +55,8 @@ describe("on a host with bridge netfilter and FORWARD policy DROP", () => {
     await host.exec(command);
 
     await expect.poll(async () => await rulesOfOurs(), REPAIR_LIMIT).toBe(true);
+    // The rules are there before their elements, and closed until those come.
+    await expect.poll(async () => await host.tryReach(one, await two.address()), REPAIR_LIMIT).toEqual(OPEN);
     await expectEverythingOpen();
   });
 
