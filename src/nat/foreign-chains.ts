@@ -15,6 +15,9 @@ export const RULE_COMMENT = "tsnet: admitted by table inet tsnet";
 /** Where the engine drops what its bridges shall not get: internal ones in the first, the others in the second. */
 const ISOLATION_CHAINS = ["DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2"] as const;
 
+/** A chain that is there before and after each failure to list it was replaced meanwhile; so often only if nft is broken. */
+const LIST_ATTEMPTS = 3;
+
 const MARK = `0x${ADMITTED_MARK.toString(16)}`;
 
 /**
@@ -97,14 +100,16 @@ export function refuseLegacyRules(): void {
   }
 }
 
-/** The rules of a chain that was there just now: an engine that starts or ends takes its chains away. */
+/** The rules of a chain that was there just now: an engine that starts or ends takes its chains away and makes them again. */
 async function listIfThere(nft: NftTool, family: string, name: string): Promise<readonly NftObject[]> {
-  try {
-    return await nft.listChain(family, "filter", name);
-  } catch (failure) {
-    const isThere = (await nft.listChains()).some(({ chain }) => isChain(chain, family, name));
-    if (isThere) throw failure;
-    return [];
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await nft.listChain(family, "filter", name);
+    } catch (failure) {
+      const isThere = (await nft.listChains()).some(({ chain }) => isChain(chain, family, name));
+      if (!isThere) return [];
+      if (attempt === LIST_ATTEMPTS) throw failure;
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 // The census of a lab host together with tsnet's records, without what the kernel adds by itself.
+import { setTimeout as pause } from "node:timers/promises";
 import { type Census, takeCensus } from "./census.ts";
 import type { LabNamespace } from "./lab-namespace.ts";
 import { listRecords } from "./system-records.ts";
@@ -6,15 +7,29 @@ import { listRecords } from "./system-records.ts";
 /** What the kernel adds to a link some seconds after it is up, and to all links once IPv6 is forwarded. */
 const OF_THE_KERNEL = / fe80::|dst=fe80::|type=anycast/;
 
+/** What tsnet starts when it is told of a change, and ends at once. */
+const SHORT_LIVED = /^nft /;
+
+/** How often such a command is waited for; after that it counts as one that hangs, and is in the census. */
+const QUIET_ATTEMPTS = 50;
+
 /** Links, addresses, routes, rules, files, processes, and tsnet's records. @param stateDir - as seen from outside. */
 export async function takeSystemCensus(namespace: LabNamespace, stateDir: string): Promise<Census> {
-  const census = await takeCensus(namespace, stateDir);
+  let census = await takeCensus(namespace, stateDir);
+  for (let attempt = 0; attempt < QUIET_ATTEMPTS && hasShortLived(census); attempt++) {
+    await pause(100);
+    census = await takeCensus(namespace, stateDir);
+  }
   const kept = ([name, lines]: [string, readonly string[]]) => [
     name,
     lines.filter((line) => !OF_THE_KERNEL.test(line)),
   ];
   const sections = Object.entries({ ...census, nft: (census["nft"] ?? []).flatMap(splitElements) }).map(kept);
   return { ...Object.fromEntries(sections), records: listRecords(stateDir) };
+}
+
+function hasShortLived(census: Census): boolean {
+  return (census["processes"] ?? []).some((line) => SHORT_LIVED.test(line));
 }
 
 /** One line for each element of a set: their order has no meaning. */
