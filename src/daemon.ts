@@ -80,7 +80,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
   const notice = (changed: Changed) => reconciler.schedule(changed);
-  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPorts: [host.elements.port] });
+  const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPort: () => host.elements.port });
   const recovery = recover({ records, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {

@@ -33,7 +33,7 @@ export class Conntrack implements Disposable {
 
   /** Refuses further calls; those under way still end. */
   close(): void {
-    this.#socket.close();
+    void this.#socket.close();
   }
 
   [Symbol.dispose](): void {

@@ -140,15 +140,15 @@ export class NetlinkSocket implements Disposable {
     });
   }
 
-  /** Refuses further requests; the descriptor is closed as soon as the last request under way is answered. */
-  close(): void {
+  /** Refuses further requests. @returns when the last request under way is answered and the descriptor is closed. */
+  async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    void this.#tail.then(() => closeSocket(this.#fd));
+    await this.#tail.then(() => closeSocket(this.#fd));
   }
 
   [Symbol.dispose](): void {
-    this.close();
+    void this.close();
   }
 
   /** Waits for earlier exchanges, then runs this one. An exchange whose caller gave up before its turn is not begun. */

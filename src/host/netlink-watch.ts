@@ -51,15 +51,15 @@ export class NetlinkWatch implements Disposable {
    * Begins to watch. The timer does not keep the process alive.
    *
    * @param onChange - called at most once per interval and kind; must not throw.
-   * @param options.ownPorts - netlink ports whose changes of nftables are our own and no news.
+   * @param options.ownPort - gives the netlink port whose changes of nftables are our own and no news.
    * @throws TsnetError `host`, EPERM without CAP_NET_ADMIN.
    */
   static open(
     intervalMs: number,
     onChange: (kind: WatchedKind) => void,
-    { ownPorts = [] }: { readonly ownPorts?: readonly number[] } = {},
+    { ownPort }: { readonly ownPort?: () => number } = {},
   ): NetlinkWatch {
-    const isForeign = (message: Buffer) => !ownPorts.includes(message.readUInt32LE(HEADER_PORT));
+    const isForeign = (message: Buffer) => message.readUInt32LE(HEADER_PORT) !== ownPort?.();
     const wanted = [
       { kind: "links", protocol: NETLINK_ROUTE, groups: LINK_GROUPS, isOfInterest: () => true },
       { kind: "firewall", protocol: NETLINK_ROUTE, groups: FORWARDING_GROUPS, isOfInterest: isAboutAllLinks },

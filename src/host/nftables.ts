@@ -1,9 +1,10 @@
-// The elements of nf_tables sets and maps, changed and listed by nfnetlink: what `nft add element` does, without a process.
-// Tables, chains, sets and rules are made with `nft-tool.ts`. The messages are in `nftables-elements.ts`, the queue and
-// the errors in `netlink-socket.ts`.
+// nf_tables by nfnetlink: the elements of sets and maps, as `nft add element` changes them but without a process, and the
+// tables as such, which can belong to this socket. Chains, sets and rules are made with `nft-tool.ts`. The messages about
+// elements are in `nftables-elements.ts`, the queue and the errors in `netlink-socket.ts`.
 import { TsnetError } from "../errors.ts";
+import { isErrno, textAttribute, u32NetAttribute } from "./netlink.ts";
 import { type Doing, NETLINK_NETFILTER, NetlinkSocket } from "./netlink-socket.ts";
-import { type BatchRequest, NFNL_SUBSYS, nfHeader, nfMessageType } from "./nfnetlink.ts";
+import { type BatchRequest, NFNL_SUBSYS, NFPROTO, nfHeader, nfMessageType } from "./nfnetlink.ts";
 import {
   type SetAddress,
   type SetElement,
@@ -19,14 +20,27 @@ export type { SetElement } from "./nftables-elements.ts";
 
 /** Message types (include/uapi/linux/netfilter/nf_tables.h, NFT_MSG_*). */
 const NFT_MSG = {
+  NEWTABLE: nfMessageType(NFNL_SUBSYS.NFTABLES, 0),
+  DELTABLE: nfMessageType(NFNL_SUBSYS.NFTABLES, 2),
   NEWSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 12),
   GETSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 13),
   DELSETELEM: nfMessageType(NFNL_SUBSYS.NFTABLES, 14),
   GETGEN: nfMessageType(NFNL_SUBSYS.NFTABLES, 16),
 } as const;
 
+const NFTA_TABLE = { NAME: 1, FLAGS: 2 } as const;
+
+/** OWNER: only the socket that asks may change the table. PERSIST: it stays when its owner goes, and belongs to nobody. */
+const NFT_TABLE_F = { OWNER: 0x2, PERSIST: 0x4 } as const;
+
 /** So many changes in a row, each while one set is listed, happen on no real host. */
 const LIST_ATTEMPTS = 50;
+
+/** Which table. */
+export interface TableAddress {
+  readonly family: TableFamily;
+  readonly table: string;
+}
 
 /** What shall leave one set or map, and then what shall come into it. */
 export interface SetChange extends SetAddress {
@@ -38,7 +52,7 @@ export interface SetChange extends SetAddress {
 
 /** The sets and maps of the network namespace in which it was opened. */
 export class Nftables implements Disposable {
-  readonly #socket: NetlinkSocket;
+  #socket: NetlinkSocket;
 
   private constructor(socket: NetlinkSocket) {
     this.#socket = socket;
@@ -56,11 +70,45 @@ export class Nftables implements Disposable {
 
   /** Refuses further calls; those under way still end. */
   close(): void {
-    this.#socket.close();
+    void this.#socket.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /**
+   * Makes empty tables where they are absent, and becomes their owner until `release`, or until this process ends. Others
+   * can then neither change nor flush nor delete them (`nft flush ruleset` leaves them out); all can read them. Without an
+   * owner they stay, and belong to nobody. A second call changes nothing.
+   *
+   * @returns false, and nothing is changed, where that cannot be: before Linux 6.9, and for a table that was made without
+   * this property.
+   * @throws TsnetError `host`, and nothing is changed: EPERM for a table that another socket owns (`isErrno`).
+   */
+  async own(tables: readonly TableAddress[]): Promise<boolean> {
+    const flags = u32NetAttribute(NFTA_TABLE.FLAGS, NFT_TABLE_F.OWNER | NFT_TABLE_F.PERSIST);
+    const requests = tables.map((table) => requestForTable("own", NFT_MSG.NEWTABLE, table, flags));
+    try {
+      await this.#socket.transaction("own tables", NFNL_SUBSYS.NFTABLES, requests);
+      return true;
+    } catch (failure) {
+      if (!isErrno(failure, "EOPNOTSUPP", "ENOTSUP", "EINVAL")) throw failure; // EINVAL: before 5.12
+      return false;
+    }
+  }
+
+  /** Owns no table any more. The port is another one afterwards. @throws TsnetError `host`. */
+  async release(): Promise<void> {
+    const next = NetlinkSocket.open(NETLINK_NETFILTER);
+    await this.#socket.close();
+    this.#socket = next;
+  }
+
+  /** Deletes a table with all that is in it. @throws TsnetError `host`: ENOENT for an absent one, EPERM for another's. */
+  async deleteTable(table: TableAddress): Promise<void> {
+    const request = requestForTable("delete", NFT_MSG.DELTABLE, table);
+    await this.#socket.transaction("delete a table", NFNL_SUBSYS.NFTABLES, [request]);
   }
 
   /**
@@ -115,4 +163,9 @@ function requestsFor(
     type,
     parts: [...setParts({ family, table, set }), list],
   }));
+}
+
+function requestForTable(what: string, type: number, { family, table }: TableAddress, ...more: Buffer[]): BatchRequest {
+  const parts = [nfHeader(NFPROTO[family]), textAttribute(NFTA_TABLE.NAME, table), ...more];
+  return { doing: `${what} table ${family} ${table}`, type, parts };
 }

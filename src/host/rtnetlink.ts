@@ -74,7 +74,7 @@ export class Rtnetlink implements Disposable {
 
   /** Refuses further calls; those under way still end. */
   close(): void {
-    this.#socket.close();
+    void this.#socket.close();
   }
 
   [Symbol.dispose](): void {

@@ -5,7 +5,7 @@
 import type { Firewall, FirewallState, GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import type { PublishedPort } from "../cnm/ports.ts";
-import { TsnetError } from "../errors.ts";
+import { TsnetError, inContext } from "../errors.ts";
 import type { Conntrack } from "../host/conntrack.ts";
 import { isErrno } from "../host/netlink.ts";
 import type { NftObject, NftTool } from "../host/nft-tool.ts";
@@ -18,7 +18,7 @@ import { Elements, SETS, endpointElements, networkElements, portElements } from 
 import { forgetFlows, forgetUntranslatedFlows } from "./flows.ts";
 import { forwardRuleCommands, listEngineBridges, refuseLegacyRules } from "./foreign-chains.ts";
 import { ensureForwarding } from "./forwarding.ts";
-import { SKELETON, SKELETON_RULES, SKELETON_SET, TABLES } from "./skeleton.ts";
+import { SKELETON, SKELETON_SIZES, SKELETON_SET, TABLES } from "./skeleton.ts";
 
 /** What the firewall needs of the host. */
 export interface FirewallHost {
@@ -39,8 +39,8 @@ export class NftablesFirewall implements Firewall {
   /** What the rules are for, as far as they were ever asked for. */
   #networks: readonly Network[] = [];
   #endpoints = new Map<string, GuardedEndpoint>();
-  /** The rules as they were listed after they were made here; unknown for those of an earlier life. */
-  #rules: string | undefined;
+  /** The tables as they were listed after they were made here; unknown for those of an earlier life. */
+  #skeleton: string | undefined;
 
   constructor(host: FirewallHost) {
     this.#host = host;
@@ -96,25 +96,31 @@ export class NftablesFirewall implements Firewall {
     const isWanted = this.#networks.length > 0;
     const foreign = await forwardRuleCommands(nft, chains, isWanted);
     if (foreign.length > 0) await nft.applyCommands(foreign);
-    const hasChanged = isWanted ? await this.#ensureTables(chains) : await this.#removeTables(chains);
+    const hasChanged = isWanted ? await this.#ensureTables(chains) : await this.#removeTables();
     return hasChanged || foreign.length > 0;
   }
 
-  async #removeTables(chains: readonly NftObject[]): Promise<boolean> {
-    const present = TABLES.filter(({ family }) => hasTable(chains, family));
-    if (present.length === 0) return false;
-    await this.#host.nft.applyCommands(
-      present.map(({ family, table }) => ({ delete: { table: { family, name: table } } })),
-    );
-    return true;
+  async #removeTables(): Promise<boolean> {
+    let hasRemoved = false;
+    for (const table of TABLES) {
+      const isThere = this.#host.elements.deleteTable(table).then(
+        () => true,
+        (failure: unknown) => {
+          if (isErrno(failure, "ENOENT")) return false;
+          throw failure;
+        },
+      );
+      hasRemoved = (await isThere) || hasRemoved;
+    }
+    return hasRemoved;
   }
 
   async #ensureTables(chains: readonly NftObject[]): Promise<boolean> {
     const { nft } = this.#host;
+    const isOwned = await this.#ownTables();
     const isWhole = TABLES.every(({ family }) => hasTable(chains, family)) && (await this.#hasSkeleton());
     if (!isWhole) {
-      await nft.applyText(SKELETON);
-      this.#rules = undefined;
+      await this.#makeSkeleton(isOwned);
       if (!(await this.#hasSkeleton())) throw lyingTool();
     }
     const wanted = networkElements(this.#networks, await listEngineBridges(nft, chains));
@@ -126,25 +132,46 @@ export class NftablesFirewall implements Firewall {
     return true;
   }
 
+  async #ownTables(): Promise<boolean> {
+    try {
+      return await this.#host.elements.own(TABLES);
+    } catch (failure) {
+      if (!isErrno(failure, "EPERM")) throw failure;
+      throw inContext("the tables tsnet belong to another program, perhaps to another tsnet", failure);
+    }
+  }
+
+  /** Puts the skeleton in the place of whatever the tables hold, in one transaction of `nft`. */
+  async #makeSkeleton(isOwned: boolean): Promise<void> {
+    const { nft, elements } = this.#host;
+    this.#skeleton = undefined;
+    if (!isOwned) return nft.applyText(`${TABLES.map(replacingCommands).join("")}${SKELETON}`);
+    const lists = TABLES.map(async (at) => emptyingCommands(at, await nft.listSkeleton(at.family, at.table)));
+    const emptying = (await Promise.all(lists)).join("");
+    await elements.release();
+    await nft.applyText(`${emptying}${SKELETON}`);
+    await this.#ownTables();
+  }
+
   async #differences(wanted: Elements): Promise<SetChange[]> {
     const present = new Map<string, Awaited<ReturnType<Nftables["listSet"]>>>();
     for (const { family, set } of SETS) present.set(set, await this.#host.elements.listSet(family, "tsnet", set));
     return changesFor((set) => present.get(set) ?? [], wanted);
   }
 
-  /** Whether both tables have the rules that were made: the same ones if we know them, else as many. */
+  /** Whether both tables hold what was made: the very same if we know it, else as much. */
   async #hasSkeleton(): Promise<boolean> {
     const { nft } = this.#host;
     const tables = await Promise.all(TABLES.map(({ family, table }) => nft.listSkeleton(family, table)));
-    const rules = tables.map((objects) => objects.flatMap(({ rule }) => (rule === undefined ? [] : [fieldsOf(rule)])));
-    const isMade = tables.every(
+    const parts = tables.map((objects) => objects.filter(isPart));
+    const isMade = parts.every(
       (objects, n) =>
-        objects.some(({ set }) => fieldsOf(set)["name"] === SKELETON_SET) && rules[n]?.length === SKELETON_RULES[n],
+        objects.some(({ set }) => fieldsOf(set)["name"] === SKELETON_SET) && objects.length === SKELETON_SIZES[n],
     );
     if (!isMade) return false;
-    const listed = JSON.stringify(rules.flat().map(({ chain, expr }) => [chain, expr]));
-    this.#rules ??= listed;
-    return this.#rules === listed;
+    const listed = JSON.stringify(parts);
+    this.#skeleton ??= listed;
+    return this.#skeleton === listed;
   }
 }
 
@@ -174,6 +201,34 @@ function hasTable(chains: readonly NftObject[], wanted: string): boolean {
     const { family, table } = fieldsOf(chain);
     return family === wanted && table === "tsnet";
   });
+}
+
+function replacingCommands({ family, table }: (typeof TABLES)[number]): string {
+  return ["add", "delete", "add"].map((verb) => `${verb} table ${family} ${table}\n`).join("");
+}
+
+/** For a table that would lose what makes it ownable if `nft` made it anew. */
+function emptyingCommands({ family, table }: (typeof TABLES)[number], objects: readonly NftObject[]): string {
+  const place = `${family} ${table}`;
+  const deletions = (["chain", "set", "map"] as const).flatMap((kind) =>
+    objects.flatMap(({ [kind]: found }) => (found === undefined ? [] : [`delete ${kind} ${place} ${nameOf(found)}\n`])),
+  );
+  return [`flush table ${place}\n`, ...deletions].join("");
+}
+
+/** The name of a chain or set in our own tables, fit to stand in a command. */
+function nameOf(object: unknown): string {
+  const { name } = fieldsOf(object);
+  if (typeof name === "string" && /^\w+$/.test(name)) return name;
+  throw new TsnetError(
+    "host",
+    `the tables tsnet hold ${JSON.stringify(name)}, which tsnet did not make: delete it with nft`,
+  );
+}
+
+/** All but the table itself, of which `nft` says who owns it. */
+function isPart(object: NftObject): boolean {
+  return ["set", "map", "chain", "rule"].some((kind) => kind in object);
 }
 
 function lyingTool(): TsnetError {

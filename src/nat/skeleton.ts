@@ -220,18 +220,25 @@ export const SKELETON_SET = `skeleton_${createHash("sha256")
   .digest("hex")
   .slice(0, 12)}`;
 
-const rulesIn = (text: string) => text.split("\n").filter((line) => /^\t\t(?!type )/.test(line)).length;
+/** Single commands instead of a block `table {}`, which would ask for a table without flags. Each makes one thing. */
+function commandsFor(family: "inet" | "bridge", text: string): readonly string[] {
+  const objects = [`set ${family} tsnet ${SKELETON_SET} { type mark; }`];
+  const rules: string[] = [];
+  let chain = "";
+  for (const line of text.split("\n").map((indented) => indented.trim())) {
+    const [, kind = "", name = "", rest = ""] = /^(set|map|chain) (\w+) \{(.*)$/.exec(line) ?? [];
+    if (kind !== "") objects.push(`${kind} ${family} tsnet ${name}${rest === "" ? "" : ` {${rest}`}`);
+    if (kind === "chain") chain = name;
+    else if (line.startsWith("type ")) objects.push(`${objects.pop()} { ${line} }`);
+    else if (kind === "" && line !== "" && line !== "}") rules.push(`rule ${family} tsnet ${chain} ${line}`);
+  }
+  return [...objects, ...rules].map((object) => `add ${object}\n`);
+}
 
-/** How many rules each table has, in the order of `TABLES`: one is missing if it has fewer. */
-export const SKELETON_RULES = [rulesIn(INET), rulesIn(BRIDGE)] as const;
+const COMMANDS = { inet: commandsFor("inet", INET), bridge: commandsFor("bridge", BRIDGE) } as const;
 
-/** Replaces the tables by empty ones, whether they exist or not, in one transaction. */
-export const SKELETON = `add table inet tsnet
-delete table inet tsnet
-add table bridge tsnet
-delete table bridge tsnet
-table inet tsnet {
-	set ${SKELETON_SET} { type mark; }${INET}}
-table bridge tsnet {
-	set ${SKELETON_SET} { type mark; }${BRIDGE}}
-`;
+/** How many sets, maps, chains and rules each table has, in the order of `TABLES`. */
+export const SKELETON_SIZES = TABLES.map(({ family }) => COMMANDS[family].length);
+
+/** Fills both tables, which must be there and empty. To be put behind what empties them, in one transaction. */
+export const SKELETON = TABLES.flatMap(({ family }) => COMMANDS[family]).join("");

@@ -14,6 +14,7 @@ import { gullible } from "./attack-effects.ts";
 import type { RangePlan } from "./attack-range.ts";
 import type { Scene, Station } from "./attacks.ts";
 import { dualStack, endpoint, network } from "./cnm-builder.ts";
+import type { AgentOptions } from "./host-agent.ts";
 import { linkLocalOf } from "./frames-ipv6.ts";
 import type { NetNamespace } from "./namespace.ts";
 import { BEYOND, HOST, NEIGHBOUR, PacketLab, type Sandbox, canPing, shell } from "./packet-lab.ts";
@@ -76,9 +77,10 @@ export class AttackLab implements AsyncDisposable {
   /** @param networks - those of the stage that are needed; the other one is there in any case. */
   static async up(
     networks: readonly Network[] = [GUARDED, UNGUARDED, GUARDED_V4, UNGUARDED_V4, ADDRESSLESS],
+    options: AgentOptions = {},
   ): Promise<AttackLab> {
     const all = [...networks, OTHER];
-    const lab = await PacketLab.up();
+    const lab = await PacketLab.up(undefined, options);
     try {
       await shell(lab.host, [
         `ip link set lan0 address ${HOST_MAC}`,
@@ -154,6 +156,7 @@ export class AttackLab implements AsyncDisposable {
   /** Takes all rules off the host, and the settings off the attacker's port; 127.0.0.1 is as any address. */
   async bare(each: Network): Promise<void> {
     const [attacker] = this.on(each);
+    await this.lab.agent.firewall.apply({ networks: [], endpoints: [] });
     await shell(this.lab.host, [
       "nft flush ruleset",
       "sysctl -qw net.ipv4.conf.lan0.route_localnet=1",

@@ -25,11 +25,13 @@ const note = (level: string) => (fields: object, message: string) => void logged
 const log = { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") };
 const links = Rtnetlink.open();
 const sysctl = new Sysctl();
+const elements = Nftables.open();
+if (process.argv.includes("--old-kernel")) elements.own = () => Promise.resolve(false); // as before Linux 6.9
 const parts = {
   datapath: new BridgeDatapath({ links, sysctl }),
   firewall: new NftablesFirewall({
     nft: new NftTool(),
-    elements: Nftables.open(),
+    elements,
     conntrack: Conntrack.open(),
     sysctl,
     links,

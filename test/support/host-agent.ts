@@ -30,6 +30,8 @@ export interface HostAgent {
       ...args: Parameters<PortHolder[Method]>
     ) => Promise<Awaited<ReturnType<PortHolder[Method]>>>;
   };
+  /** Ends it without a chance to tidy up. */
+  kill(): Promise<void>;
   /** What was logged so far: level, message and fields. */
   logged(): Promise<readonly object[]>;
 }
@@ -38,6 +40,8 @@ export interface HostAgent {
 export interface AgentOptions {
   /** /proc/sys is mounted read-only, as in most containers. */
   readonly isSysctlReadOnly?: boolean;
+  /** A Linux before 6.9, where tables of nftables have no lasting owner: anybody can change ours. */
+  readonly isKernelOld?: boolean;
 }
 
 const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys";
@@ -45,6 +49,7 @@ const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,b
 /** Starts the process in the namespace. */
 export async function startHostAgent(namespace: NetNamespace, options: AgentOptions = {}): Promise<HostAgent> {
   const command = [process.execPath, "--no-warnings", join(import.meta.dirname, "host-agent-main.ts")];
+  if (options.isKernelOld === true) command.push("--old-kernel");
   const prepare = options.isSysctlReadOnly === true ? READ_ONLY_SYSCTL : "true";
   const child = namespace.spawn(["sh", "-ec", `${prepare}; exec "$@"`, "sh", ...command]); // a mount namespace of its own
   const { stdin, stdout } = child;
@@ -71,6 +76,11 @@ export async function startHostAgent(namespace: NetNamespace, options: AgentOpti
     datapath: remote("datapath", { kind: "bridge" }) as Datapath, // every method is carried over
     firewall: remote("firewall", {}) as Firewall, // likewise
     ports: remote("ports", {}) as HostAgent["ports"], // likewise
+    kill: async () => {
+      const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      child.kill("SIGKILL");
+      await ended;
+    },
     logged: async () => (await call("logged", "all", [])) as readonly object[],
   };
 }

@@ -11,7 +11,7 @@ import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { Network } from "../../src/cnm/network.ts";
 import type { PortBinding } from "../../src/cnm/ports.ts";
 import { endpoint } from "./cnm-builder.ts";
-import { type HostAgent, startHostAgent } from "./host-agent.ts";
+import { type AgentOptions, type HostAgent, startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -53,7 +53,7 @@ export class PacketLab implements AsyncDisposable {
   }
 
   /** @param rules - shell lines run on the host before tsnet comes; default: as the engine leaves a host. */
-  static async up(rules: readonly string[] = DOCKER_RULES): Promise<PacketLab> {
+  static async up(rules: readonly string[] = DOCKER_RULES, options: AgentOptions = {}): Promise<PacketLab> {
     await using stack = new AsyncDisposableStack();
     const machines = await Promise.all(["host", "near", "beyond"].map((label) => NetNamespace.create(label)));
     for (const machine of machines) stack.use(machine);
@@ -72,7 +72,7 @@ export class PacketLab implements AsyncDisposable {
     await shell(beyond, ["ip route add default via 198.51.100.1", "ip route add default via 2001:db8:2::1"]);
     await shell(host, ["sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1"]);
     await shell(host, rules);
-    const [agent] = await Promise.all([startHostAgent(host), startEcho(neighbour), startEcho(beyond)]);
+    const [agent] = await Promise.all([startHostAgent(host, options), startEcho(neighbour), startEcho(beyond)]);
     return new PacketLab(stack.move(), agent, machines);
   }
 

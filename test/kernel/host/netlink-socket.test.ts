@@ -59,7 +59,7 @@ describe("NetlinkSocket", () => {
     const socket = ns.enter(() => NetlinkSocket.open(NETLINK_ROUTE));
     const before = socket.request("look up lo", byName("lo"));
 
-    socket.close();
+    void socket.close();
     const after = socket.request("look up lo", byName("lo"));
 
     await expect(after).rejects.toMatchObject({ code: "unavailable" });
@@ -73,7 +73,7 @@ describe("NetlinkSocket", () => {
     for (let i = 0; i < 100; i++) {
       const socket = ns.enter(() => NetlinkSocket.open(NETLINK_ROUTE));
       const request = socket.request("look up lo", byName("lo"));
-      socket.close();
+      void socket.close();
       await request;
     }
 

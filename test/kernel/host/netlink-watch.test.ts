@@ -48,7 +48,7 @@ describe("NetlinkWatch", () => {
     const noticed: WatchedKind[] = [];
     const note = (kind: WatchedKind) => void noticed.push(kind);
     using _elements = elements;
-    using _watch = ns.enter(() => NetlinkWatch.open(INTERVAL_MS, note, { ownPorts: [elements.port] }));
+    using _watch = ns.enter(() => NetlinkWatch.open(INTERVAL_MS, note, { ownPort: () => elements.port }));
     const change = { family: "inet", table: "t", set: "ports", remove: [], add: [{ key: Buffer.of(0, 80) }] } as const;
 
     await elements.apply("add", [change]);

@@ -9,6 +9,7 @@ import { datagramFrame, uniqueBytes } from "../../support/attacks.ts";
 import { endpoint } from "../../support/cnm-builder.ts";
 import { EagerSender, FrameSocket } from "../../support/frame-capture.ts";
 import { ethernet } from "../../support/frames.ts";
+import { startHostAgent } from "../../support/host-agent.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -102,22 +103,22 @@ describe("S23: a container that sends before it has a network", () => {
   });
 });
 
-describe("S24: an attacker that never stops", () => {
-  /** Counts what the victim hears of two kinds of forged frames while something happens. */
-  async function heardWhile(act: () => Promise<unknown>) {
-    const [{ namespace }] = stage.on(GUARDED);
-    const { attacker, victim, peer } = sceneOn(GUARDED);
-    using ear = victimOf(GUARDED);
-    const arpFrame = gatewayClaim(sceneOn(GUARDED), attacker.mac);
-    const data = uniqueBytes();
-    const stolen = ethernet(datagramFrame({ from: peer.mac, to: victim.mac }, [attacker[4], victim[4]], { data }));
-    using sender = EagerSender.open(namespace);
-    const sent = await sender.sendWhile("eth0", [arpFrame, stolen], act);
-    return { sent, arp: ear.count(arpFrame.subarray(14)), mac: ear.count(data) };
-  }
+/** Counts what the victim hears of two kinds of forged frames while something happens. */
+async function heardWhile(beset: AttackLab, act: () => Promise<unknown>) {
+  const [attacking, attacked] = beset.on(GUARDED);
+  const { attacker, victim, peer } = sceneOn(GUARDED);
+  using ear = FrameSocket.open(attacked.namespace, "eth0");
+  const arpFrame = gatewayClaim(sceneOn(GUARDED), attacker.mac);
+  const data = uniqueBytes();
+  const stolen = ethernet(datagramFrame({ from: peer.mac, to: victim.mac }, [attacker[4], victim[4]], { data }));
+  using sender = EagerSender.open(attacking.namespace);
+  const sent = await sender.sendWhile("eth0", [arpFrame, stolen], act);
+  return { sent, arp: ear.count(arpFrame.subarray(14)), mac: ear.count(data) };
+}
 
+describe("S24: an attacker that never stops", () => {
   it("is heard never while endpoints come and go and the rules are applied again", async () => {
-    const seen = await heardWhile(async () => {
+    const seen = await heardWhile(stage, async () => {
       for (let n = 0; n < 10; n++) {
         await stage.start(GUARDED, latecomer(GUARDED, n), late);
         await stage.lab.agent.firewall.apply(stage.state);
@@ -128,12 +129,51 @@ describe("S24: an attacker that never stops", () => {
     expect(seen.sent).toBeGreaterThan(1000);
     expect(seen).toMatchObject({ arp: 0, mac: 0 });
   });
+});
+
+describe("S24: an attacker that never stops, where only tsnet can change its tables", () => {
+  let beset: AttackLab;
+  beforeAll(async () => {
+    beset = await AttackLab.up([GUARDED]);
+  });
+  afterAll(async () => await beset?.[Symbol.asyncDispose]());
+
+  it("is heard never while somebody flushes, deletes and changes everything", async () => {
+    const commands = ["flush ruleset", "delete table bridge tsnet", "insert rule bridge tsnet identity accept"];
+    const seen = await heardWhile(beset, async () => {
+      for (const command of commands) await shell(beset.lab.host, [`nft ${command} || true`]);
+      await beset.lab.agent.firewall.apply(beset.state);
+    });
+
+    expect(seen.sent).toBeGreaterThan(100);
+    expect(seen).toMatchObject({ arp: 0, mac: 0 });
+  });
+
+  it("is heard never while tsnet dies and the next one replaces rules that were changed meanwhile", async () => {
+    const seen = await heardWhile(beset, async () => {
+      await beset.lab.agent.kill();
+      await shell(beset.lab.host, ["nft flush chain inet tsnet leave"]);
+      const next = await startHostAgent(beset.lab.host);
+      expect(await next.firewall.apply(beset.state)).toBe(true);
+    });
+
+    expect(seen.sent).toBeGreaterThan(1000);
+    expect(seen).toMatchObject({ arp: 0, mac: 0 });
+  });
+});
+
+describe("S24: an attacker that never stops, where anybody can change tsnet's tables (before Linux 6.9)", () => {
+  let beset: AttackLab;
+  beforeAll(async () => {
+    beset = await AttackLab.up([GUARDED], { isKernelOld: true });
+  });
+  afterAll(async () => await beset?.[Symbol.asyncDispose]());
 
   it("is heard never while tsnet replaces rules of which one is missing", async () => {
-    const seen = await heardWhile(async () => {
+    const seen = await heardWhile(beset, async () => {
       for (let n = 0; n < 5; n++) {
-        await shell(stage.lab.host, ["nft flush chain inet tsnet leave"]);
-        await stage.lab.agent.firewall.apply(stage.state);
+        await shell(beset.lab.host, ["nft flush chain inet tsnet leave"]);
+        await beset.lab.agent.firewall.apply(beset.state);
       }
     });
 
@@ -142,11 +182,11 @@ describe("S24: an attacker that never stops", () => {
   });
 
   it("uses no peer's MAC address while all rules are gone, though it is heard, and not after their return", async () => {
-    const gap = await heardWhile(async () => {
-      await shell(stage.lab.host, ["nft flush ruleset"]);
-      await stage.lab.agent.firewall.apply(stage.state);
+    const gap = await heardWhile(beset, async () => {
+      await shell(beset.lab.host, ["nft flush ruleset"]);
+      await beset.lab.agent.firewall.apply(beset.state);
     });
-    const after = await heardWhile(async () => await shell(stage.lab.host, ["ip -json link"]));
+    const after = await heardWhile(beset, async () => await shell(beset.lab.host, ["ip -json link"]));
 
     console.log(`S24: ${gap.arp} of ${gap.sent} forged ARP frames heard in the gap of a flushed ruleset`);
     expect(gap.mac).toBe(0);

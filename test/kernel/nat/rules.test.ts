@@ -2,9 +2,10 @@
 import { describe, expect, it } from "vitest";
 import type { FirewallState } from "../../../src/cnm/firewall.ts";
 import type { Network } from "../../../src/cnm/network.ts";
+import type { PublishedPort } from "../../../src/cnm/ports.ts";
 import { RULE_COMMENT } from "../../../src/nat/foreign-chains.ts";
-import { dualStack, ifName, network } from "../../support/cnm-builder.ts";
-import { type HostAgent, startHostAgent } from "../../support/host-agent.ts";
+import { dualStack, endpoint, ifName, network } from "../../support/cnm-builder.ts";
+import { type AgentOptions, type HostAgent, startHostAgent } from "../../support/host-agent.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -22,21 +23,47 @@ interface Host extends AsyncDisposable {
   readonly agent: HostAgent;
 }
 
-async function hostWith(rules: readonly string[]): Promise<Host> {
+async function hostWith(rules: readonly string[], options: AgentOptions = {}): Promise<Host> {
   const at = await NetNamespace.create("rules");
   if (rules.length > 0) await shell(at, rules);
-  return { at, agent: await startHostAgent(at), [Symbol.asyncDispose]: () => at[Symbol.asyncDispose]() };
+  return { at, agent: await startHostAgent(at, options), [Symbol.asyncDispose]: () => at[Symbol.asyncDispose]() };
 }
+
+/** One to all addresses, one to an address of each family, and one to 127.0.0.1, which is none of the rules' business. */
+const PORTS: readonly PublishedPort[] = [
+  { protocol: "tcp", containerPort: 80, hostAddress: "", hostPort: 8080 },
+  { protocol: "udp", containerPort: 53, hostAddress: "192.0.2.10", hostPort: 5353 },
+  { protocol: "sctp", containerPort: 443, hostAddress: "2001:db8:1::10", hostPort: 8443 },
+  { protocol: "tcp", containerPort: 81, hostAddress: "127.0.0.1", hostPort: 8081 },
+];
 
 const stateOf = (...networks: readonly Network[]): FirewallState => ({ networks, endpoints: [] });
 
 const listed = (at: NetNamespace) => at.exec(["nft", "-s", "list", "ruleset"]);
 const ourTables = async (at: NetNamespace) => {
   const tables = ["inet", "bridge"].map((family) => at.exec(["nft", "-s", "list", "table", family, "tsnet"]));
-  return (await Promise.all(tables)).join("");
+  const text = (await Promise.all(tables)).join("").replaceAll(/ # progname .*|\n\tflags .*\n/g, ""); // both say who owns it
+  const sorted = (elements: string) => elements.split(/,\s+/).toSorted().join(",\n\t\t\t     "); // they have no order
+  return text.replaceAll(/(?<=elements = \{ )[^}]+(?= \})/g, sorted);
 };
 const forwardRules = async (at: NetNamespace, tool = "iptables-nft") =>
   (await at.exec([tool, "-S", "FORWARD"])).trim().split("\n");
+
+/** Applies both states, one after the other, and compares what `nft -j list ruleset` shows. */
+async function expectSameRules({ at, agent }: Host, small: FirewallState, large: FirewallState): Promise<void> {
+  const objects = async () =>
+    (JSON.parse(await at.exec(["nft", "-j", "list", "ruleset"])) as { nftables: object[] }).nftables;
+  const rulesIn = (all: readonly object[]) => all.filter((object) => "rule" in object).length;
+  await agent.firewall.apply(small);
+  const before = await objects();
+
+  expect(await agent.firewall.apply(large)).toBe(true);
+
+  const after = await objects();
+  expect(rulesIn(before)).toBeGreaterThan(50);
+  expect([rulesIn(after), after.length]).toEqual([rulesIn(before), before.length]);
+  expect(await agent.firewall.apply(large)).toBe(false);
+}
 
 describe("the table of one network", () => {
   it.each<[string, Network]>([
@@ -47,10 +74,18 @@ describe("the table of one network", () => {
     ["l2", dualStack(1, { mode: "l2" })],
     ["isolated", dualStack(1, { mode: "isolated" })],
     ["l2-adopted", dualStack(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false })],
+    ["icc-false", dualStack(1, { isIccAllowed: false })],
+    ["antispoof-false", dualStack(1, { isGuarded: false })],
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
     await using host = await hostWith([]);
+    const ports = ["nat", "routed"].includes(wanted.mode) && !wanted.isInternal ? PORTS : [];
+    const publisher = endpoint(1, 1, { addressIpv6: "fd00:1:1::2/64" });
+    const endpoints = [
+      { network: wanted, endpoint: publisher, ports },
+      { network: wanted, endpoint: endpoint(2, 1), ports: [] },
+    ];
 
-    await host.agent.firewall.apply(stateOf(wanted));
+    await host.agent.firewall.apply({ networks: [wanted], endpoints });
 
     await expect(await ourTables(host.at)).toMatchFileSnapshot(`golden/${kind}.nft`);
   });
@@ -103,8 +138,8 @@ describe("the rules of a host with the engine's chains", () => {
       "our rule in FORWARD twice",
       [`nft 'add rule ip filter FORWARD meta mark & 0x20000000 == 0x20000000 accept comment "${RULE_COMMENT}"'`],
     ],
-  ])("come back after %s", async (_what, damage) => {
-    await using host = await hostWith(DOCKER);
+  ])("come back after %s, where anybody can change them", async (_what, damage) => {
+    await using host = await hostWith(DOCKER, { isKernelOld: true });
     await host.agent.firewall.apply(stateOf(dualStack()));
     const [whole, table] = [await listed(host.at), await ourTables(host.at)];
     await shell(host.at, damage);
@@ -133,17 +168,92 @@ describe("the rules of a host with the engine's chains", () => {
     expect(await forwardRules(host.at)).toHaveLength(3);
   });
 
-  it("come back after nft flush ruleset, and FORWARD gets its rule once the engine has made it again", async () => {
+  it.each([
+    ["stay through", false],
+    ["come back after", true],
+  ])(
+    "%s nft flush ruleset, isKernelOld=%s, and FORWARD gets its rule once the engine has made it again",
+    async (_, isKernelOld) => {
+      await using host = await hostWith(DOCKER, { isKernelOld });
+      await host.agent.firewall.apply(stateOf(dualStack()));
+      const table = await ourTables(host.at);
+      await shell(host.at, ["nft flush ruleset"]);
+      expect((await listed(host.at)).includes("table inet tsnet")).toBe(!isKernelOld);
+
+      expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(isKernelOld);
+      expect(await ourTables(host.at)).toBe(table);
+      await shell(host.at, DOCKER);
+      expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
+
+      expect((await forwardRules(host.at)).at(-1)).toMatch(OUR_RULE);
+    },
+  );
+
+  it.each([
+    "nft delete table bridge tsnet",
+    "nft flush table inet tsnet",
+    "nft flush chain bridge tsnet ingress",
+    "nft insert rule inet tsnet forward accept",
+    "nft flush set inet tsnet pools4",
+    "nft 'add element bridge tsnet unguarded { veth1 }'",
+  ])("are not for others to change: `%s` is refused", async (command) => {
+    await using host = await hostWith([]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
+    const table = await ourTables(host.at);
+
+    await expect(shell(host.at, [command])).rejects.toThrow("Operation not permitted");
+
+    expect(await ourTables(host.at)).toBe(table);
+  });
+
+  it("stay as they are when tsnet dies, and belong to the next tsnet", async () => {
     await using host = await hostWith(DOCKER);
     await host.agent.firewall.apply(stateOf(dualStack()));
+    const table = await ourTables(host.at);
+    await host.agent.kill();
+    expect(await ourTables(host.at)).toBe(table);
+
+    const next = await startHostAgent(host.at);
+    expect(await next.firewall.apply(stateOf(dualStack()))).toBe(false);
+
     await shell(host.at, ["nft flush ruleset"]);
+    expect(await ourTables(host.at)).toBe(table);
+  });
 
-    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
-    expect(await listed(host.at)).toContain("table inet tsnet");
-    await shell(host.at, DOCKER);
-    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
+  it.each([
+    ["lost a rule", "nft flush chain inet tsnet leave"],
+    ["lost all rules", "nft flush table bridge tsnet"],
+    ["were deleted", "nft delete table inet tsnet"],
+    ["were flushed with everything else", "nft flush ruleset"],
+    [
+      "got a chain, a set and a map",
+      "nft 'add chain inet tsnet a; add set inet tsnet b { type mark; }; add map inet tsnet c { type mark : verdict; }'",
+    ],
+  ])("that %s while no tsnet was there are made anew by the next one", async (_, damage) => {
+    await using host = await hostWith([]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
+    const table = await ourTables(host.at);
+    await host.agent.kill();
+    await shell(host.at, [damage]);
 
-    expect((await forwardRules(host.at)).at(-1)).toMatch(OUR_RULE);
+    const next = await startHostAgent(host.at);
+    expect(await next.firewall.apply(stateOf(dualStack()))).toBe(true);
+
+    expect(await ourTables(host.at)).toBe(table);
+    await expect(shell(host.at, ["nft delete table inet tsnet"])).rejects.toThrow("Operation not permitted");
+  });
+
+  it("that belong to another tsnet are left alone, and the message says whose they are", async () => {
+    await using host = await hostWith([]);
+    await host.agent.firewall.apply(stateOf(dualStack()));
+    const table = await ourTables(host.at);
+    const second = await startHostAgent(host.at);
+
+    await expect(second.firewall.apply(stateOf(dualStack(2)))).rejects.toThrow(
+      /^the tables tsnet belong to another program, perhaps to another tsnet: .*Operation not permitted/,
+    );
+
+    expect(await ourTables(host.at)).toBe(table);
   });
 
   it("go with the last network and leave the host as it was", async () => {
@@ -178,20 +288,28 @@ describe("the rules of a host with the engine's chains", () => {
 
   it("are as many for 200 networks as for one", async () => {
     await using host = await hostWith(DOCKER);
-    const count = async () => (await host.at.exec(["nft", "-a", "list", "ruleset"])).split("\n").length;
-    const rules = async () =>
-      (JSON.parse(await host.at.exec(["nft", "-j", "list", "ruleset"])) as { nftables: object[] }).nftables.filter(
-        (object) => "rule" in object,
-      ).length;
-    await host.agent.firewall.apply(stateOf(dualStack(1)));
-    const [one, lines] = [await rules(), await count()];
     const many = Array.from({ length: 200 }, (_, n) => dualStack(n + 1));
 
-    expect(await host.agent.firewall.apply(stateOf(...many))).toBe(true);
+    await expectSameRules(host, stateOf(dualStack(1)), stateOf(...many));
+  });
 
-    expect(await rules()).toBe(one);
-    expect(await count()).toBeGreaterThan(lines);
-    expect(await host.agent.firewall.apply(stateOf(...many))).toBe(false);
+  it("are as many for 500 endpoints that publish 500 ports as for one", async () => {
+    await using host = await hostWith(DOCKER);
+    const wide = network(1, { pools: [{ subnet: "10.7.0.0/16", gateway: "10.7.0.1" }] });
+    const endpoints = Array.from({ length: 500 }, (_, n) => {
+      const [high, low] = [1 + (n >> 8), n & 0xff];
+      const mac = `02:42:0a:07:0${high}:${low.toString(16).padStart(2, "0")}`;
+      const port = { protocol: "tcp", containerPort: 80, hostAddress: "", hostPort: 20_000 + n } as const;
+      return { network: wide, endpoint: endpoint(n, 1, { address: `10.7.${high}.${low}/16`, mac }), ports: [port] };
+    });
+
+    const one = { networks: [wide], endpoints: endpoints.slice(0, 1) };
+    await expectSameRules(host, one, { networks: [wide], endpoints });
+
+    const map = JSON.parse(await host.at.exec(["nft", "-j", "list", "map", "inet", "tsnet", "any4"])) as {
+      nftables: { map?: { elem: object[] } }[];
+    };
+    expect(map.nftables.flatMap((each) => each.map?.elem ?? [])).toHaveLength(500);
   });
 
   it("take subnets of every size", async () => {

@@ -1,13 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { LINK_GROUP } from "../../../src/link-group.ts";
 import { SETS } from "../../../src/nat/elements.ts";
-import { ADMITTED_MARK, SKELETON, SKELETON_RULES, SKELETON_SET } from "../../../src/nat/skeleton.ts";
+import { ADMITTED_MARK, SKELETON, SKELETON_SIZES, SKELETON_SET } from "../../../src/nat/skeleton.ts";
 
 describe("the skeleton", () => {
-  it("has as many rules as it says", () => {
-    const rules = SKELETON.split("\n").filter((line) => line.startsWith("\t\t") && !line.startsWith("\t\ttype "));
+  it("makes as many things in each table as it says", () => {
+    const counts = ["inet", "bridge"].map((family) =>
+      linesWith("add ").filter((line) => line.includes(` ${family} tsnet `)),
+    );
 
-    expect(rules).toHaveLength(SKELETON_RULES[0] + SKELETON_RULES[1]);
+    expect(counts.map(({ length }) => length)).toEqual(SKELETON_SIZES);
+    expect(counts.every(({ length }) => length > 20)).toBe(true);
+  });
+
+  it("is commands of which each makes one thing in a table of ours", () => {
+    for (const line of linesWith("")) expect(line).toMatch(/^add (set|map|chain|rule) (inet|bridge) tsnet \w+/);
   });
 
   it("sets and clears one bit, the one that the foreign rule looks for", () => {
@@ -18,7 +25,7 @@ describe("the skeleton", () => {
   });
 
   it("has the sets that get elements, and each rule's sets", () => {
-    const declared = Array.from(SKELETON.matchAll(/^\t(?:set|map) (\w+) /gm), ([, name = ""]) => name);
+    const declared = Array.from(SKELETON.matchAll(/^add (?:set|map) \w+ tsnet (\w+) /gm), ([, name = ""]) => name);
     const used = Array.from(SKELETON.matchAll(/@(\w+)/g), ([, name = ""]) => name).filter((name) => name !== "th");
 
     expect(declared.filter((name) => name !== SKELETON_SET).toSorted()).toEqual(SETS.map(({ set }) => set).toSorted());
@@ -26,13 +33,18 @@ describe("the skeleton", () => {
   });
 
   it("looks at the EtherType before anything else, and lets no port of tsnet pass by default", () => {
-    const [, identity = ""] =
-      /chain identity \{\n([^}]+)\}/s.exec(SKELETON.replace("{ arp, ip, ip6 }", "ARP-IP-IP6")) ?? [];
+    const rulesOf = (chain: string) => linesWith(`add rule bridge tsnet ${chain} `).map((line) => line.trim());
 
-    expect(SKELETON).toContain(`iifgroup ${LINK_GROUP} goto identity`);
-    expect(identity.trim().split("\n")[1]?.trim()).toBe("ether type != ARP-IP-IP6 drop");
+    expect(rulesOf("ingress")).toEqual([`add rule bridge tsnet ingress iifgroup ${LINK_GROUP} goto identity`]);
+    expect(rulesOf("identity")[1]).toBe("add rule bridge tsnet identity ether type != { arp, ip, ip6 } drop");
     for (const chain of ["identity", "arp_identity", "ip6_identity", "nd_identity"]) {
-      expect(SKELETON.split(`chain ${chain} {`)[1]?.split("\n\t}")[0]?.trim()).toMatch(/\bdrop$/);
+      expect(rulesOf(chain).at(-1)).toMatch(/ drop$/);
     }
   });
 });
+
+function linesWith(start: string): string[] {
+  return SKELETON.trimEnd()
+    .split("\n")
+    .filter((line) => line.startsWith(start));
+}
