@@ -100,23 +100,26 @@ describe("with antispoof", () => {
   });
 
   it.each([
-    ["tsnet was killed", async () => await stage.host.kill9(), 0],
-    ["tsnet was started again", async () => await stage.host.start(), 0],
-    ["dockerd was started anew", async () => await stage.restartEngine(), 0],
-    ["the firewall was flushed and is back", async () => await stage.flushRules(), Infinity], // the gap is published
-  ] as const)("all of this holds after %s", async (title, disturb, mayBeHeard) => {
+    ["tsnet was killed", async () => await stage.host.kill9()],
+    ["tsnet was started again", async () => await stage.host.start()],
+    ["dockerd was started anew", async () => await stage.restartEngine()],
+    ["the firewall was flushed", async () => await stage.flushRules()],
+  ] as const)("all of this holds while and after %s", async (title, disturb) => {
     const { attacker, victim, scene } = await stage.planFor(on("guarded"));
     const frame = gatewayClaim(scene, scene.attacker.mac);
     using ear = FrameSocket.open(victim, "eth0");
     using sender = EagerSender.open(attacker);
 
-    const sent = await sender.sendWhile("eth0", [frame], disturb, async () => await pause(1));
+    const act = async () => {
+      await disturb();
+      await pause(1000);
+    };
+    const sent = await sender.sendWhile("eth0", [frame], act, async () => await pause(1));
     const heard = ear.count(frame.subarray(14));
 
     console.log(`S24: ${heard} of ${sent} forged frames were heard before ${title}`);
-    expect(heard).toBeLessThanOrEqual(mayBeHeard);
-    const { gateway } = scene; // what was heard in the gap works on after it, until the victim asks anew
-    await on("guarded").victim.exec(["ip", "neigh", "replace", gateway[4], "lladdr", gateway.mac, "dev", "eth0"]);
+    expect(sent).toBeGreaterThan(100);
+    expect(heard).toBe(0);
     await expectProtection();
   });
 });

@@ -48,11 +48,26 @@ describe("on a host with bridge netfilter and FORWARD policy DROP", () => {
   it.each([
     ["iptables -F FORWARD", ["iptables", "-F", "FORWARD"]],
     ["ip6tables -F FORWARD", ["ip6tables", "-F", "FORWARD"]],
-    ["nft delete table inet tsnet", ["nft", "delete", "table", "inet", "tsnet"]],
-    ["nft flush table inet tsnet", ["nft", "flush", "table", "inet", "tsnet"]],
     ["nft flush ruleset", ["nft", "flush", "ruleset"]],
   ])("after `%s` tsnet's rules are back within 5 seconds", async (_title, command) => {
     await host.exec(command);
+
+    await expect.poll(async () => await rulesOfOurs(), REPAIR_LIMIT).toBe(true);
+    await expectEverythingOpen();
+  });
+
+  it.each(["delete", "flush"])("`nft %s table inet tsnet` is refused by the kernel while tsnet runs", async (verb) => {
+    const command = ["nft", verb, "table", "inet", "tsnet"];
+
+    await expect(host.exec(command)).rejects.toThrow("Operation not permitted");
+
+    await expectEverythingOpen();
+  });
+
+  it("tables that somebody deleted while tsnet was away are back when it is", async () => {
+    await host.stop();
+    await host.exec(["nft", "flush", "ruleset"]);
+    await host.start();
 
     await expect.poll(async () => await rulesOfOurs(), REPAIR_LIMIT).toBe(true);
     // The rules are there before their elements, and closed until those come.
