@@ -2,26 +2,15 @@
 // writes them as JSON to the file that the first argument names. Only the ratios mean anything on another machine.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { performance } from "node:perf_hooks";
 import { TEST_IMAGE } from "../support/image.ts";
 import { LabHost } from "../support/lab-host.ts";
 import { TEST_PACKAGES, ensurePackages } from "../support/packages.ts";
 import { execa } from "execa";
+import { type Pair, type Side, type Summary, inTurn, pair, summary, timed } from "./measure.ts";
+import { PORTS, publishMany, restorePorts } from "./ports.ts";
 
 const ROUNDS = 40;
 const STARTS = 7;
-
-interface Pair {
-  readonly title: string;
-  readonly tsnet: Summary;
-  readonly bridge: Summary;
-  readonly ratio: number;
-}
-
-interface Summary {
-  readonly medianMs: number;
-  readonly p95Ms: number;
-}
 
 const REPO = join(import.meta.dirname, "../..");
 
@@ -30,7 +19,8 @@ await execa("npm", ["run", "--silent", "build"], { cwd: REPO, stdio: "inherit" }
 
 await using lab = await LabHost.up({ name: "bench" });
 const serve = await lab.startServe();
-const pairs = [...(await connectAndDisconnect()), await createAndRemoveNetwork()];
+const pairs = [...(await connectAndDisconnect()), await createAndRemoveNetwork(), ...(await publishMany(lab))];
+const restored = await restorePorts(lab, serve);
 const idle = await residentMegabytes(serve.pid);
 const starts = await startTimes();
 
@@ -40,8 +30,13 @@ for (const { title, tsnet, bridge, ratio } of pairs) {
 }
 console.log(`resident memory idle   ${idle.toFixed(0)} MB`);
 console.log(`start to listening     ${summary(starts).medianMs.toFixed(0)} ms (median of ${starts.length})`);
+const { open, elements } = restored;
+console.log(
+  `${PORTS} ports, all rules lost  in the kernel ${elements.toFixed(0)} ms after the start, answering ${open.toFixed(0)} ms`,
+);
 const [file] = process.argv.slice(2);
-if (file !== undefined) await writeFile(file, JSON.stringify({ pairs, idleMegabytes: idle, starts }, null, 2));
+if (file !== undefined)
+  await writeFile(file, JSON.stringify({ pairs, idleMegabytes: idle, starts, restored }, null, 2));
 
 /** `docker network connect` and `disconnect` of a running container, over the engine's API. */
 async function connectAndDisconnect(): Promise<Pair[]> {
@@ -63,7 +58,6 @@ async function connectAndDisconnect(): Promise<Pair[]> {
   return [pair("connect", times.connect), pair("disconnect", times.disconnect)];
 }
 
-type Side = "tsnet" | "bridge";
 type Times = Record<"connect" | "disconnect", Record<Side, number[]>>;
 
 async function createAndRemoveNetwork(): Promise<Pair> {
@@ -97,26 +91,4 @@ async function startTimes(): Promise<number[]> {
 async function residentMegabytes(pid: number): Promise<number> {
   const status = await lab.exec(["cat", `/proc/${pid}/status`]);
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000;
-}
-
-/** Each side goes first in every other round. */
-function inTurn(round: number): readonly Side[] {
-  return round % 2 === 0 ? ["tsnet", "bridge"] : ["bridge", "tsnet"];
-}
-
-async function timed(task: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await task();
-  return performance.now() - start;
-}
-
-function pair(title: string, times: Record<Side, number[]>): Pair {
-  const [tsnet, bridge] = [summary(times.tsnet), summary(times.bridge)];
-  return { title, tsnet, bridge, ratio: tsnet.medianMs / bridge.medianMs };
-}
-
-function summary(times: readonly number[]): Summary {
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
-  return { medianMs: at(0.5), p95Ms: at(0.95) };
 }
