@@ -7,8 +7,11 @@ import type { EngineVersion } from "./engines.ts";
 
 const README = join(import.meta.dirname, "../../README.md");
 
-/** The README has a table of all that was measured with the first, and with the other only of what is different there. */
-export const README_ENGINES: readonly EngineVersion[] = ["20.10", "28.5"];
+/** Engines with tables in the README: of all that was measured, or of what Docker's own driver does differently alone. */
+export const IN_README: Readonly<Partial<Record<EngineVersion, "all" | "differences">>> = {
+  "20.10": "all",
+  "28.5": "differences",
+};
 
 /** One word, or two when a host with br_netfilter has another one. */
 export function inBothStates(off: string, on: string): string {
@@ -21,17 +24,17 @@ export function inBothFamilies(four: string, six: string): string {
 }
 
 /**
- * Asserts that the README has this table between `<!-- measured: NAME -->` and the next `<!-- end -->`.
+ * Asserts that the README has this table between `<!-- measured: NAME -->` and `<!-- end: NAME -->`.
  *
  * @param rows - the head first.
- * @throws Error when it has no such comments, AssertionError with the rows that differ.
+ * @throws Error when it has no such comments, or with the rows that differ.
  */
 export async function matchReadme(name: string, rows: readonly (readonly string[])[]): Promise<void> {
   const text = await readFile(README, "utf8");
-  const start = `<!-- measured: ${name} -->\n`;
+  const [start, end] = [`<!-- measured: ${name} -->\n`, `<!-- end: ${name} -->\n`];
   const [before, after] = splitAt(text, start);
-  const [, rest] = splitAt(after, "<!-- end -->");
-  const wanted = `${before}${start}\n${formatPlain(rows)}\n\n<!-- end -->${rest}`;
+  const [, rest] = splitAt(after, end);
+  const wanted = `${before}${start}\n${formatPlain(rows)}\n\n${end}${rest}`;
   await expect(wanted).toMatchFileSnapshot(README);
 }
 
