@@ -1,5 +1,5 @@
 // A host in a namespace of its own with tsnet's bridge datapath in it, seen with ip(8) and disturbed with it.
-import type { DatapathHost, SeenLink } from "../contract/datapath.ts";
+import type { DatapathHost, SeenLink } from "../contract/datapath/host.ts";
 import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
 

@@ -32,9 +32,36 @@ export function parseMatrix(text: string): readonly MatrixRow[] {
 
 /** Writes it as `parseMatrix` reads it. @param corner - stands over the names of the rows. */
 export function formatMatrix(corner: string, rows: readonly MatrixRow[]): string {
-  const columns = Object.keys(rows[0]?.words ?? {});
+  return formatTable(linesOf(corner, rows));
+}
+
+/** Cells by lines, the head first. @param corner - as for `formatMatrix`. */
+export function linesOf(corner: string, rows: readonly MatrixRow[]): readonly (readonly string[])[] {
+  const columns = [...new Set(rows.flatMap(({ words }) => Object.keys(words)))];
   const lines = rows.map(({ name, words }) => [name, ...columns.map((column) => words[column] ?? "")]);
-  return formatTable([[corner, ...columns], ...lines]);
+  return [[corner, ...columns], ...lines];
+}
+
+/** What the same matrix, measured under several conditions, has in its cells. @param inOne - of all words of a cell. */
+export function mergeMatrices(
+  matrices: readonly (readonly MatrixRow[])[],
+  inOne: (words: readonly string[]) => string,
+): readonly MatrixRow[] {
+  const [first = []] = matrices;
+  return first.map(({ name, words }, at) => {
+    const cells = Object.keys(words).map((column) => [
+      column,
+      inOne(matrices.map((rows) => rows[at]?.words[column] ?? "")),
+    ]);
+    return { name, words: Object.fromEntries(cells) as MatrixRow["words"] }; // of pairs of strings
+  });
+}
+
+/** The rows as columns. @param name - of a new row, by the name of the column that it was. */
+export function transpose(rows: readonly MatrixRow[], name: (column: string) => string): readonly MatrixRow[] {
+  return Object.keys(rows[0]?.words ?? {}).map((column) => {
+    return { name: name(column), words: Object.fromEntries(rows.map((row) => [row.name, row.words[column] ?? ""])) };
+  });
 }
 
 /** What is asked, and in which round. */

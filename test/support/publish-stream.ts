@@ -35,6 +35,17 @@ export class Stream implements AsyncDisposable {
     return stream;
   }
 
+  /** Starts one for each address by each protocol. */
+  static async startAll(at: LabNamespace, addresses: readonly string[], port: number) {
+    const stack = new AsyncDisposableStack();
+    const talks: Stream[] = [];
+    for (const protocol of ["tcp", "udp"] as const) {
+      for (const address of addresses) talks.push(stack.use(await Stream.start(at, protocol, address, port)));
+    }
+    const goOn = async () => void (await Promise.all(talks.map((talk) => talk.goesOn())));
+    return { goOn, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  }
+
   /** Waits for answers to numbers that were not answered before. @param server - whose; absent: anybody's. */
   async goesOn(server?: string): Promise<void> {
     const before = Math.max(-1, ...this.#heard().map(({ number }) => number));

@@ -3,6 +3,7 @@
 import { appendFile } from "node:fs/promises";
 import { type Driver, FAMILIES, type Family, HOST, LOOPBACK, PORTS, type PublishStand } from "./publish-stand.ts";
 import { type PublishedOn, gatewayOf, hostPort, isMissing } from "./publish-stand.ts";
+import { inBothStates } from "./readme-table.ts";
 import type { Place } from "./system-container.ts";
 import { type Answer, type Question, Round } from "./system-probe.ts";
 
@@ -86,7 +87,7 @@ export class PublishTable {
   cell(driver: Driver, row: Row, family: Family): string {
     const texts = this.outcomes(driver, row, family).map((outcome) => describe(outcome, driver, row));
     const [off = "", on = ""] = texts;
-    return off === on ? off : `${off}; br_netfilter: ${on}`;
+    return inBothStates(off, on);
   }
 
   /** Without and with br_netfilter. */

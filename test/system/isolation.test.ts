@@ -1,11 +1,15 @@
 // Who reaches whom by the containers' own addresses, in every mode, seen by packets: from every network to every other,
 // from the host, from the LAN and from beyond a router, all of which know the way. And who reaches the host itself.
-// The matrix measured, with Docker's own networks in it, goes to standard output, and to the file that TSNET_TABLE names.
+// The matrix measured, with Docker's own networks in it, goes to standard output, and to the file that TSNET_TABLE names;
+// what it comes to is in the README.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type MatrixRow, formatMatrix, measureHost, measureNetworks, parseMatrix } from "../support/publish-matrix.ts";
+import { selectedEngine } from "../support/engines.ts";
+import { type MatrixRow, formatMatrix, linesOf, measureHost, measureNetworks } from "../support/publish-matrix.ts";
+import { mergeMatrices, parseMatrix, transpose } from "../support/publish-matrix.ts";
 import { MODE_NAMES, type ModeName, ModesStand } from "../support/publish-modes.ts";
 import { FAMILIES } from "../support/publish-stand.ts";
 import { reportTable } from "../support/publish-table.ts";
+import { IN_README, inBothFamilies, inBothStates, matchReadme } from "../support/readme-table.ts";
 import { SystemHost, VARIANTS } from "../support/system-host.ts";
 import { Round } from "../support/system-probe.ts";
 
@@ -39,7 +43,14 @@ const TO_HOST = parseMatrix(`
 | l2       | -           | -   | -   |
 `);
 
+const ENGINE = selectedEngine();
 const SOURCES = Object.keys(INTO[0]?.words ?? {});
+/** What the README calls addresses of the host. */
+const HOST_ROWS: Readonly<Record<string, string>> = {
+  "own gateway": "host, own gateway",
+  LAN: "host, LAN",
+  nat: "host, gateway of nat",
+};
 /** With `tsnet serve` these are enough. */
 const FEWER: readonly ModeName[] = ["nat", "internal", "isolated"];
 
@@ -95,6 +106,14 @@ describe.each(VARIANTS)("on a host with the %s", (variant) => {
     );
   });
 
+  if (isPlugin && IN_README[ENGINE] !== undefined)
+    it("who reaches whom is in the README as it was measured", async () => {
+      const isInFull = IN_README[ENGINE] === "all";
+      const shown = readmeRows().filter(({ name }) => isInFull || name.startsWith("docker"));
+
+      await matchReadme(`isolation, engine ${ENGINE}`, linesOf(`into, engine ${ENGINE}`, shown));
+    });
+
   it("tsnet has nothing to complain about", () => {
     expect(host.complaints()).toEqual([]);
   });
@@ -109,6 +128,19 @@ describe.each(VARIANTS)("on a host with the %s", (variant) => {
 
   function rowOf(matrix: string, name: string): Readonly<Record<string, string>> | undefined {
     return matrices.get(matrix)?.find((row) => row.name === name)?.words;
+  }
+
+  /** Both matrices in one, which says where the families or br_netfilter make a difference. */
+  function readmeRows(): readonly MatrixRow[] {
+    const inOne = ([off4 = "", on4 = "", off6 = "", on6 = ""]: readonly string[]) =>
+      inBothFamilies(inBothStates(off4, on4), inBothStates(off6, on6));
+    const [into = [], toHost = []] = ["into", "host"].map((name) =>
+      mergeMatrices(
+        FAMILIES.flatMap((family) => [0, 1].map((state) => matrices.get(`${name} ${family} ${state}`) ?? [])),
+        inOne,
+      ),
+    );
+    return [...into, ...transpose(toHost, (address) => HOST_ROWS[address] ?? address)];
   }
 
   async function report(): Promise<void> {

@@ -1,7 +1,8 @@
 // Published ports, seen by packets: who gets through to what, in one table, beside the same on Docker's own bridge
 // networks; and what becomes of ports and of talks through them while containers, tsnet and dockerd come and go.
-// The table measured goes to standard output, and to the file that TSNET_TABLE names.
+// The table measured goes to standard output, and to the file that TSNET_TABLE names; a summary is in the README.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { selectedEngine } from "../support/engines.ts";
 import { EXPECTED } from "../support/publish-expected.ts";
 import {
   HOST,
@@ -13,7 +14,9 @@ import {
   settleIpv6,
 } from "../support/publish-stand.ts";
 import { Stream } from "../support/publish-stream.ts";
+import { outcomesOf, summarize } from "../support/publish-summary.ts";
 import { PublishTable, type Row, reportTable } from "../support/publish-table.ts";
+import { IN_README, matchReadme } from "../support/readme-table.ts";
 import { SystemHost, VARIANTS } from "../support/system-host.ts";
 import { runServer, whoAnswers } from "../support/system-probe.ts";
 
@@ -22,6 +25,7 @@ const FEWER = EXPECTED.filter(({ who, on }) => {
   return ["all addresses", "its address", "loopback"].includes(on) && !["the other driver", "docker0"].includes(who);
 });
 
+const ENGINE = selectedEngine();
 const TITLE = "$who, asking $asks for a port published on $on: IPv4 $expected.4, IPv6 $expected.6";
 /** Of the host, for remote clients. */
 const OUTSIDE = Object.values(HOST);
@@ -62,6 +66,15 @@ describe.each(VARIANTS)("ports published with the %s", (variant) => {
       expect(stopped.map((row) => table.cell("bridge", row, 4))).toEqual(
         stopped.map(() => (isOld ? "open" : "closed")),
       );
+    });
+
+  if (isPlugin && IN_README[ENGINE] !== undefined)
+    it("are in the README beside those of Docker's own bridge as they were measured", async () => {
+      const outcomes = outcomesOf(table, rows);
+      const isInFull = IN_README[ENGINE] === "all";
+      const shown = isInFull ? outcomes : outcomes.filter(({ tsnet, bridge }) => tsnet !== bridge);
+
+      await matchReadme(`published ports, engine ${ENGINE}`, summarize(shown, ENGINE));
     });
 
   it("show the server the own addresses of remote clients", () => {
@@ -120,7 +133,7 @@ describe.each(VARIANTS)("ports published with the %s", (variant) => {
 
   it("outlive a kill -9 of tsnet, with the talks through them", async () => {
     const port = hostPort("tsnet", "all addresses");
-    await using talks = await startTalks(port);
+    await using talks = await Stream.startAll(host.neighbour.namespace, OUTSIDE, port);
 
     await host.kill9();
     if (!isPlugin) {
@@ -139,7 +152,7 @@ describe.each(VARIANTS)("ports published with the %s", (variant) => {
   if (isPlugin)
     it("outlive a stop of dockerd with live-restore, with the talks through them", async () => {
       await using web = await runServer(host, "web", blue, [80], ...publish(8204, 80));
-      await using talks = await startTalks(8204);
+      await using talks = await Stream.startAll(host.neighbour.namespace, OUTSIDE, 8204);
 
       await host.lab.dockerd.stop();
       const meanwhile = await whoAnswers(host.neighbour, OUTSIDE, 8204);
@@ -210,19 +223,6 @@ describe.each(VARIANTS)("ports published with the %s", (variant) => {
   function seenBy(row: Row, family: 4 | 6): readonly (string | undefined)[] {
     const answers = table.outcomes("tsnet", row, family).flatMap(({ tcp, udp }) => [tcp.seen, udp.seen]);
     return [...new Set(answers)];
-  }
-
-  /** From a remote host by both families and protocols. */
-  async function startTalks(port: number) {
-    const stack = new AsyncDisposableStack();
-    const talks: Stream[] = [];
-    for (const protocol of ["tcp", "udp"] as const) {
-      for (const address of OUTSIDE) {
-        talks.push(stack.use(await Stream.start(host.neighbour.namespace, protocol, address, port)));
-      }
-    }
-    const goOn = async () => void (await Promise.all(talks.map((talk) => talk.goesOn())));
-    return { goOn, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
   /** Marks the conntrack entry of a flow: one that begins later has no mark. */

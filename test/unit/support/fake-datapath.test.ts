@@ -1,4 +1,5 @@
-import { type DatapathHost, describeDatapath } from "../../contract/datapath.ts";
+import { describeDatapath } from "../../contract/datapath.ts";
+import type { DatapathHost } from "../../contract/datapath/host.ts";
 import { FakeDatapath } from "../../support/fake-datapath.ts";
 
 async function fakeHost(): Promise<DatapathHost> {

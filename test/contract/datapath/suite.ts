@@ -1,0 +1,20 @@
+// What the tests of one run of the contract share.
+import type { DatapathHost, SeenLink, SwitchingHost } from "./host.ts";
+import type { Promised } from "./promises.ts";
+
+/** A run of the contract about links. */
+export interface DatapathSuite {
+  readonly promise: Promised;
+  /** That of the test which runs. */
+  readonly host: DatapathHost;
+  readonly link: (name: string) => Promise<SeenLink | undefined>;
+  /** Asserts that the host looks the same after the work. */
+  readonly unchangedBy: (work: () => Promise<unknown>) => Promise<void>;
+}
+
+/** A run of the contract about frames. */
+export interface SwitchingSuite {
+  readonly promise: Promised;
+  /** That of the test which runs. */
+  readonly host: SwitchingHost;
+}
