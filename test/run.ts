@@ -74,7 +74,7 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
     ...names.filter((name) => !SUITES.some((suite) => suite.name === name)),
     ...args.filter((arg) => arg.startsWith("--") && !arg.startsWith("--engines=")),
     ...engines.filter((engine) => !(ENGINE_VERSIONS as readonly string[]).includes(engine)),
-    ...(names.join() === "vm" ? [] : files),
+    ...(names.includes("vm") ? [] : files),
   ];
   if (bad.length > 0) {
     const known = SUITES.map((suite) => suite.name).join(", ");
@@ -83,7 +83,8 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
   const chosen = SUITES.filter(
     (suite) => names.includes(suite.name) || (names.length === 0 && suite.isOnRequest !== true),
   );
-  if (files.length > 0) return chosen.map((suite) => ({ ...suite, files, projects: projectsOf(files) }));
+  if (files.length > 0)
+    return chosen.map((suite) => (suite.isInVm === true ? { ...suite, files, projects: projectsOf(files) } : suite));
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
   return chosen.flatMap((suite) =>
     suite.name === "system" ? wanted.map((engine) => ({ ...suite, name: `system ${engine}`, engine })) : [suite],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { diffCensus } from "../support/census.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
 import { PingWatch } from "../support/ping-watch.ts";
-import { HOST, type Stage } from "./stage.ts";
+import { HOST, HOST_ADDRESS, type Stage } from "./stage.ts";
 
 export interface Check {
   readonly title: string;
@@ -15,8 +15,6 @@ export interface Check {
 }
 
 const PLUGIN_FOLDER = join(import.meta.dirname, "../../build/plugin");
-/** The address from which the lab host speaks to the outside. */
-const HOST_ADDRESS = "192.0.2.10";
 const FIXED_SUBNET = "10.60.0.0/24";
 const FIXED_ADDRESS = "10.60.0.50";
 
@@ -67,6 +65,19 @@ export const CHECKS: readonly Check[] = [
       const seen = await stage.docker("exec", "app", "nc", "-w3", stage.outside.address, String(ECHO_PORT));
       if (seen !== HOST_ADDRESS) throw new Error(`it sees ${seen}, the host has ${HOST_ADDRESS}`);
       return seen;
+    },
+  },
+  {
+    title: "a published port answers that machine",
+    async run(stage) {
+      await stage.run("site", "blue", "-p", "8080:80");
+      await stage.docker("exec", "site", "httpd", "-p", "80", "-h", "/etc");
+      const { address } = await stage.placeOf("site");
+      await stage.ping(HOST, address);
+      const hosts = await stage.fetchFromOutside(`http://${HOST_ADDRESS}:8080/hosts`);
+      if (!hosts.includes(address)) throw new Error(`it answers: ${hosts}`);
+      await stage.fetchInVain(`http://${address}:80/hosts`);
+      return `container's own address: no answer`;
     },
   },
   {

@@ -11,6 +11,9 @@ import type { Screen } from "./screen.ts";
 /** The lab host itself, as the origin of a ping. */
 export const HOST = "host";
 
+/** The address from which the lab host speaks to the outside. */
+export const HOST_ADDRESS = "192.0.2.10";
+
 /** What a container is called and where it is. */
 export interface Place {
   readonly address: string;
@@ -80,6 +83,23 @@ export class Stage {
     const answer = await this.ping(from, target).catch((failure: Error) => failure);
     if (!(answer instanceof Error)) throw new Error(`${from} reaches ${target}, in ${answer} ms`);
     if (!/100% packet loss|unreachable/i.test(answer.message)) throw answer;
+  }
+
+  /** Fetches a page from the machine beyond the host. @throws Error when there is none within 3 seconds. */
+  async fetchFromOutside(url: string): Promise<string> {
+    const fetch = ["curl", "-sS", "--max-time", "3", url];
+    this.#screen.command(["outside:", ...fetch]);
+    return await this.outside.exec(fetch).catch((failure: Failure) => {
+      throw new Error(`the machine outside gets nothing from ${url}: ${lastLine(failure)}`);
+    });
+  }
+
+  /** @throws Error when there is an answer. The machine beyond the host is given the route that would lead there. */
+  async fetchInVain(url: string): Promise<void> {
+    const { hostname } = new URL(url);
+    await this.outside.routeTo(`${hostname}/32`, HOST_ADDRESS);
+    const page = await this.fetchFromOutside(url).catch(() => undefined);
+    if (page !== undefined) throw new Error(`the machine outside reaches ${url}`);
   }
 
   async placeOf(container: string): Promise<Place> {

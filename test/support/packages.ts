@@ -14,6 +14,7 @@ export const LAB_PACKAGES = [
   "iptables",
   "util-linux",
   "binutils",
+  "curl",
   "busybox-static",
   "docker.io",
   "docker-compose",
@@ -25,7 +26,6 @@ export const VM_PACKAGES = ["qemu-system-x86", "kmod"] as const;
 /** What the whole of `npm test` needs. */
 export const TEST_PACKAGES = [
   ...LAB_PACKAGES,
-  "curl",
   "docker-registry",
   "debootstrap",
   "ca-certificates",

@@ -1,0 +1,98 @@
+// What the machine's own kernel may not have: SCTP ports of a tsnet network with a real engine, and the tables of tsnet on a
+// kernel before 6.9, where they belong to nobody.
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Place, TestContainer } from "../support/system-container.ts";
+import { SystemHost } from "../support/system-host.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const SCTP_CLIENT = join(import.meta.dirname, "../support/sctp-echo-client.ts");
+const SCTP_SERVER = join(import.meta.dirname, "../support/sctp-echo-server.ts");
+const HOST = { 4: "192.0.2.10", 6: "2001:db8:1::10" } as const;
+/** An emulated machine is some twenty times slower. */
+const LIMIT = { timeout: 120_000, interval: 500 } as const;
+
+let host: SystemHost;
+let web: TestContainer;
+let peer: TestContainer;
+
+beforeAll(async () => {
+  host = await SystemHost.up("tsnet serve");
+  const blue = await host.network("blue", "--ipv6", "--subnet", "10.91.0.0/24", "--subnet", "fd91::/64");
+  web = await host.run("web", blue, "--ip", "10.91.0.9", "-p", "9:7/sctp", "-p", "127.0.0.1:10:7/sctp");
+  peer = await host.run("peer", blue);
+  await serveEcho(web);
+});
+afterAll(async () => await host?.[Symbol.asyncDispose]());
+
+describe("an SCTP port of a tsnet network", () => {
+  it.each([4, 6] as const)(
+    "answers a neighbour over IPv%s, and the container sees the neighbour's address",
+    async (family) => {
+      const { address, addressIpv6 } = host.neighbour;
+
+      expect(await ask(host.neighbour, HOST[family], 9)).toBe(family === 4 ? address : addressIpv6);
+    },
+  );
+
+  it("answers the host at its own address and on 127.0.0.1", async () => {
+    expect(await ask(host, HOST[4], 9)).toBe(HOST[4]);
+    expect(await ask(host, "127.0.0.1", 9)).toBe("10.91.0.1"); // relayed
+  });
+
+  it("answers another container of the network by the host's address", async () => {
+    expect(await ask(peer, HOST[4], 9)).toMatch(/^\d/);
+  });
+
+  it("that is bound to 127.0.0.1 answers the host there, and no neighbour", async () => {
+    expect(await ask(host, "127.0.0.1", 10)).toBe("10.91.0.1");
+
+    await expect(ask(host.neighbour, HOST[4], 10)).rejects.toThrow();
+  });
+
+  it("that is taken is refused to a second container", async () => {
+    const options = ["--name", "second", "--network", "blue", "-p", "9:7/sctp"];
+
+    expect(await host.refusalOf("run", "-d", ...options, "tsnet-test:latest")).toContain(
+      "port 9/sctp on 0.0.0.0 is published by endpoint",
+    );
+
+    await host.docker("rm", "second");
+  });
+
+  it("answers nobody any more when its container is gone", async () => {
+    await host.docker("rm", "-f", "web");
+
+    await expect(ask(host, HOST[4], 9)).rejects.toThrow("ECONNREFUSED");
+  });
+});
+
+describe("the rules on a kernel before 6.9", () => {
+  it("are back after `nft flush ruleset`", async () => {
+    expect(await host.exec(["uname", "-r"])).toMatch(/^(5|6\.[0-8])\./);
+    await host.exec(["nft", "flush", "ruleset"]);
+    expect(await host.exec(["nft", "list", "tables"])).not.toContain("inet tsnet");
+
+    const tables = async () => await host.exec(["nft", "list", "tables"]);
+    await expect.poll(tables, LIMIT).toContain("table inet tsnet");
+    await expect
+      .poll(async () => await host.exec(["nft", "list", "set", "bridge", "tsnet", "own4"]), LIMIT)
+      .toContain("10.91.0.");
+    expect(await host.tryReach(host, await peer.address())).toEqual({ ping: true, tcp: true });
+  });
+
+  it("tsnet's log has no complaint about any of this", () => {
+    expect(host.complaints()).toEqual([]);
+  });
+});
+
+async function serveEcho(container: TestContainer): Promise<void> {
+  const enter = ["nsenter", "-t", String(await container.pid()), "-n", "--"];
+  const server = await host.lab.namespace.spawn("sctp", [...enter, process.execPath, SCTP_SERVER, "7"]);
+  await waitUntil("the echo to listen", () => server.log().split("\n").length > 2, { limitMs: 60_000 });
+}
+
+/** @returns the address that the container sees. */
+async function ask(from: Place, address: string, port: number): Promise<string> {
+  return (await from.exec([process.execPath, SCTP_CLIENT, address, String(port)])).trim();
+}
