@@ -39,6 +39,9 @@ export interface Firewall {
    */
   apply(state: FirewallState): Promise<boolean>;
 
+  /** Whether rules of others, which ours go by, may have changed unnoticed when links have: then `apply` has to look again. */
+  goesByLinks(): boolean;
+
   /**
    * Makes the elements of one endpoint be there, in one transaction, and ends the connections of ports that it does not
    * publish any more.

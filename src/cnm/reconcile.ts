@@ -73,10 +73,9 @@ export class Reconciler {
    */
   async run(changed: ReadonlySet<Changed> = EVERYTHING): Promise<void> {
     const { registry } = this.#parts;
-    let isComplete = true;
-    if (changed.has("firewall") || registry.endpoints().some(({ state }) => state === "removing")) {
-      isComplete = await this.#attempt("firewall", "", () => this.#ensureRules());
-    }
+    let isComplete = await this.#attempt("firewall", "", async () => {
+      if (this.#mustLookAtRules(changed)) await this.#ensureRules();
+    });
     isComplete = (await this.#finishRemovals()) && isComplete;
     await this.#holdPorts();
     if (changed.has("links")) {
@@ -88,6 +87,12 @@ export class Reconciler {
     if (isComplete) return;
     this.#pending = new Set(EVERYTHING);
     this.#wakeIn(RETRY_MS);
+  }
+
+  #mustLookAtRules(changed: ReadonlySet<Changed>): boolean {
+    const { registry, firewall } = this.#parts;
+    if (changed.has("firewall") || registry.endpoints().some(({ state }) => state === "removing")) return true;
+    return changed.has("links") && firewall.goesByLinks();
   }
 
   #wakeIn(delayMs: number): void {

@@ -1,9 +1,10 @@
-// What the FORWARD chain of the legacy iptables filter table does, read without a process, so that tsnet can tell an
-// operator which rule is missing: Docker sets that chain's policy to DROP. Nothing is ever written here, and nothing is
+// What the legacy iptables filter table does in FORWARD and in the engine's chains, read without a process, so that tsnet
+// can tell an operator which rule is missing: Docker sets FORWARD's policy to DROP. Nothing is ever written here, and nothing is
 // loaded: the table is asked for only if the kernel already lists it. Follows include/uapi/linux/netfilter/x_tables.h,
 // netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h and netfilter/xt_mark.h (revision 1).
 //
-//   entry:  matching fields, zero where anything matches;   u32 cache, u16 target offset, u16 next offset, ...
+//   entry:  matching fields, zero where anything matches: addresses and masks, char in[16], out[16], masks of these, ...;
+//           u32 cache, u16 target offset, u16 next offset, ...
 //           matches, then one target; each: u16 size, char name[29], u8 revision, data
 import { readFileSync } from "node:fs";
 import type { Family } from "../cidr.ts";
@@ -17,20 +18,44 @@ const INFO_LENGTH = 84;
 const ENTRIES_HEADER_LENGTH = 40;
 const PART_HEADER_LENGTH = 32;
 const NF_INET_FORWARD = 2;
+/** IFNAMSIZ. */
+const NAME_LENGTH = 16;
 
 /** Verdicts are stored as -verdict - 1 (x_tables.h, "standard target"). */
-const ACCEPT = -2;
+const [DROP, ACCEPT] = [-1, -2] as const;
+
+/** Target of the entry before the first rule of a chain that is not built in; the chain's name stands in it. */
+const CHAIN_HEAD = "ERROR";
+
+/** IPT_INV_VIA_OUT: `! -o`. */
+const INVERTED_OUTPUT = 0x2;
 
 /** A table that changes between the two calls that read it is read again, so many times. */
 const READ_ATTEMPTS = 5;
 
-/** What differs between the families: lengths of `ipt_ip`/`ip6t_ip6` and `ipt_entry`/`ip6t_entry`. */
+/** What differs between the families: offsets in and lengths of `ipt_ip`/`ip6t_ip6` and `ipt_entry`/`ip6t_entry`. */
 const FAMILIES = {
-  4: { names: "ip_tables_names", domain: AF_INET, level: 0, fieldsLength: 84, entryLength: 112 },
-  6: { names: "ip6_tables_names", domain: AF_INET6, level: 41, fieldsLength: 136, entryLength: 168 },
+  4: {
+    names: "ip_tables_names",
+    domain: AF_INET,
+    level: 0,
+    outputAt: 32,
+    invertedAt: 83,
+    fieldsLength: 84,
+    entryLength: 112,
+  },
+  6: {
+    names: "ip6_tables_names",
+    domain: AF_INET6,
+    level: 41,
+    outputAt: 80,
+    invertedAt: 132,
+    fieldsLength: 136,
+    entryLength: 168,
+  },
 } as const satisfies Record<Family, object>;
 
-/** The FORWARD chain of one family's legacy filter table. */
+/** One family's legacy filter table. */
 export interface LegacyFilter {
   readonly family: Family;
   readonly forwardPolicy: "ACCEPT" | "DROP";
@@ -38,6 +63,8 @@ export interface LegacyFilter {
   readonly forwardRuleCount: number;
   /** Whether the chain has a rule that is exactly `-m mark --mark M/M -j ACCEPT`, a comment aside. */
   readonly acceptsMark: (mark: number) => boolean;
+  /** The links for which a rule `-o LINK -j DROP` stands in one of these chains, whatever else it looks at. */
+  readonly linksDroppedIn: (chains: readonly string[]) => readonly string[];
 }
 
 /**
@@ -51,13 +78,18 @@ export function readLegacyFilter(family: Family): LegacyFilter | undefined {
   if (!readNames(names).includes("filter")) return undefined;
   const fd = openSocket(domain, SOCK_DGRAM, 0);
   try {
-    const chain = readForwardChain(fd, family);
+    const { rules, first, last } = readRules(fd, family);
+    const chain = rules.filter(({ at }) => at >= first && at <= last);
     const policy = chain.at(-1);
     return {
       family,
       forwardPolicy: policy?.verdict === ACCEPT ? "ACCEPT" : "DROP",
       forwardRuleCount: chain.length - 1,
       acceptsMark: (mark) => chain.slice(0, -1).some((rule) => acceptsOnly(rule, mark >>> 0)),
+      linksDroppedIn: (chains) =>
+        rules
+          .filter(({ verdict, chain: name }) => verdict === DROP && chains.includes(name))
+          .flatMap(({ output }) => (output === undefined ? [] : [output])),
     };
   } finally {
     closeSocket(fd);
@@ -75,6 +107,12 @@ function readNames(file: string): string[] {
 }
 
 interface Rule {
+  /** Offset in the table. */
+  readonly at: number;
+  /** Its name, empty for one that is built in. */
+  readonly chain: string;
+  /** The one link that it looks for. */
+  readonly output?: string;
   /** Whether addresses, interfaces and protocol are left open. */
   readonly matchesAnyPacket: boolean;
   readonly matches: readonly { readonly name: string; readonly revision: number; readonly data: Buffer }[];
@@ -82,8 +120,8 @@ interface Rule {
   readonly verdict?: number;
 }
 
-/** The rules of the chain, the policy as the last one. */
-function readForwardChain(fd: number, family: Family): Rule[] {
+/** All rules of the table, and where FORWARD begins and has its policy, which is a rule as well. */
+function readRules(fd: number, family: Family): { rules: readonly Rule[]; first: number; last: number } {
   const { level } = FAMILIES[family];
   for (let attempt = 1; ; attempt++) {
     const info = named(INFO_LENGTH); // struct ipt_getinfo: name, u32 hooks, u32 entry[5], u32 underflow[5], u32 count, u32 size
@@ -98,8 +136,8 @@ function readForwardChain(fd: number, family: Family): Rule[] {
       throw failure;
     }
     const first = info.readUInt32LE(36 + 4 * NF_INET_FORWARD);
-    const policy = info.readUInt32LE(56 + 4 * NF_INET_FORWARD);
-    return parseRules(table.subarray(ENTRIES_HEADER_LENGTH), first, policy, family);
+    const last = info.readUInt32LE(56 + 4 * NF_INET_FORWARD);
+    return { rules: parseRules(table.subarray(ENTRIES_HEADER_LENGTH), family), first, last };
   }
 }
 
@@ -109,23 +147,40 @@ function named(length: number): Buffer {
   return request;
 }
 
-function parseRules(entries: Buffer, first: number, policy: number, family: Family): Rule[] {
+function parseRules(entries: Buffer, family: Family): Rule[] {
   const { fieldsLength, entryLength } = FAMILIES[family];
   const rules: Rule[] = [];
-  for (let at = first; at <= policy;) {
+  let chain = "";
+  for (let at = 0; at < entries.length;) {
     const entry = entries.subarray(at);
+    const fields = entry.subarray(0, fieldsLength);
     const targetOffset = entry.readUInt16LE(fieldsLength + 4);
     const length = entry.readUInt16LE(fieldsLength + 6);
     if (length === 0) throw new TsnetError("host", "the kernel sent an iptables entry whose length is wrong");
-    const isVerdict = textOf(entry.subarray(targetOffset + 2, targetOffset + 31)) === "";
+    const target = entry.subarray(targetOffset, length);
+    const targetName = textOf(target.subarray(2, 31));
+    if (targetName === CHAIN_HEAD) chain = textOf(target.subarray(PART_HEADER_LENGTH));
+    const output = outputOf(fields, family);
     rules.push({
-      matchesAnyPacket: entry.subarray(0, fieldsLength).every((byte) => byte === 0),
+      at,
+      chain,
+      ...(output !== "" && { output }),
+      matchesAnyPacket: fields.every((byte) => byte === 0),
       matches: parseMatches(entry.subarray(entryLength, targetOffset)),
-      ...(isVerdict && { verdict: entry.readInt32LE(targetOffset + PART_HEADER_LENGTH) }),
+      ...(targetName === "" && { verdict: target.readInt32LE(PART_HEADER_LENGTH) }),
     });
     at += length;
   }
   return rules;
+}
+
+/** The name after `-o`; empty for none, for `! -o`, and for one that ends with `+`, of which the zero at the end is not compared. */
+function outputOf(fields: Buffer, family: Family): string {
+  const { outputAt, invertedAt } = FAMILIES[family];
+  const name = textOf(fields.subarray(outputAt, outputAt + NAME_LENGTH));
+  const mask = fields.subarray(outputAt + 2 * NAME_LENGTH, outputAt + 3 * NAME_LENGTH);
+  const isInverted = (fields.readUInt8(invertedAt) & INVERTED_OUTPUT) !== 0;
+  return isInverted || mask[name.length] === 0 ? "" : name;
 }
 
 function parseMatches(bytes: Buffer): Rule["matches"] {

@@ -60,7 +60,15 @@ export async function listEngineBridges(nft: NftTool, chains: readonly NftObject
       if (isRule(rule)) for (const link of dropped(rule)) names.add(link);
     }
   }
+  for (const family of [4, 6] as const) {
+    for (const link of readLegacyFilter(family)?.linksDroppedIn(ISOLATION_CHAINS) ?? []) names.add(link);
+  }
   return [...names];
+}
+
+/** Whether the host has rules of iptables-legacy, of whose changes nobody is told. */
+export function hasLegacyRules(): boolean {
+  return ([4, 6] as const).some((family) => readLegacyFilter(family) !== undefined);
 }
 
 /** The output links that a rule drops. */

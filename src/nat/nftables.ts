@@ -16,7 +16,7 @@ import { KeyedLock } from "../keyed-lock.ts";
 import type { Log } from "../log.ts";
 import { Elements, SETS, endpointElements, networkElements, portElements } from "./elements.ts";
 import { forgetFlows, forgetUntranslatedFlows } from "./flows.ts";
-import { forwardRuleCommands, listEngineBridges, refuseLegacyRules } from "./foreign-chains.ts";
+import { forwardRuleCommands, hasLegacyRules, listEngineBridges, refuseLegacyRules } from "./foreign-chains.ts";
 import { ensureForwarding } from "./forwarding.ts";
 import { SKELETON, SKELETON_SIZES, SKELETON_SET, TABLES } from "./skeleton.ts";
 
@@ -58,6 +58,10 @@ export class NftablesFirewall implements Firewall {
       this.#endpoints = new Map(state.endpoints.map((guarded) => [guarded.endpoint.endpointId, guarded]));
       return this.#applyAll();
     });
+  }
+
+  goesByLinks(): boolean {
+    return this.#networks.length > 0 && hasLegacyRules();
   }
 
   async ensureEndpoint(guarded: GuardedEndpoint, former: readonly PublishedPort[] = []): Promise<void> {

@@ -16,6 +16,10 @@ export class NoFirewall implements Firewall {
     return false;
   }
 
+  goesByLinks(): boolean {
+    return false;
+  }
+
   async ensureEndpoint(): Promise<void> {}
 
   async removeEndpoint(): Promise<void> {}

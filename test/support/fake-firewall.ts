@@ -15,6 +15,8 @@ export class FakeFirewall implements Firewall {
   rules: readonly string[] = [];
   /** Endpoints that have elements, and their ports in one word each: `tcp *:8080>80`. */
   elements = new Map<string, readonly string[]>();
+  /** What `goesByLinks` says. */
+  isByLinks = false;
   /** How often something had to be changed. */
   writeCount = 0;
   /** Networks that may get rules without a check: those of the records, as after a restart. */
@@ -31,6 +33,10 @@ export class FakeFirewall implements Firewall {
 
   async check(network: Network): Promise<void> {
     await this.#call("check", () => void this.#checked.add(network.id));
+  }
+
+  goesByLinks(): boolean {
+    return this.isByLinks;
   }
 
   async apply(state: FirewallState): Promise<boolean> {

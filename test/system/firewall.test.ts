@@ -161,6 +161,16 @@ describe("on a host whose Docker uses iptables-legacy", () => {
     expect(commands[0]).toMatch(/^iptables-legacy -A FORWARD -m mark --mark 0x20000000\/0x20000000 .*-j ACCEPT$/);
     expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
     expect(await host.lab.askEcho("tcp", host.neighbour.address, one.name)).toBe(HOST);
+
+    // Docker's own bridges stay apart, the one that was there and one that comes
+    await using late = host.existingNetwork("late");
+    await host.docker("network", "create", late.name);
+    for (const name of ["bridge", late.name]) {
+      await using plain = await host.run("plain", { ...late, name });
+      const address = await plain.address();
+      expect(await host.tryReach(host, address)).toEqual(OPEN);
+      await expect.poll(async () => await host.tryReach(one, address), REPAIR_LIMIT).toEqual(CLOSED);
+    }
   });
 
   it("a network that needs nothing of the host's rules is created without it", async () => {

@@ -81,6 +81,27 @@ describe.each([
     expect(read(ns)?.acceptsMark(MARK)).toBe(false);
   });
 
+  it("gives the links to which a chain drops, whatever else its rules look at", async () => {
+    await using ns = await NetNamespace.create();
+    const source = family === 4 ? "10.0.0.0/8" : "fd00::/8";
+    await apply(
+      ns,
+      "-N ONE",
+      "-N TWO",
+      "-N OTHER",
+      "-A TWO -o docker0 -j DROP",
+      `-A ONE ! -s ${source} -o br-0123456789ab -j DROP`,
+      "-A ONE -o accepted0 -j ACCEPT",
+      "-A ONE ! -o inverted0 -j DROP",
+      "-A ONE -o wild+ -j DROP",
+      "-A ONE -i input0 -j DROP",
+      "-A OTHER -o other0 -j DROP",
+      "-A FORWARD -o forward0 -j DROP",
+    );
+
+    expect(read(ns)?.linksDroppedIn(["ONE", "TWO"]).toSorted()).toEqual(["br-0123456789ab", "docker0"]);
+  });
+
   it("reads a table of 3000 rules", async () => {
     await using ns = await NetNamespace.create();
     const rules = "-A FORWARD -p tcp -j DROP\\n".repeat(2999) + "-A FORWARD -m mark --mark 0x40000/0x40000 -j ACCEPT";

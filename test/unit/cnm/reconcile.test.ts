@@ -445,14 +445,18 @@ describe("the schedule", () => {
     expect(rig.firewall.rules).toEqual([networkId()]);
   });
 
-  it("does not look at the rules when only links changed", async () => {
+  it.each([
+    ["does not look", false],
+    ["looks", true],
+  ])("%s at the rules when only links changed, where rules go by links: %s", async (_does, isByLinks) => {
     const rig = await restarted();
+    rig.firewall.isByLinks = isByLinks;
     rig.reconciler.schedule("links");
 
     await vi.advanceTimersByTimeAsync(1000);
     await rig.reconciler.idle();
 
-    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(1); // the network's creation
+    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(isByLinks ? 2 : 1); // one for the network's creation
   });
 
   it("starts nothing any more once it is closed", async () => {
