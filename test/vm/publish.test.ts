@@ -1,6 +1,7 @@
 // What the machine's own kernel may not have: SCTP ports of a tsnet network with a real engine, and the tables of tsnet on a
 // kernel before 6.9, where they belong to nobody.
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Place, TestContainer } from "../support/system-container.ts";
 import { SystemHost } from "../support/system-host.ts";
@@ -12,11 +13,20 @@ const HOST = { 4: "192.0.2.10", 6: "2001:db8:1::10" } as const;
 /** An emulated machine is some twenty times slower. */
 const LIMIT = { timeout: 120_000, interval: 500 } as const;
 
+/** What the rules use. Loaded one by one while `nft` waits, they take an emulated machine longer than tsnet does. */
+const MODULES = [
+  ..."nft_chain_nat nft_ct nft_fib_inet nft_fib_ipv4 nft_fib_ipv6 nft_masq nft_nat nft_redir nft_meta_bridge".split(
+    " ",
+  ),
+  ..."nft_compat nf_conntrack_netlink nf_conntrack_bridge xt_mark xt_comment sctp veth bridge br_netfilter".split(" "),
+];
+
 let host: SystemHost;
 let web: TestContainer;
 let peer: TestContainer;
 
 beforeAll(async () => {
+  await execa("modprobe", ["-a", ...MODULES], { reject: false }); // some have other names elsewhere
   host = await SystemHost.up("tsnet serve");
   const blue = await host.network("blue", "--ipv6", "--subnet", "10.91.0.0/24", "--subnet", "fd91::/64");
   web = await host.run("web", blue, "--ip", "10.91.0.9", "-p", "9:7/sctp", "-p", "127.0.0.1:10:7/sctp");
