@@ -15,6 +15,8 @@ import { type Question, ask, runServer } from "../support/system-probe.ts";
 
 const HEADING = "### Beside other firewalls";
 const IN_TIME = { timeout: REPAIR_MS, interval: 50 } as const;
+const TOOLS = { 4: "iptables", 6: "ip6tables" } as const;
+
 /** What the neighbour's echo says to containers, over IPv4 and IPv6. */
 const EVERYBODY = Object.values(HOST);
 const NOBODY = [undefined, undefined];
@@ -50,15 +52,23 @@ describe("beside others on the host", () => {
       expect(await stand.look()).toEqual({ ...AS_EVER, "container to the host": ["ping4", "ping6"] });
     });
 
-    it("denies a container what it is told to, though tsnet was there first", async () => {
-      for (const family of FAMILIES) await firewalls.type(`ufw route deny from ${stand.address("one", family)}`);
+    it("denies a container and a published port what it is told to, though tsnet was there first", async () => {
+      const rules = FAMILIES.flatMap((family) => {
+        const address = stand.address("one", family);
+        return [`deny from ${address}`, `deny proto tcp to ${address} port 80`];
+      });
+      const toPublished = FAMILIES.map((family) => ({ protocol: "tcp", address: HOST[family], port: 8080 }) as const);
+      expect(await answersTo(host.neighbour, ...toPublished)).toEqual(["tsnet-one", "tsnet-one"]);
 
-      expect(await answersTo(one, ...toOutside())).toEqual(NOBODY);
+      await firewalls.type(...rules.map((rule) => `ufw route ${rule}`));
 
-      for (const family of FAMILIES) await firewalls.type(`ufw route delete deny from ${stand.address("one", family)}`);
+      const answers = [answersTo(one, ...toOutside()), answersTo(host.neighbour, ...toPublished)];
+      expect(await Promise.all(answers)).toEqual([NOBODY, NOBODY]);
+
+      await firewalls.type(...rules.map((rule) => `ufw route delete ${rule}`));
     });
 
-    it("opens these by the README's command, and takes nothing away by a reload", async () => {
+    it("opens the host's services by the README's command, and takes nothing away by a reload", async () => {
       await firewalls.type(...(await readmeCommands(HEADING, "ufw", "`deny incoming`")));
 
       expect(await outage.during(async () => await firewalls.type("ufw reload"))).toBeLessThan(REPAIR_MS);
@@ -82,30 +92,20 @@ describe("beside others on the host", () => {
 
   describe("a rule in front of tsnet's that drops", () => {
     it("drops in FORWARD, also when tsnet's own was lost and is back", async () => {
-      for (const [family, tool] of [
-        [4, "iptables"],
-        [6, "ip6tables"],
-      ] as const) {
+      for (const family of FAMILIES) {
+        const tool = TOOLS[family];
+        const way = ["-s", stand.address("one", family), "-d", stand.outside(family)];
         const ours = async () => (await host.exec([tool, "-S", "FORWARD"])).split("\n").filter(isOurs);
-        await host.exec([
-          tool,
-          "-I",
-          "FORWARD",
-          "-s",
-          stand.address("one", family),
-          "-d",
-          stand.outside(family),
-          "-j",
-          "DROP",
-        ]);
+        await host.exec([tool, "-I", "FORWARD", ...way, "-j", "DROP"]);
         for (const rule of await ours()) await host.exec(["sh", "-c", `${tool} ${rule.replace("-A", "-D")}`]);
         await expect.poll(ours, IN_TIME).toHaveLength(1);
       }
 
-      expect(await answersTo(one, ...toOutside())).toEqual(NOBODY);
-      expect(await answersTo(stand.container("two"), ...toOutside())).toEqual(EVERYBODY);
+      const askers = [one, stand.container("two")];
+      const answers = await Promise.all(askers.map(async (asker) => await answersTo(asker, ...toOutside())));
+      expect(answers).toEqual([NOBODY, EVERYBODY]);
 
-      for (const tool of ["iptables", "ip6tables"]) await host.exec([tool, "-D", "FORWARD", "1"]);
+      for (const tool of Object.values(TOOLS)) await host.exec([tool, "-D", "FORWARD", "1"]);
     });
 
     it("drops in a table of its own", async () => {
@@ -138,14 +138,13 @@ describe("beside others on the host", () => {
     await using asker = await runServer(host, "asker", network, [80]);
     await using shy = await runServer(host, "shy", network, [80], "--ip", "10.97.0.9", "--ip6", "fd97::9");
     const toShy = ["10.97.0.9", "fd97::9"].map((address) => ({ protocol: "tcp", address, port: 80 }) as const);
+    const look = async () => await Promise.all([stand.look(), answersTo(asker, ...toShy)]);
 
     expect(await outage.during(async () => await switchBridgeNetfilter(0))).toBeLessThan(REPAIR_MS);
-    expect(await stand.look()).toEqual(AS_EVER);
-    expect(await answersTo(asker, ...toShy)).toEqual(NOBODY);
+    expect(await look()).toEqual([AS_EVER, NOBODY]);
 
     expect(await outage.during(async () => await switchBridgeNetfilter(1))).toBeLessThan(REPAIR_MS);
-    expect(await stand.look()).toEqual(AS_EVER);
-    expect(await answersTo(asker, ...toShy)).toEqual(NOBODY);
+    expect(await look()).toEqual([AS_EVER, NOBODY]);
     expect(await answersTo(shy, ...toOutside())).toEqual(EVERYBODY);
   });
 
@@ -158,11 +157,11 @@ describe("beside others on the host", () => {
   });
 
   async function dropForwarded(): Promise<void> {
-    for (const tool of ["iptables", "ip6tables"]) await host.exec([tool, "-P", "FORWARD", "DROP"]);
+    for (const tool of Object.values(TOOLS)) await host.exec([tool, "-P", "FORWARD", "DROP"]);
   }
 
   async function switchBridgeNetfilter(value: 0 | 1): Promise<void> {
-    const switches = ["iptables", "ip6tables"].map((tool) => `net.bridge.bridge-nf-call-${tool}=${value}`);
+    const switches = Object.values(TOOLS).map((tool) => `net.bridge.bridge-nf-call-${tool}=${value}`);
     await host.exec(["sysctl", "-qw", ...switches]);
   }
 
