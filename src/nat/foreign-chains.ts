@@ -1,6 +1,7 @@
 // One rule of ours in somebody else's chain. The engine sets the policy of `FORWARD` to DROP, and a packet that our
 // own chain accepted is dropped there all the same, with br_netfilter even between two ports of one bridge. So what we
-// admitted is accepted there too, by its mark. The rule stands last: what an administrator drops stays dropped.
+// admitted is accepted there too, by its mark. The rule stands last, and is moved there when somebody (ufw) adds rules
+// behind it: what an administrator drops stays dropped.
 import { TsnetError } from "../errors.ts";
 import { readLegacyFilter } from "../host/iptables-legacy.ts";
 import type { NftObject, NftTool } from "../host/nft-tool.ts";
@@ -37,9 +38,11 @@ export async function forwardRuleCommands(
     if (!exists) continue;
     const rules = (await listIfThere(nft, family, "FORWARD")).flatMap(({ rule }) => (isRule(rule) ? [rule] : []));
     const ours = rules.filter(({ comment }) => comment === RULE_COMMENT);
-    if (isWanted && ours.length === 0 && !rules.some(isEqual))
-      commands.push({ add: { rule: { ...place, comment: RULE_COMMENT, expr: RULE } } });
-    for (const { handle } of ours.slice(isWanted ? 1 : 0)) commands.push({ delete: { rule: { ...place, handle } } });
+    const kept = isWanted && ours.at(-1) === rules.at(-1) ? ours.at(-1) : undefined;
+    const serves = kept !== undefined || (ours.length === 0 && rules.some(isEqual));
+    if (isWanted && !serves) commands.push({ add: { rule: { ...place, comment: RULE_COMMENT, expr: RULE } } });
+    for (const { handle } of ours.filter((rule) => rule !== kept))
+      commands.push({ delete: { rule: { ...place, handle } } });
   }
   return commands;
 }

@@ -2,12 +2,10 @@
 // unpacked (not installed) from Debian's releases below a cache folder, once per machine:
 //   <cache>/26.1/usr/sbin/dockerd, usr/bin/docker, usr/bin/containerd, usr/libexec/docker/cli-plugins/docker-compose
 // All run with the machine's own runc: newer ones want a newer libc than Debian 12's.
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
-import { formatSources } from "./apt-sources.ts";
-import { onProcessEnd } from "./lab-cleanup.ts";
+import { provideUnpacked } from "./unpacked-packages.ts";
 
 /** The Debian release that has each engine. */
 const SUITES = { "20.10": "bookworm", "26.1": "trixie", "28.5": "sid" } as const;
@@ -51,7 +49,9 @@ export async function provideEngine(version: EngineVersion): Promise<Engine> {
   const system = await findInstalled(version);
   if (system !== undefined) return system;
   const root = join(process.env["TSNET_ENGINES"] ?? "/var/cache/tsnet-engines", version);
-  if (!existsSync(root)) await fetchInto(root, version);
+  const clientPackages = version === "20.10" ? [] : ["docker-cli", "docker-compose"];
+  const wanted = { suite: SUITES[version], alone: ["docker.io", "containerd", ...clientPackages] };
+  await provideUnpacked(root, `Docker Engine ${version}`, wanted, (unpacked) => describe(version, unpacked));
   return describe(version, root);
 }
 
@@ -86,47 +86,4 @@ async function isVersion(dockerd: string, version: EngineVersion): Promise<boole
 async function readVersion(dockerd: string): Promise<string> {
   const { stdout } = await execa(dockerd, ["--version"], { timeout: 20_000 });
   return /version ([^ ,]+)/.exec(stdout)?.[1] ?? stdout;
-}
-
-/** Unpacks beside `root` and renames: another run either sees all of it or nothing. */
-async function fetchInto(root: string, version: EngineVersion): Promise<void> {
-  const suite = SUITES[version];
-  const work = `${root}.${process.pid}`;
-  console.error(`fetching Docker Engine ${version} (packages of Debian ${suite}, unpacked below ${root})`);
-  const forget = onProcessEnd(() => rmSync(work, { recursive: true, force: true }));
-  try {
-    const apt = await prepareApt(work, suite);
-    await apt("update");
-    const clientPackages = version === "20.10" ? [] : ["docker-cli", "docker-compose"];
-    for (const name of ["docker.io", "containerd", ...clientPackages]) await apt("download", name);
-    const debs = (await readdir(join(work, "debs"))).filter((name) => name.endsWith(".deb"));
-    for (const deb of debs)
-      await execa("dpkg", ["-x", join(work, "debs", deb), join(work, "root")], { timeout: 120_000 });
-    await describe(version, join(work, "root"));
-    await rename(join(work, "root"), root).catch((failure: unknown) => {
-      if (!existsSync(root)) throw failure; // else another run was first: its copy is as good
-    });
-  } finally {
-    forget();
-    await rm(work, { recursive: true, force: true });
-  }
-}
-
-/** An apt of its own: its package lists and downloads lie in `work`, the machine's stay as they are. */
-async function prepareApt(work: string, suite: string): Promise<(...args: string[]) => Promise<void>> {
-  for (const folder of ["parts", "lists/partial", "debs", "root"]) await mkdir(join(work, folder), { recursive: true });
-  await writeFile(join(work, "parts/one.sources"), await formatSources(suite));
-  const options = {
-    "Dir::Etc::sourcelist": "/nonexistent",
-    "Dir::Etc::sourceparts": join(work, "parts"),
-    "Dir::State::Lists": join(work, "lists"),
-    "Dir::Cache::pkgcache": "",
-    "Dir::Cache::srcpkgcache": "",
-    "APT::Sandbox::User": "root",
-    "Acquire::Retries": "3",
-  };
-  const flags = Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-  return async (...args) => {
-    await execa("apt-get", ["-qq", ...flags, ...args], { cwd: join(work, "debs"), timeout: 300_000, stdin: "ignore" });
-  };
 }

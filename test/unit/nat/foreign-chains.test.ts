@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { NftTool } from "../../../src/host/nft-tool.ts";
-import { listEngineBridges } from "../../../src/nat/foreign-chains.ts";
+import { RULE_COMMENT, forwardRuleCommands, listEngineBridges } from "../../../src/nat/foreign-chains.ts";
 
 const CHAIN = { chain: { family: "ip", table: "filter", name: "DOCKER-ISOLATION-STAGE-2" } };
 const DROP = {
@@ -34,5 +34,32 @@ describe("a chain of the engine", () => {
     vi.spyOn(nft, "listChains").mockResolvedValue([CHAIN]);
 
     await expect(listEngineBridges(nft, [CHAIN])).rejects.toThrow(GONE);
+  });
+});
+
+describe("the rule in FORWARD", () => {
+  const FORWARD = { chain: { family: "ip", table: "filter", name: "FORWARD" } };
+  const ours = (handle: number) => ({ rule: { handle, comment: RULE_COMMENT, expr: [{ accept: null }] } });
+  const place = { family: "ip", table: "filter", chain: "FORWARD" };
+
+  const commandsFor = async (...rules: object[]) => {
+    const nft = new NftTool();
+    vi.spyOn(nft, "listChain").mockResolvedValue(rules as (typeof DROP)[]); // as nft prints them
+    return await forwardRuleCommands(nft, [FORWARD], true);
+  };
+
+  it("is left alone where it is the last one", async () => {
+    expect(await commandsFor(DROP, ours(8))).toEqual([]);
+  });
+
+  it("is moved to the end when somebody added a rule behind it, which it would hide", async () => {
+    const [add, remove, ...more] = await commandsFor(ours(5), DROP);
+
+    expect(add).toMatchObject({ add: { rule: { ...place, comment: RULE_COMMENT } } });
+    expect([remove, ...more]).toEqual([{ delete: { rule: { ...place, handle: 5 } } }]);
+  });
+
+  it("stays once where it was there twice, the last one", async () => {
+    expect(await commandsFor(ours(5), DROP, ours(8))).toEqual([{ delete: { rule: { ...place, handle: 5 } } }]);
   });
 });
