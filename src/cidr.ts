@@ -94,6 +94,11 @@ export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.family === b.family && a.first <= lastOf(b) && b.first <= lastOf(a);
 }
 
+/** An address as packets have it: 4 or 16 bytes in network order. */
+export function bytesOfAddress({ family, value }: Address): Buffer {
+  return Buffer.from(value.toString(16).padStart(bitsOf(family) / 4, "0"), "hex");
+}
+
 /** `10.1.2.3`, or RFC 5952 form: lower case, the longest run of two or more zero groups as `::`. */
 export function formatAddress(address: Address): string {
   if (address.family === 4) return new IPv4(address.value).toString();

@@ -3,7 +3,7 @@
 // addresses and ports of its packets in either direction; address translation is what makes them no mirror images.
 //
 //   nfgenmsg | TUPLE_ORIG { IP { SRC, DST } PROTO { NUM, SRC_PORT, DST_PORT } } | TUPLE_REPLY {...} | STATUS | ID | ...
-import { type Family, bitsOf, formatAddress, parseAddress } from "../cidr.ts";
+import { type Family, bytesOfAddress, formatAddress, parseAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { bytesAttribute, findAttribute, nestedAttribute, u32Attribute, u32NetAttribute } from "./netlink.ts";
 import { NFPROTO, NF_HEADER_LENGTH, nfHeader } from "./nfnetlink.ts";
@@ -159,7 +159,7 @@ function rawTuple(family: Family, protocol: number, tuple: Partial<FlowTuple> = 
 function addressBytes(family: Family, text: string): Buffer {
   const address = parseAddress(text);
   if (address.family !== family) throw new TsnetError("invalid", `${text} is no IPv${family} address`);
-  return Buffer.from(address.value.toString(16).padStart(bitsOf(family) / 4, "0"), "hex");
+  return bytesOfAddress(address);
 }
 
 function tupleAttribute(type: number, family: Family, raw: RawTuple): Buffer {

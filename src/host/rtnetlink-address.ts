@@ -1,6 +1,6 @@
 // IP addresses of links as rtnetlink says them. Follows rtnetlink(7), include/uapi/linux/if_addr.h and the way
 // ip-address(8) fills in local, peer and broadcast address.
-import { type Address, type Family, bitsOf, lastOf, subnetOf } from "../cidr.ts";
+import { type Address, type Family, bytesOfAddress, lastOf, subnetOf } from "../cidr.ts";
 import { AF_INET, AF_INET6 } from "./libc.ts";
 import { bytesAttribute, parseAttributes, u32Attribute } from "./netlink.ts";
 
@@ -42,7 +42,7 @@ export function newAddressParts(linkIndex: number, { address, prefixLength }: In
   if (address.family === 6) return [...parts, u32Attribute(IFA.FLAGS, IFA_F_NODAD)];
   if (prefixLength >= 31) return parts; // RFC 3021: no broadcast address in a subnet of two
   const broadcast = lastOf(subnetOf(address, prefixLength));
-  return [...parts, bytesAttribute(IFA.BROADCAST, addressBytes({ family: 4, value: broadcast }))];
+  return [...parts, bytesAttribute(IFA.BROADCAST, bytesOfAddress({ family: 4, value: broadcast }))];
 }
 
 /** RTM_DELADDR. */
@@ -50,7 +50,7 @@ export function addressParts(linkIndex: number, { address, prefixLength }: Inter
   const header = addressHeader(linkIndex);
   header.writeUInt8(kernelFamily(address.family), 0);
   header.writeUInt8(prefixLength, 1);
-  const bytes = addressBytes(address);
+  const bytes = bytesOfAddress(address);
   return [header, bytesAttribute(IFA.LOCAL, bytes), bytesAttribute(IFA.ADDRESS, bytes)];
 }
 
@@ -75,8 +75,4 @@ export function familyOf(kernelNumber: number): Family | undefined {
 /** An address out of its bytes in network order. */
 export function addressOf(family: Family, bytes: Buffer): Address {
   return { family, value: BigInt(`0x${bytes.toString("hex")}`) };
-}
-
-function addressBytes({ family, value }: Address): Buffer {
-  return Buffer.from(value.toString(16).padStart(bitsOf(family) / 4, "0"), "hex");
 }

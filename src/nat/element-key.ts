@@ -1,6 +1,6 @@
 // Keys and data of set elements as bytes: what the kernel keeps in a set is the concatenation of its parts, each filled
 // up with zero bytes to a multiple of 4 (net/netfilter/nf_tables_api.c, NFT_REG32_SIZE; nft_payload.c, nft_meta.c).
-import { type Subnet, bitsOf, lastOf, parseAddress } from "../cidr.ts";
+import { type Subnet, bytesOfAddress, lastOf, parseAddress } from "../cidr.ts";
 import type { PortProtocol } from "../cnm/ports.ts";
 
 /** IFNAMSIZ: the kernel compares the whole field (nft_meta.c, NFT_META_IIFNAME). */
@@ -18,13 +18,14 @@ export function ifNamePart(name: string): Buffer {
 
 /** `ipv4_addr` or `ipv6_addr`: 4 or 16 bytes. @throws TsnetError `invalid` for text that is no address. */
 export function addressPart(text: string): Buffer {
-  const { family, value } = parseAddress(text);
-  return valuePart(family, value);
+  return bytesOfAddress(parseAddress(text));
 }
 
 /** The first and the last address of a subnet, as intervals have them. */
 export function subnetParts(subnet: Subnet): { readonly first: Buffer; readonly last: Buffer } {
-  return { first: valuePart(subnet.family, subnet.first), last: valuePart(subnet.family, lastOf(subnet)) };
+  const { family } = subnet;
+  const last = bytesOfAddress({ family, value: lastOf(subnet) });
+  return { first: bytesOfAddress({ family, value: subnet.first }), last };
 }
 
 /** `ether_addr`: 6 bytes and 2 of zero. @param text - `02:42:0a:01:02:03`. */
@@ -56,8 +57,4 @@ export function linkLocalPart(mac: string): Buffer {
   bytes.copy(part, 13, 3, 6);
   part.writeUInt8(part.readUInt8(8) ^ 0x02, 8);
   return part;
-}
-
-function valuePart(family: 4 | 6, value: bigint): Buffer {
-  return Buffer.from(value.toString(16).padStart(bitsOf(family) / 4, "0"), "hex");
 }

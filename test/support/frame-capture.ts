@@ -1,7 +1,6 @@
 // What arrives somewhere, seen from there. A raw socket on one link of any network namespace (packet(7)) hears every frame
 // before the receiving stack looks at it, and sends frames as they stand; a listener hears what the stack hands to a
 // service. Both belong to the namespace in which they were opened: the test itself holds them, no process is needed.
-import { closeSync, openSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import koffi from "koffi";
 import {
@@ -15,6 +14,7 @@ import {
   receiveNow,
   setSocketOption,
 } from "../../src/host/libc.ts";
+import { inNetwork } from "./namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const AF_PACKET = 17;
@@ -24,12 +24,10 @@ const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
 const PACKET_IGNORE_OUTGOING = 23;
 const SO_RCVBUFFORCE = 33;
-const CLONE_NEWNET = 0x40000000;
 const SIOCGIFINDEX = 0x8933;
 const RECEIVE_QUEUE = 32 * 1024 * 1024;
 
 const library = koffi.load(null);
-const setns = library.func("int setns(int fd, int nstype)") as (fd: number, nstype: number) => number;
 const sendNow = library.func("long send(int fd, const void *data, size_t length, int flags)") as (
   fd: number,
   data: Buffer,
@@ -94,7 +92,7 @@ class Ear implements Disposable {
 export class FrameSocket extends Ear {
   /** @param isPromiscuous - hears also what is for other stations. @throws Error when there is no such link. */
   static open(network: Network, ifName: string, { isPromiscuous = true } = {}): FrameSocket {
-    return inNetwork(network, () => {
+    return inNetwork(network.path, () => {
       const index = indexOf(ifName);
       if (index === 0) throw new Error(`no link ${ifName} in ${network.path}`);
       const fd = openSocket(AF_PACKET, SOCK_RAW, 0);
@@ -127,7 +125,7 @@ export class EagerSender implements Disposable {
 
   /** The namespace exists, its links need not. */
   static open(network: Network): EagerSender {
-    return inNetwork(network, () => new EagerSender(openSocket(AF_PACKET, SOCK_RAW, 0)));
+    return inNetwork(network.path, () => new EagerSender(openSocket(AF_PACKET, SOCK_RAW, 0)));
   }
 
   /** @returns whether the kernel took the frame. */
@@ -173,7 +171,7 @@ export class EagerSender implements Disposable {
 export class DatagramListener extends Ear {
   /** @throws TsnetError when the port is taken. */
   static open(network: Network, port: number): DatagramListener {
-    return inNetwork(network, () => {
+    return inNetwork(network.path, () => {
       const fd = openSocket(AF_INET6, SOCK_DGRAM, 0);
       const address = Buffer.alloc(28); // struct sockaddr_in6, ipv6(7): the address is ::
       address.writeUInt16LE(AF_INET6, 0);
@@ -181,20 +179,6 @@ export class DatagramListener extends Ear {
       bindSocket(fd, address);
       return new DatagramListener(fd);
     });
-  }
-}
-
-/** Runs `fn`, which must not wait, with this thread in another network namespace. */
-function inNetwork<T>({ path }: Network, fn: () => T): T {
-  const outside = openSync("/proc/thread-self/ns/net", "r");
-  const inside = openSync(path, "r");
-  try {
-    if (setns(inside, CLONE_NEWNET) !== 0) throw new Error(`setns to ${path}: errno ${koffi.errno()}`);
-    return fn();
-  } finally {
-    if (setns(outside, CLONE_NEWNET) !== 0) process.abort(); // what came after would change the machine's network
-    closeSync(inside);
-    closeSync(outside);
   }
 }
 

@@ -59,16 +59,7 @@ export class NetNamespace implements AsyncDisposable {
    * @param fn - synchronous: after the first `await` the thread would be outside again.
    */
   enter<T>(fn: () => T): T {
-    const outside = openSync("/proc/thread-self/ns/net", "r");
-    const inside = openSync(this.path, "r");
-    try {
-      if (setns(inside, CLONE_NEWNET) !== 0) throw new Error(`setns to ${this.name}: errno ${koffi.errno()}`);
-      return fn();
-    } finally {
-      if (setns(outside, CLONE_NEWNET) !== 0) process.abort(); // tests after this one would change the machine's network
-      closeSync(inside);
-      closeSync(outside);
-    }
+    return inNetwork(this.path, fn);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -79,5 +70,24 @@ export class NetNamespace implements AsyncDisposable {
       await ended;
     }
     await execute("ip", ["netns", "del", this.name]);
+  }
+}
+
+/**
+ * Runs a function with this thread in a network namespace.
+ *
+ * @param path - a file that stands for it: `/run/netns/NAME`, `/proc/PID/ns/net`.
+ * @param fn - synchronous: after the first `await` the thread would be outside again.
+ */
+export function inNetwork<T>(path: string, fn: () => T): T {
+  const outside = openSync("/proc/thread-self/ns/net", "r");
+  const inside = openSync(path, "r");
+  try {
+    if (setns(inside, CLONE_NEWNET) !== 0) throw new Error(`setns to ${path}: errno ${koffi.errno()}`);
+    return fn();
+  } finally {
+    if (setns(outside, CLONE_NEWNET) !== 0) process.abort(); // what came after would change the machine's network
+    closeSync(inside);
+    closeSync(outside);
   }
 }
