@@ -33,12 +33,17 @@
 // Protocols are numbers here: names would need /etc/protocols where `nft` runs.
 //
 // What `admit` lets pass carries ADMITTED_MARK through the rest of the forward hook, so that one rule in somebody
-// else's chain (foreign-chains.ts) can let all of it pass too. The mark is taken off again behind it.
+// else's chain (foreign-chains.ts) can let all of it pass too. The mark is taken off again behind it. The connection
+// keeps ADMITTED_LABEL, and its answers pass by that: what began while these rules were gone, by somebody's flush, does
+// not go on when they are back. An ICMP error belongs to the connection that it is about, and must not label it.
 import { createHash } from "node:crypto";
 import { LINK_GROUP } from "../link-group.ts";
 
 /** One bit of the packet mark, between our forward chain and the end of forwarding. */
 export const ADMITTED_MARK = 0x2000_0000;
+
+/** One bit of the 128 of a connection's label, for connections that were admitted. */
+export const ADMITTED_LABEL = 97;
 
 /** Our tables, as commands in JSON name them. */
 export const TABLES = [
@@ -118,10 +123,12 @@ const INET = `
 		oifname @sealed drop
 		iifname . ip saddr @pools4 iifname . ip saddr != @open4 drop
 		iifname . ip6 saddr @pools6 iifname . ip6 saddr != @open6 drop
-		iifname . ip saddr @open4 ct state established,related goto admit
-		iifname . ip6 saddr @open6 ct state established,related goto admit
-		oifname . ip daddr @open4 ct state established,related goto admit
-		oifname . ip6 daddr @open6 ct state established,related goto admit
+		iifname . ip saddr @open4 ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		iifname . ip6 saddr @open6 ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		oifname . ip daddr @open4 ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		oifname . ip6 daddr @open6 ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		oifname . ip daddr @open4 ct state related meta l4proto != { 1, 58 } goto admit
+		oifname . ip6 daddr @open6 ct state related meta l4proto != { 1, 58 } goto admit
 		oifname . ip daddr . meta l4proto . th dport @published4 ct status dnat goto admit
 		oifname . ip6 daddr . meta l4proto . th dport @published6 ct status dnat goto admit
 		oifname . ip daddr . meta l4proto . th dport @offered4 goto admit
@@ -132,12 +139,13 @@ const INET = `
 		iifname . ip6 saddr @open6 oifname @apart ct status dnat accept
 		iifname . ip saddr @open4 oifname @apart drop
 		iifname . ip6 saddr @open6 oifname @apart drop
-		iifname . ip saddr @open4 goto admit
-		iifname . ip6 saddr @open6 goto admit
+		iifname . ip saddr @open4 ct direction original goto admit
+		iifname . ip6 saddr @open6 ct direction original goto admit
 		iifgroup ${LINK_GROUP} drop
 		oifgroup ${LINK_GROUP} drop
 	}
 	chain admit {
+		ct label set ${ADMITTED_LABEL}
 		meta mark set meta mark | 0x20000000 accept
 	}
 	chain unmark {
