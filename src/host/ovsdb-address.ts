@@ -29,14 +29,15 @@ export function parseOvsdbAddress(text: string): OvsdbAddress {
 /**
  * The error for a database that cannot be reached: `unavailable`, with the way out.
  *
- * @param reason - why: `ENOENT`, `no answer within 5 s`.
+ * @param reason - why: an errno's name, or words.
  */
 export function unreachable(address: OvsdbAddress, reason: string, cause?: unknown): TsnetError {
-  const message = `Open vSwitch's database does not answer on ${address.text} (${reason}): ${remedyFor(address)}`;
+  const message = `Open vSwitch's database does not answer on ${address.text} (${reason}): ${remedyFor(address, reason)}`;
   return new TsnetError("unavailable", message, { cause });
 }
 
-function remedyFor(address: OvsdbAddress): string {
+function remedyFor(address: OvsdbAddress, reason: string): string {
+  if (reason === "EACCES") return "run tsnet as root, or as a user that may open the socket";
   const start = "start Open vSwitch (systemctl start openvswitch-switch)";
   if ("path" in address) return `${start} or set TSNET_OVSDB`;
   const { host, port } = address;

@@ -64,8 +64,10 @@ export const TABLES = {
     /** OpenFlow port number; -1 when the link could not be opened, absent when `ovs-vswitchd` has not looked at it. */
     ofport: optional(integer),
     ofport_request: optional(integer),
-    /** Why the link could not be opened or set up. */
+    /** Why the link could not be opened. Stays empty when an open link goes away: then only `ifindex` tells. */
     error: optional(string),
+    /** Of the host's link, 0 when it has gone; 0 or absent for tunnels. */
+    ifindex: optional(integer),
     mac: optional(string),
     mac_in_use: optional(string),
     mtu: optional(integer),

@@ -2,9 +2,9 @@
 // `ovsdb-link.ts`; no process is started. Operations are in `ovsdb-operations.ts`, tables and columns in `ovsdb-schema.ts`.
 //
 // What is read is read by `select`, so that no copy of ours can be out of date: a round trip takes a tenth of a millisecond.
-// Only `cur_cfg` is monitored, because waiting for a number to grow is the one thing that a transaction cannot do (`wait`
-// knows only == and !=). The plain `monitor` of RFC 7047 serves every version; `monitor_cond` would save rows of a table that
-// has one. No lock is taken: ports of others are none of our business, and `expectNamed` guards what a change rests on. Nor is
+// `cur_cfg` is monitored, because waiting for a number to grow is the one thing that a transaction cannot do (`wait` knows
+// only == and !=), and what others may change is monitored to know when to look. The plain `monitor` of RFC 7047 serves every
+// version; `monitor_cond` would save us rows of others, which an `onChanged` without content costs nothing. No lock is taken: ports of others are none of our business, and `expectNamed` guards what a change rests on. Nor is
 // a commit `durable`: tsnet's own records say what shall be there, and `onConnected` is the moment to look again.
 //
 // Source: RFC 7047; ovs-vswitchd.conf.db(5), table Open_vSwitch, next_cfg and cur_cfg; ovs-vsctl(8), --no-wait.
@@ -13,7 +13,7 @@ import { type OvsdbAddress, parseOvsdbAddress } from "./ovsdb-address.ts";
 import { OvsdbConnection } from "./ovsdb-connection.ts";
 import { type LinkEvents, OvsdbLink } from "./ovsdb-link.ts";
 import { type Operation, type Results, mutate, parseResults, select } from "./ovsdb-operations.ts";
-import { DATABASE, type Row, TABLES } from "./ovsdb-schema.ts";
+import { type ColumnName, DATABASE, type Row, TABLES, type Table } from "./ovsdb-schema.ts";
 
 /** The database answers in a millisecond unless it hangs. The second is for the whole of making a connection. */
 const REQUEST_DEADLINE_MS = 5_000;
@@ -22,8 +22,17 @@ const CONNECT_DEADLINE_MS = 3_000;
 /** A new port takes `ovs-vswitchd` a millisecond, a new bridge a hundred, its own start with many ports some seconds. */
 const VSWITCHD_DEADLINE_MS = 10_000;
 
+/** What tsnet writes and others may undo, and `ifindex`, which says that a link has gone or come back. No statistics. */
+const WATCHED = {
+  Bridge: ["name", "ports", "datapath_type", "fail_mode", "external_ids"],
+  Port: ["name", "interfaces", "tag", "trunks", "vlan_mode", "external_ids"],
+  Interface: ["name", "type", "options", "error", "ifindex", "external_ids"],
+} as const satisfies { readonly [T in Table]?: readonly ColumnName<T>[] };
+
 /** What a client is given besides the address. Events may not throw. */
 export interface OvsdbOptions extends LinkEvents {
+  /** A bridge, port or interface was changed, by whomever, tsnet included. What it was is not told: look. */
+  readonly onChanged?: () => void;
   /** Default 5 s. */
   readonly requestDeadlineMs?: number;
   /** Default 10 s. */
@@ -31,7 +40,9 @@ export interface OvsdbOptions extends LinkEvents {
 }
 
 /** What `ovs-vswitchd` says of an interface. */
-export type InterfaceState = Row<"Interface", "name" | "ofport" | "error">;
+export type InterfaceState = Row<"Interface", (typeof STATE)[number]>;
+
+const STATE = ["name", "ofport", "error", "ifindex"] as const satisfies readonly ColumnName<"Interface">[];
 
 interface Waiter extends PromiseWithResolvers<void> {
   readonly sequence: number;
@@ -41,6 +52,7 @@ interface Waiter extends PromiseWithResolvers<void> {
 export class Ovsdb implements Disposable {
   readonly #address: OvsdbAddress;
   readonly #link: OvsdbLink;
+  readonly #onChanged: (() => void) | undefined;
   readonly #requestDeadlineMs: number;
   readonly #vswitchdDeadlineMs: number;
   readonly #waiters = new Set<Waiter>();
@@ -55,6 +67,7 @@ export class Ovsdb implements Disposable {
    */
   constructor(address: string, options: OvsdbOptions = {}) {
     this.#address = parseOvsdbAddress(address);
+    this.#onChanged = options.onChanged;
     this.#requestDeadlineMs = options.requestDeadlineMs ?? REQUEST_DEADLINE_MS;
     this.#vswitchdDeadlineMs = options.vswitchdDeadlineMs ?? VSWITCHD_DEADLINE_MS;
     this.#link = new OvsdbLink((onEnd) => this.#open(onEnd), options);
@@ -116,7 +129,7 @@ export class Ovsdb implements Disposable {
    * @throws as `transact`.
    */
   async interfaceStates(doing: string, names: readonly string[]): Promise<InterfaceState[]> {
-    const reads = names.map((name) => select("Interface", [["name", "==", name]], ["name", "ofport", "error"]));
+    const reads = names.map((name) => select("Interface", [["name", "==", name]], STATE));
     return (await this.transact(doing, reads)).flat();
   }
 
@@ -142,15 +155,17 @@ export class Ovsdb implements Disposable {
     this.close();
   }
 
-  /** A connection that tells every change of `cur_cfg`. */
+  /** A connection that tells every change of `cur_cfg` and of what is watched. */
   async #open(onEnd: (reason: TsnetError) => void): Promise<OvsdbConnection> {
     const onNotification = (method: string, params: unknown) => {
-      if (method === "update" && Array.isArray(params)) this.#note(params[1]);
+      if (method !== "update" || !Array.isArray(params)) return;
+      this.#note(params[1]);
+      if (Object.keys(Object(params[1])).some((table) => table in WATCHED)) this.#onChanged?.();
     };
     const connection = await OvsdbConnection.open(this.#address, { onNotification, onEnd }, CONNECT_DEADLINE_MS);
     try {
-      const params = [DATABASE, "tsnet", { Open_vSwitch: { columns: ["cur_cfg"] } }];
       this.#curCfg = -Infinity; // another database may stand there now
+      const params = [DATABASE, "tsnet", monitorRequests(this.#onChanged !== undefined)];
       this.#note(await connection.request("monitor", params, CONNECT_DEADLINE_MS));
       return connection;
     } catch (failure) {
@@ -195,6 +210,12 @@ export class Ovsdb implements Disposable {
     }
     for (const { sequence, resolve } of this.#waiters) if (sequence <= this.#curCfg) resolve();
   }
+}
+
+/** <monitor-requests> (RFC 7047, section 4.1.5). What is there already is news to nobody. */
+function monitorRequests(isWatching: boolean): object {
+  const watched = Object.entries(WATCHED).map(([table, columns]) => [table, { columns, select: { initial: false } }]);
+  return { Open_vSwitch: { columns: ["cur_cfg"] }, ...(isWatching && Object.fromEntries(watched)) };
 }
 
 function isReading(operations: readonly Operation<unknown>[]): boolean {

@@ -206,7 +206,12 @@ describe("requireInterfaces", () => {
       message: "add ports: Open vSwitch cannot use absent: could not open network device absent (No such device)",
     });
     expect(await ovsdb.interfaceStates("look", ["absent", "unheard-of"])).toEqual([
-      { name: "absent", ofport: -1, error: "could not open network device absent (No such device)" },
+      {
+        name: "absent",
+        ofport: -1,
+        ifindex: undefined,
+        error: "could not open network device absent (No such device)",
+      },
     ]);
   });
 
@@ -233,7 +238,7 @@ describe("a database that is not there", () => {
 
     const began = performance.now();
     const failure = await failureOf(ovsdb.apply("add bridge br0", []));
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(2_500);
     expect(failure).toMatchObject({
       code: "unavailable",
       message:
@@ -243,7 +248,7 @@ describe("a database that is not there", () => {
     await host.startDatabase();
     await host.startVswitchd();
 
-    await waitUntil("the event", () => ovsdb.onConnected.mock.calls.length === 1, { limitMs: 2_000 });
+    await waitUntil("the event", () => ovsdb.onConnected.mock.calls.length === 1);
     await ovsdb.waitForVswitchd("look");
   });
 
@@ -276,7 +281,7 @@ describe("a database that is not there", () => {
 
     await host.startDatabase();
 
-    await waitUntil("the event", () => ovsdb.onConnected.mock.calls.length === 2, { limitMs: 2_000 });
+    await waitUntil("the event", () => ovsdb.onConnected.mock.calls.length === 2);
   });
 
   it("is given up on when it is stopped, and used when it goes on", async () => {
@@ -289,14 +294,50 @@ describe("a database that is not there", () => {
 
     const began = performance.now();
     const failure = await failureOf(ovsdb.transact("mark", [update("Open_vSwitch", [], { external_ids: MARK })]));
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(5_000);
     server.kill("SIGCONT");
-    await waitUntil("a new connection", () => ovsdb.onConnected.mock.calls.length === 2, { limitMs: 5_000 });
+    await waitUntil("a new connection", () => ovsdb.onConnected.mock.calls.length === 2);
     await ovsdb.waitForVswitchd("look");
 
     expect(failure).toMatchObject({ code: "unavailable" });
     expect(failure.message).toContain("(no answer within 300 ms)");
     expect(failure.message).toContain("whether the change was made is unknown");
+  });
+});
+
+describe("onChanged", () => {
+  it("tells that somebody removed a port or changed its tag, and nothing while nothing happens", async () => {
+    await using host = await OvsHost.running();
+    await host.vsctl("add-port", "br0", "a", "tag=10", "--", "set", "interface", "a", "type=internal");
+    const onChanged = vi.fn<() => void>();
+    using ovsdb = client(host, { onChanged });
+    await ovsdb.waitForVswitchd("look");
+    await ovsdb.waitForVswitchd("look");
+    const before = onChanged.mock.calls.length;
+
+    await host.vsctl("--no-wait", "set", "port", "a", "tag=20");
+    await waitUntil("the new tag to be told", () => onChanged.mock.calls.length > 0);
+    await ovsdb.waitForVswitchd("look");
+    onChanged.mockClear();
+    await host.vsctl("--no-wait", "del-port", "a");
+    await waitUntil("the removal to be told", () => onChanged.mock.calls.length > 0);
+
+    expect(before).toBe(0);
+  });
+
+  it("tells that a port's device has gone", async () => {
+    await using host = await OvsHost.running();
+    await addVeth(host, "tsv1");
+    const onChanged = vi.fn<() => void>();
+    using ovsdb = client(host, { onChanged });
+    await ovsdb.apply("add port tsv1", addPort("tsv1", 10));
+    await ovsdb.waitForVswitchd("look");
+    onChanged.mockClear();
+
+    await host.ns.exec(["ip", "link", "del", "tsv1"]);
+
+    await waitUntil("the loss to be told", () => onChanged.mock.calls.length > 0);
+    expect(await ovsdb.interfaceStates("look", ["tsv1"])).toMatchObject([{ error: undefined, ifindex: 0 }]);
   });
 });
 
@@ -318,7 +359,7 @@ describe("ovs-vswitchd", () => {
     await ovsdb.waitForVswitchd("look");
 
     expect(tookMs).toBeGreaterThan(450);
-    expect(tookMs).toBeLessThan(2_000);
+    expect(tookMs).toBeLessThan(5_000);
     expect(failure).toMatchObject({
       code: "unavailable",
       message: expect.stringContaining("add port a: ovs-vswitchd did not take over the change within 0.5 s: "),

@@ -44,4 +44,11 @@ describe("unreachable", () => {
   ])("names the way out for %s", (text, message) => {
     expect(unreachable(parseOvsdbAddress(text), "ENOENT")).toMatchObject({ code: "unavailable", message });
   });
+
+  it("does not advise to start what is there but may not be opened", () => {
+    expect(unreachable(parseOvsdbAddress("unix:/db.sock"), "EACCES").message).toBe(
+      "Open vSwitch's database does not answer on unix:/db.sock (EACCES): " +
+        "run tsnet as root, or as a user that may open the socket",
+    );
+  });
 });

@@ -73,7 +73,7 @@ describe("transact", () => {
     const began = performance.now();
     const failure = await failureOf(given.ovsdb.transact("add port tsv1", [PORT]));
 
-    expect(performance.now() - began).toBeLessThan(500);
+    expect(performance.now() - began).toBeLessThan(2_000);
     expect(failure).toMatchObject({
       code: "unavailable",
       message:
@@ -155,8 +155,21 @@ describe("transact", () => {
     const began = performance.now();
     const failure = await failureOf(given.ovsdb.transact("list", [NAMES]));
 
-    expect(performance.now() - began).toBeLessThan(4_000);
+    expect(performance.now() - began).toBeLessThan(8_000);
     expect(failure).toMatchObject({ code: "unavailable", message: expect.stringContaining("(ENOENT)") });
+  });
+
+  it("does not use a connection that ended while it was being made", async () => {
+    await using fake = await FakeOvsdb.started((message, peer) =>
+      peer.send(`{"id":${message.id},"result":{},"error":null}garbage`),
+    );
+    using given = client(fake);
+
+    const failure = await failureOf(given.ovsdb.transact("add port tsv1", [PORT]));
+
+    expect(failure.message).toContain("no JSON in UTF-8");
+    expect(failure.message).not.toContain("unknown");
+    expect(given.onConnected).not.toHaveBeenCalled();
   });
 
   it("says that what answers is no Open vSwitch", async () => {
@@ -256,9 +269,9 @@ describe("apply", () => {
 describe("requireInterfaces", () => {
   it("names each interface that cannot be used, and why", async () => {
     const rows = [
-      { name: "a", ofport: 3, error: ["set", []] },
-      { name: "b", ofport: -1, error: "could not open network device b (No such device)" },
-      { name: "c", ofport: -1, error: ["set", []] },
+      { name: "a", ofport: 3, error: ["set", []], ifindex: 5 },
+      { name: "b", ofport: -1, error: "could not open network device b (No such device)", ifindex: ["set", []] },
+      { name: "c", ofport: -1, error: ["set", []], ifindex: 0 },
     ];
     await using fake = await FakeOvsdb.started(
       vswitch(0, (message, peer) => peer.answer(message, [...rows.map((row) => ({ rows: [row] })), { rows: [] }])),
