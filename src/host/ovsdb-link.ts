@@ -9,15 +9,17 @@ import type { OvsdbConnection } from "./ovsdb-connection.ts";
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 1_000;
 
-/** After a loss callers wait so long for the return: upgrading Open vSwitch restarts its database within a second. */
+/** Upgrading Open vSwitch restarts its database within a second. */
 const PATIENCE_MS = 3_000;
 
-/** What a link tells. Neither may throw. */
-export interface LinkEvents {
+/** What a link tells, and how patient it is. Events may not throw. */
+export interface LinkOptions {
   /** There is a connection: the first one, and each later one. */
   readonly onConnected?: () => void;
   /** There is none any more, and why. */
   readonly onLost?: (reason: TsnetError) => void;
+  /** For so long after a loss callers wait for the return. Default 3 s. */
+  readonly patienceMs?: number;
 }
 
 /** How a link makes a connection that is ready to be used. @param onEnd - to be called when a connection has ended. */
@@ -26,19 +28,19 @@ export type OpenConnection = (onEnd: (reason: TsnetError) => void) => Promise<Ov
 /** At most one connection at a time, until `close`. */
 export class OvsdbLink {
   readonly #open: OpenConnection;
-  readonly #events: LinkEvents;
+  readonly #options: LinkOptions;
   #current: OvsdbConnection | undefined;
   #attempt: Promise<OvsdbConnection> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MIN_MS;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
   #connectedAt = -Infinity;
-  #lostAt = -Infinity;
+  #patientUntil = -Infinity;
   #isClosed = false;
 
-  constructor(open: OpenConnection, events: LinkEvents) {
+  constructor(open: OpenConnection, options: LinkOptions) {
     this.#open = open;
-    this.#events = events;
+    this.#options = options;
   }
 
   /** Whether there is a connection now. */
@@ -47,7 +49,7 @@ export class OvsdbLink {
   }
 
   /**
-   * The connection. When there is none, one attempt is made at once; for 3 s after a loss, as many as fit.
+   * The connection. When there is none, one attempt is made at once; for a while after a loss, as many as fit.
    *
    * @throws TsnetError of the last attempt. From then on attempts go on by themselves, until one succeeds.
    */
@@ -56,7 +58,7 @@ export class OvsdbLink {
       try {
         return await this.#connect();
       } catch (failure) {
-        if (this.#isClosed || performance.now() - this.#lostAt > PATIENCE_MS) throw failure;
+        if (this.#isClosed || performance.now() > this.#patientUntil) throw failure;
         await pause(RETRY_MIN_MS);
       }
     }
@@ -75,6 +77,11 @@ export class OvsdbLink {
     if (this.#current !== undefined) return this.#current;
     const { error, at } = this.#failure ?? { at: -Infinity };
     if (this.#attempt === undefined && performance.now() - at < RETRY_MIN_MS) throw error;
+    return this.#begin();
+  }
+
+  /** Whatever the last outcome: a timer may fire a moment before its time, and no other comes after it. */
+  async #begin(): Promise<OvsdbConnection> {
     this.#attempt ??= this.#try().finally(() => {
       this.#attempt = undefined;
     });
@@ -89,7 +96,7 @@ export class OvsdbLink {
       if (connection.end !== undefined) throw connection.end;
       this.#current = connection;
       this.#connectedAt = performance.now();
-      this.#events.onConnected?.();
+      this.#options.onConnected?.();
       return connection;
     } catch (error) {
       this.#failure = { error, at: performance.now() };
@@ -101,16 +108,17 @@ export class OvsdbLink {
   #lose(reason: TsnetError): void {
     if (this.#current === undefined) return; // it was not ready yet: its attempt fails
     this.#current = undefined;
-    this.#lostAt = performance.now();
-    if (this.#lostAt - this.#connectedAt > RETRY_MAX_MS) this.#retryMs = RETRY_MIN_MS;
+    const now = performance.now();
+    this.#patientUntil = now + (this.#options.patienceMs ?? PATIENCE_MS);
+    if (now - this.#connectedAt > RETRY_MAX_MS) this.#retryMs = RETRY_MIN_MS;
     if (this.#isClosed) return;
-    this.#events.onLost?.(reason);
+    this.#options.onLost?.(reason);
     this.#tryLater();
   }
 
   #tryLater(): void {
     if (this.#isClosed) return;
-    this.#retry = setTimeout(() => void this.#connect().catch(() => {}), this.#retryMs).unref();
+    this.#retry = setTimeout(() => void this.#begin().catch(() => {}), this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS);
   }
 }

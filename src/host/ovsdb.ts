@@ -11,7 +11,7 @@
 import { TsnetError, inContext, messageOf } from "../errors.ts";
 import { type OvsdbAddress, parseOvsdbAddress } from "./ovsdb-address.ts";
 import { OvsdbConnection } from "./ovsdb-connection.ts";
-import { type LinkEvents, OvsdbLink } from "./ovsdb-link.ts";
+import { type LinkOptions, OvsdbLink } from "./ovsdb-link.ts";
 import { type Operation, type Results, mutate, parseResults, select } from "./ovsdb-operations.ts";
 import { type ColumnName, DATABASE, type Row, TABLES, type Table } from "./ovsdb-schema.ts";
 
@@ -30,7 +30,7 @@ const WATCHED = {
 } as const satisfies { readonly [T in Table]?: readonly ColumnName<T>[] };
 
 /** What a client is given besides the address. Events may not throw. */
-export interface OvsdbOptions extends LinkEvents {
+export interface OvsdbOptions extends LinkOptions {
   /** A bridge, port or interface was changed, by whomever, tsnet included. What it was is not told: look. */
   readonly onChanged?: () => void;
   /** Default 5 s. */

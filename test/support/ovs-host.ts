@@ -23,17 +23,17 @@ export class OvsHost implements AsyncDisposable {
   static async create(): Promise<OvsHost> {
     const folder = await mkdtemp(join(tmpdir(), "tsnet-ovs-"));
     const host = new OvsHost(await NetNamespace.create("ovs"), folder);
-    await host.ns.exec(["ovsdb-tool", "create", host.#path("conf.db"), SCHEMA]);
-    return host;
+    return host.#unlessFailing(() => host.ns.exec(["ovsdb-tool", "create", host.#path("conf.db"), SCHEMA]));
   }
 
   /** With both daemons running, and a bridge `br0`. */
   static async running(): Promise<OvsHost> {
     const host = await OvsHost.create();
-    await host.startDatabase();
-    await host.startVswitchd();
-    await host.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
-    return host;
+    return host.#unlessFailing(async () => {
+      await host.startDatabase();
+      await host.startVswitchd();
+      await host.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+    });
   }
 
   /** As TSNET_OVSDB has it. */
@@ -85,6 +85,17 @@ export class OvsHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.ns[Symbol.asyncDispose]();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** @returns this host; when the step fails, nothing of it is left. */
+  async #unlessFailing(step: () => Promise<unknown>): Promise<this> {
+    try {
+      await step();
+      return this;
+    } catch (failure) {
+      await this[Symbol.asyncDispose]();
+      throw failure;
+    }
   }
 
   #path(name: string): string {
