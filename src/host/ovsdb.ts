@@ -2,10 +2,10 @@
 // `ovsdb-link.ts`; no process is started. Operations are in `ovsdb-operations.ts`, tables and columns in `ovsdb-schema.ts`.
 //
 // What is read is read by `select`, so that no copy of ours can be out of date: a round trip takes a tenth of a millisecond.
-// `cur_cfg` is monitored, because waiting for a number to grow is the one thing that a transaction cannot do (`wait` knows
-// only == and !=), and what others may change is monitored to know when to look. The plain `monitor` of RFC 7047 serves every
-// version; `monitor_cond` would save us rows of others, which an `onChanged` without content costs nothing. No lock is taken: ports of others are none of our business, and `expectNamed` guards what a change rests on. Nor is
-// a commit `durable`: tsnet's own records say what shall be there, and `onConnected` is the moment to look again.
+// Monitored is `cur_cfg`, since waiting for a number to grow is the one thing that a transaction cannot do (`wait` knows only
+// == and !=), and what others may change, to know when to look. The plain `monitor` of RFC 7047 is in every version, and we
+// have no conditions for `monitor_cond`. No lock is taken: `expectNamed` guards what a change rests on, and ports of others
+// are not touched. No commit is `durable`: tsnet's own records say what shall be there, and `onConnected` is when to look.
 //
 // Source: RFC 7047; ovs-vswitchd.conf.db(5), table Open_vSwitch, next_cfg and cur_cfg; ovs-vsctl(8), --no-wait.
 import { TsnetError, inContext, messageOf } from "../errors.ts";

@@ -86,6 +86,19 @@ describe("transact", () => {
     expect(fake.peers).toHaveLength(1);
   });
 
+  it("goes on trying by itself also when a timer fires before its time", async () => {
+    using _clock = vi.spyOn(performance, "now").mockReturnValue(1_000); // no time passes between an attempt and the next
+    await using fake = new FakeOvsdb(vswitch(0, answering()));
+    using given = client(fake);
+
+    await failureOf(given.ovsdb.transact("list", [NAMES]));
+    await fake.listen();
+
+    await waitUntil("the client to find it by itself", () => given.onConnected.mock.calls.length === 1, {
+      limitMs: 3_000,
+    });
+  });
+
   it("does not storm a database that accepts and closes", async () => {
     await using fake = await FakeOvsdb.started((_, { socket }) => socket.end());
     using given = client(fake);
