@@ -284,6 +284,38 @@ describe("a database that is not there", () => {
     await waitUntil("the event", () => ovsdb.onConnected.mock.calls.length === 2);
   });
 
+  it("leaves no doubt about any of 3,000 changes while it is killed again and again, but where it says so", async () => {
+    await using host = await OvsHost.create();
+    let server = await host.startDatabase();
+    using ovsdb = client(host);
+    const names = Array.from({ length: 3000 }, (_, i) => `t${i}`);
+    const isMade = new Map<string, boolean | "unknown">();
+    const make = async (name: string) => {
+      const failure = await ovsdb.transact("make", [insert("QoS", { type: name })]).catch((error: Error) => error);
+      const isDoubtful = failure instanceof Error && failure.message.includes("is unknown");
+      isMade.set(name, isDoubtful ? "unknown" : !(failure instanceof Error));
+    };
+
+    const left = names.values();
+    const making = Promise.all(
+      Array.from({ length: 20 }, async () => {
+        for (const name of left) await make(name);
+      }),
+    );
+    for (let round = 1; round <= 5; round++) {
+      await waitUntil("changes", () => isMade.size >= 500 * round, { intervalMs: 1 });
+      await end(server, "SIGKILL");
+      server = await host.startDatabase();
+    }
+    await making;
+
+    const listed = await host.vsctl("--no-wait", "--columns=type", "--bare", "list", "qos");
+    const there = new Set(listed.split("\n"));
+    const wrong = names.filter((name) => isMade.get(name) !== "unknown" && isMade.get(name) !== there.has(name));
+    expect(wrong).toEqual([]);
+    expect([...isMade.values()].filter((made) => made === true).length).toBeGreaterThan(2_500);
+  });
+
   it("is given up on when it is stopped, and used when it goes on", async () => {
     await using host = await OvsHost.create();
     const server = await host.startDatabase();
@@ -388,8 +420,7 @@ describe("over TCP", () => {
   async function inside(host: OvsHost, script: string): Promise<string> {
     const source = (name: string) => JSON.stringify(`${import.meta.dirname}/../../../src/host/${name}.ts`);
     const text = `
-      import { setTimeout as pause } from "node:timers/promises";
-      import { Ovsdb } from ${source("ovsdb")};
+            import { Ovsdb } from ${source("ovsdb")};
       import { select } from ${source("ovsdb-operations")};
       let connections = 0;
       const options = { onConnected: () => (connections += 1), requestDeadlineMs: 2000 };
