@@ -30,6 +30,7 @@ export const TEST_PACKAGES = [
   "debootstrap",
   "ca-certificates",
   "xz-utils",
+  "openvswitch-switch",
 ] as const;
 
 /**
