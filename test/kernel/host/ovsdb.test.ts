@@ -420,7 +420,8 @@ describe("over TCP", () => {
   async function inside(host: OvsHost, script: string): Promise<string> {
     const source = (name: string) => JSON.stringify(`${import.meta.dirname}/../../../src/host/${name}.ts`);
     const text = `
-            import { Ovsdb } from ${source("ovsdb")};
+      import { setTimeout as pause } from "node:timers/promises";
+      import { Ovsdb } from ${source("ovsdb")};
       import { select } from ${source("ovsdb-operations")};
       let connections = 0;
       const options = { onConnected: () => (connections += 1), requestDeadlineMs: 2000 };
