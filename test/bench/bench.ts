@@ -6,11 +6,14 @@ import { TEST_IMAGE } from "../support/image.ts";
 import { LabHost } from "../support/lab-host.ts";
 import { TEST_PACKAGES, ensurePackages } from "../support/packages.ts";
 import { execa } from "execa";
-import { type Pair, type Side, type Summary, inTurn, pair, summary, timed } from "./measure.ts";
+import { type Pair, inTurn, lineOf, pair, summary, timed } from "./measure.ts";
+import { addAndRemovePorts } from "./ovsdb.ts";
 import { PORTS, publishMany, restorePorts } from "./ports.ts";
 
 const ROUNDS = 40;
 const STARTS = 7;
+const SIDES = ["tsnet", "bridge"] as const;
+type Side = (typeof SIDES)[number];
 
 const REPO = join(import.meta.dirname, "../..");
 
@@ -19,20 +22,22 @@ await execa("npm", ["run", "--silent", "build"], { cwd: REPO, stdio: "inherit" }
 
 await using lab = await LabHost.up({ name: "bench" });
 const serve = await lab.startServe();
-const pairs = [...(await connectAndDisconnect()), await createAndRemoveNetwork(), ...(await publishMany(lab))];
+const pairs = [
+  ...(await connectAndDisconnect()),
+  await createAndRemoveNetwork(),
+  ...(await publishMany(lab)),
+  ...(await addAndRemovePorts()),
+];
 const restored = await restorePorts(lab, serve);
 const idle = await residentMegabytes(serve.pid);
 const starts = await startTimes();
 
-for (const { title, tsnet, bridge, ratio } of pairs) {
-  const side = ({ medianMs, p95Ms }: Summary) => `${medianMs.toFixed(1)} ms (p95 ${p95Ms.toFixed(1)})`;
-  console.log(`${title.padEnd(22)} tsnet ${side(tsnet)}, bridge ${side(bridge)}, ratio ${ratio.toFixed(2)}`);
-}
+for (const each of pairs) console.log(lineOf(each));
 console.log(`resident memory idle   ${idle.toFixed(0)} MB`);
 console.log(`start to listening     ${summary(starts).medianMs.toFixed(0)} ms (median of ${starts.length})`);
 const { open, elements } = restored;
 console.log(
-  `${PORTS} ports, all rules lost  in the kernel ${elements.toFixed(0)} ms after the start, answering ${open.toFixed(0)} ms`,
+  `${`${PORTS} ports, rules lost`.padEnd(22)} in the kernel ${elements.toFixed(0)} ms after the start, answering ${open.toFixed(0)} ms`,
 );
 const [file] = process.argv.slice(2);
 if (file !== undefined)
@@ -47,14 +52,14 @@ async function connectAndDisconnect(): Promise<Pair[]> {
   await api.getNetwork("none").disconnect({ Container: container.id });
   const times = { connect: { tsnet: [], bridge: [] }, disconnect: { tsnet: [], bridge: [] } } as Times;
   for (let round = 0; round < ROUNDS; round++) {
-    for (const side of inTurn(round)) {
+    for (const side of inTurn(round, SIDES)) {
       const network = api.getNetwork(`bench-${side}`);
       times.connect[side].push(await timed(() => network.connect({ Container: container.id })));
       times.disconnect[side].push(await timed(() => network.disconnect({ Container: container.id })));
     }
   }
   await container.remove({ force: true });
-  for (const side of inTurn(0)) await lab.docker("network", "rm", `bench-${side}`);
+  for (const side of SIDES) await lab.docker("network", "rm", `bench-${side}`);
   return [pair("connect", times.connect), pair("disconnect", times.disconnect)];
 }
 
@@ -63,7 +68,7 @@ type Times = Record<"connect" | "disconnect", Record<Side, number[]>>;
 async function createAndRemoveNetwork(): Promise<Pair> {
   const times: Record<Side, number[]> = { tsnet: [], bridge: [] };
   for (let round = 0; round < ROUNDS / 4; round++) {
-    for (const side of inTurn(round)) {
+    for (const side of inTurn(round, SIDES)) {
       const ipam = side === "tsnet" ? { Driver: "tsnet" } : {};
       const whole = async () => {
         const network = await lab.docker.api.createNetwork({

@@ -1,26 +1,23 @@
 // How the benchmarks measure: both sides in turn in one run, medians and p95.
 import { performance } from "node:perf_hooks";
 
-/** Who is measured. */
-export type Side = "tsnet" | "bridge";
-
-/** What was measured of the same thing on both sides. */
-export interface Pair {
-  readonly title: string;
-  readonly tsnet: Summary;
-  readonly bridge: Summary;
-  readonly ratio: number;
-}
-
-/** Milliseconds. */
+/** One side of a comparison. */
 export interface Summary {
   readonly medianMs: number;
   readonly p95Ms: number;
 }
 
+/** The same thing done by two, of which the first is ours. */
+export interface Pair {
+  readonly title: string;
+  readonly sides: Readonly<Record<string, Summary>>;
+  /** Median of the first by that of the second: below 1 ours is faster. */
+  readonly ratio: number;
+}
+
 /** Each side goes first in every other round. */
-export function inTurn(round: number): readonly Side[] {
-  return round % 2 === 0 ? ["tsnet", "bridge"] : ["bridge", "tsnet"];
+export function inTurn<const T>(round: number, sides: readonly [T, T]): readonly T[] {
+  return round % 2 === 0 ? sides : sides.toReversed();
 }
 
 /** How long a task takes, in milliseconds. */
@@ -30,10 +27,19 @@ export async function timed(task: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Compares what was measured, in milliseconds. */
-export function pair(title: string, times: Record<Side, number[]>): Pair {
-  const [tsnet, bridge] = [summary(times.tsnet), summary(times.bridge)];
-  return { title, tsnet, bridge, ratio: tsnet.medianMs / bridge.medianMs };
+/** Compares what was measured. @param times - milliseconds by side, ours first. */
+export function pair(title: string, times: Readonly<Record<string, readonly number[]>>): Pair {
+  const sides = Object.entries(times).map(([name, each]) => [name, summary(each)] as const);
+  const [ours, others] = sides.map(([, { medianMs }]) => medianMs);
+  return { title, sides: Object.fromEntries(sides), ratio: (ours ?? NaN) / (others ?? NaN) };
+}
+
+/** One line about a pair. */
+export function lineOf({ title, sides, ratio }: Pair): string {
+  const shown = Object.entries(sides).map(
+    ([name, { medianMs, p95Ms }]) => `${name} ${medianMs.toFixed(1)} ms (p95 ${p95Ms.toFixed(1)})`,
+  );
+  return `${title.padEnd(22)} ${shown.join(", ")}, ratio ${ratio.toFixed(2)}`;
 }
 
 /** Median and p95. */

@@ -4,7 +4,7 @@ import { TEST_IMAGE } from "../support/image.ts";
 import type { LabHost } from "../support/lab-host.ts";
 import type { ServeHandle } from "../support/lab-serve.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { type Pair, type Side, inTurn, pair, timed } from "./measure.ts";
+import { type Pair, inTurn, pair, timed } from "./measure.ts";
 
 /** How many. */
 export const PORTS = 500;
@@ -12,18 +12,20 @@ export const PORTS = 500;
 const FIRST = 20_000;
 const RANGE = `${FIRST}-${FIRST + PORTS - 1}`;
 const ROUNDS = 3;
+const SIDES = ["tsnet", "bridge"] as const;
+type Side = (typeof SIDES)[number];
 
 /** `docker run -p 20000-20499:...` and `docker rm -f`. */
 export async function publishMany(lab: LabHost): Promise<Pair[]> {
   const [run, remove] = [empty(), empty()];
   await createNetworks(lab);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const side of inTurn(round)) {
+    for (const side of inTurn(round, SIDES)) {
       run[side].push(await timed(() => runPublisher(lab, side)));
       remove[side].push(await timed(() => lab.docker("rm", "-f", "publisher")));
     }
   }
-  for (const side of inTurn(0)) await lab.docker("network", "rm", `ports-${side}`);
+  for (const side of SIDES) await lab.docker("network", "rm", `ports-${side}`);
   return [pair(`run -p, ${PORTS} ports`, run), pair(`rm -f, ${PORTS} ports`, remove)];
 }
 
@@ -45,7 +47,7 @@ export async function restorePorts(lab: LabHost, serve: ServeHandle): Promise<{ 
   await waitUntil("the last port to answer", () => answers(lab), limits);
   const open = performance.now() - start;
   await lab.docker("rm", "-f", "publisher");
-  for (const side of inTurn(0)) await lab.docker("network", "rm", `ports-${side}`);
+  for (const side of SIDES) await lab.docker("network", "rm", `ports-${side}`);
   return { elements, open };
 }
 
