@@ -84,6 +84,15 @@ export function subnetOf(address: Address, prefixLength: number): Subnet {
   return { family: address.family, first: (address.value >> hostBits) << hostBits, prefixLength };
 }
 
+/** The lower and the upper half of a subnet, which must have more than one address. */
+export function halvesOf({ family, first, prefixLength }: Subnet): readonly [Subnet, Subnet] {
+  const half = { family, prefixLength: prefixLength + 1 };
+  return [
+    { ...half, first },
+    { ...half, first: first + sizeOf({ ...half, first }) },
+  ];
+}
+
 /** Whether `address` lies in `subnet`. */
 export function contains(subnet: Subnet, address: Address): boolean {
   return subnet.family === address.family && address.value >= subnet.first && address.value <= lastOf(subnet);

@@ -198,18 +198,19 @@ export function formatCreateEndpoint(request: CreateEndpoint, mac: string | unde
   return { Interface: { MacAddress: mac } };
 }
 
-const ROUTE_VIA_NEXT_HOP = 0;
+/** libnetwork/types: `NEXTHOP` and `CONNECTED`. */
+const ROUTE_TYPE = { nextHop: 0, connected: 1 } as const;
 
-/** The answer to `Join`: bare gateways, and routes that go through a next hop. */
+/** The answer to `Join`: bare gateways, and routes by a next hop or on the link itself. */
 export function formatJoin(result: JoinResult): object {
   return {
     InterfaceName: { SrcName: result.sourceName, DstPrefix: result.destinationPrefix },
     ...(result.gateway !== undefined && { Gateway: result.gateway }),
     ...(result.gatewayIpv6 !== undefined && { GatewayIPv6: result.gatewayIpv6 }),
-    StaticRoutes: result.routes.map((route) => ({
-      Destination: route.destination,
-      RouteType: ROUTE_VIA_NEXT_HOP,
-      NextHop: route.via,
+    StaticRoutes: result.routes.map(({ destination, via }) => ({
+      Destination: destination,
+      RouteType: via === undefined ? ROUTE_TYPE.connected : ROUTE_TYPE.nextHop,
+      NextHop: via ?? "",
     })),
     ...(result.isGatewayServiceDisabled && { DisableGatewayService: true }),
   };

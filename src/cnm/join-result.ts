@@ -1,8 +1,21 @@
 // What the engine shall do in the sandbox of an endpoint that joins: gateways and routes.
-import { contains, parseAddress, parseAddressWithLength, parseSubnet, subnetOf } from "../cidr.ts";
+import {
+  bitsOf,
+  contains,
+  formatSubnet,
+  halvesOf,
+  parseAddress,
+  parseAddressWithLength,
+  parseSubnet,
+  sizeOf,
+  subnetOf,
+} from "../cidr.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Network } from "./network.ts";
 import type { JoinResult } from "./requests.ts";
+
+/** In a subnet of two there is the gateway and one endpoint. */
+const SMALLEST_WITH_PEERS = 4n;
 
 /** The answer to `Join`. The gateway of each family is that of the subnet in which the endpoint's address lies. */
 export function joinResult(network: Network, endpoint: Endpoint): JoinResult {
@@ -14,9 +27,29 @@ export function joinResult(network: Network, endpoint: Endpoint): JoinResult {
     destinationPrefix: network.ifPrefix,
     ...(gateway && { gateway }),
     ...(gatewayIpv6 && { gatewayIpv6 }),
-    routes: network.routes.filter(({ via }) => isNextHop(via, endpoint)),
+    routes: [...network.routes.filter(({ via }) => isNextHop(via, endpoint)), ...detours(network, endpoint)],
     isGatewayServiceDisabled: gateway === undefined,
   };
+}
+
+/**
+ * With icc=false nothing passes from port to port. In mode routed, where published ports are reached at the container's own
+ * address, endpoints find one another by way of the host: two routes that are more specific than that of the interface, and
+ * one to the host itself, since Linux takes no IPv6 gateway that lies behind another gateway.
+ */
+function detours({ mode, isIccAllowed, isInternal, pools }: Network, endpoint: Endpoint): JoinResult["routes"] {
+  if (mode !== "routed" || isIccAllowed || isInternal) return [];
+  return [endpoint.address, endpoint.addressIpv6].flatMap((own) => {
+    if (own === undefined) return [];
+    const { address } = parseAddressWithLength(own);
+    const pool = pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
+    if (pool?.gateway === undefined) return [];
+    const subnet = parseSubnet(pool.subnet);
+    if (sizeOf(subnet) < SMALLEST_WITH_PEERS) return [];
+    const via = pool.gateway;
+    const host = formatSubnet(subnetOf(parseAddress(via), bitsOf(subnet.family)));
+    return [{ destination: host }, ...halvesOf(subnet).map((half) => ({ destination: formatSubnet(half), via }))];
+  });
 }
 
 function gatewayOf(network: Network, address: string | undefined): string | undefined {

@@ -65,7 +65,8 @@ export interface JoinResult {
   /** Bare address; absent for no default route of that family. */
   readonly gateway?: string;
   readonly gatewayIpv6?: string;
-  readonly routes: readonly { readonly destination: string; readonly via: string }[];
+  /** Without `via`: the destination is on the link. */
+  readonly routes: readonly { readonly destination: string; readonly via?: string }[];
   /** Keeps the engine from adding an interface on `docker_gwbridge`. */
   readonly isGatewayServiceDisabled: boolean;
 }

@@ -3,7 +3,7 @@
 //
 // `inet tsnet`, per switch (its name, `switch`) and subnet:
 //   bridged     switch . switch    frames that br_netfilter shows while they pass from port to port
-//   private     switch . switch    icc=false: from one endpoint to another by way of the host is closed too
+//   private     switch . switch    icc=false: from one endpoint to another by way of the host only what is offered passes
 //   hostless    switch             mode isolated, and mode l2 on a switch made by tsnet: the host is not there
 //   sealed      switch             the same, and --internal on a switch made by tsnet: nothing is forwarded
 //   pools4/6    switch . subnet    modes nat and routed: nothing new gets in from other links
@@ -116,6 +116,9 @@ const INET = `
 	}
 	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
+		iifname . oifname @private ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		iifname . oifname @private oifname . ip daddr . meta l4proto . th dport @offered4 goto admit
+		iifname . oifname @private oifname . ip6 daddr . meta l4proto . th dport @offered6 goto admit
 		iifname . oifname @private iifname . ip saddr @pools4 oifname . ip daddr @pools4 drop
 		iifname . oifname @private iifname . ip6 saddr @pools6 oifname . ip6 daddr @pools6 drop
 		iifname . oifname @bridged goto admit

@@ -8,6 +8,7 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
+import { joinResult } from "../../src/cnm/join-result.ts";
 import type { Network } from "../../src/cnm/network.ts";
 import type { PortBinding } from "../../src/cnm/ports.ts";
 import { endpoint } from "./cnm-builder.ts";
@@ -105,6 +106,9 @@ export class PacketLab implements AsyncDisposable {
       `ip address add ${attached.address} dev eth0`,
       ...(network.hasIpv6 ? [`ip address add ${addressIpv6}/64 dev eth0 nodad`] : []),
       "ip link set eth0 up",
+      ...joinResult(network, attached).routes.map(
+        ({ destination, via }) => `ip route add ${destination} ${via === undefined ? "" : `via ${via}`} dev eth0`,
+      ),
       ...gateways.map((gateway) => `ip route add default via ${gateway}`), // also where the engine would not
     ]);
     return { namespace, endpoint: attached, address: { 4: `10.1.${on}.${n + 1}`, 6: addressIpv6 } };

@@ -206,6 +206,18 @@ describe.each(VARIANTS)("ports published with the %s", (variant) => {
     expect(await whoAnswers(host.neighbour, OUTSIDE, 8206)).toEqual(["web"]);
   });
 
+  it("of mode routed with icc=false answer the network's other containers at their own addresses, and nothing else does", async () => {
+    await using far = await host.network("far", "--ipv6", "-o", "mode=routed", "-o", "icc=false");
+    await using web = await runServer(host, "web", far, [80, 81], ...publish(8209, 80));
+    await using peer = await host.run("peer", far);
+    await settleIpv6(host);
+    const addresses = [await web.address(4), await web.address(6)];
+
+    expect(await whoAnswers(peer, addresses, 80)).toEqual(["web"]);
+    expect(await whoAnswers(peer, addresses, 81)).toEqual(["nobody"]);
+    expect(await whoAnswers(host, addresses, 81)).toEqual(["web"]); // which listens there
+  });
+
   it("leave no socket behind when all containers are removed, and no warning in tsnet's log", async () => {
     await host.removeEverything();
 

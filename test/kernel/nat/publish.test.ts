@@ -13,6 +13,7 @@ import {
   askEcho,
   shell,
   startEcho,
+  canPing,
 } from "../../support/packet-lab.ts";
 
 interface Setup {
@@ -202,6 +203,32 @@ describe("ports of a network of mode routed", () => {
       expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
       expect(await askEcho(other.namespace, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
       expect(await askEcho(packets.neighbour, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
+    }
+  });
+});
+
+describe.each([1, 0])("ports of a network of mode routed with icc=false, br_netfilter %i", (isOn) => {
+  const shy = dualStack(1, { mode: "routed", isMasqueraded: false, isIccAllowed: false });
+  const lab = setup(shy);
+
+  it("are open to endpoints of the same network as to everybody, and nothing else is", async () => {
+    const { lab: packets, server, peer } = lab();
+    await shell(packets.host, [
+      `sysctl -qw net.bridge.bridge-nf-call-iptables=${isOn} net.bridge.bridge-nf-call-ip6tables=${isOn}`,
+    ]);
+    const ports = [{ protocol: "tcp", containerPort: ECHO_PORT, hostAddress: "", hostPort: ECHO_PORT }] as const;
+    for (const v of [4, 6] as const) {
+      expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
+    }
+
+    await packets.agent.firewall.ensureEndpoint({ network: shy, endpoint: server.endpoint, ports });
+
+    for (const v of [4, 6] as const) {
+      expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBe(peer.address[v]);
+      expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
+      expect(await askEcho(peer.namespace, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
+      expect(await canPing(peer.namespace, server.address[v])).toBe(false);
+      expect(await canPing(server.namespace, peer.address[v])).toBe(false);
     }
   });
 });

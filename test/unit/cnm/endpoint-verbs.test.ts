@@ -238,6 +238,40 @@ describe("Join", () => {
     expect((await rig.join(joinRequest(3))).routes).toEqual([{ destination: "10.9.0.0/16", via: "10.1.1.9" }]);
   });
 
+  it.each([
+    ["routed", "false", true],
+    ["routed", "true", false],
+    ["nat", "false", false],
+  ])(
+    "in mode %s with icc=%s says whether endpoints find one another by way of the host: %s",
+    async (mode, icc, isByHost) => {
+      const rig = new CnmRig();
+      await rig.createNetwork(networkRequest(1, { mode, icc }, { pools: [pool4(), pool6()] }));
+      await rig.createEndpoint(endpointRequest(1, 1, { addressIpv6: "fd00:1:1::3/64" }));
+
+      const { routes } = await rig.join(joinRequest());
+
+      const byHost = [
+        { destination: "10.1.1.1/32" },
+        { destination: "10.1.1.0/25", via: "10.1.1.1" },
+        { destination: "10.1.1.128/25", via: "10.1.1.1" },
+        { destination: "fd00:1:1::1/128" },
+        { destination: "fd00:1:1::/65", via: "fd00:1:1::1" },
+        { destination: "fd00:1:1:0:8000::/65", via: "fd00:1:1::1" },
+      ];
+      expect(routes).toEqual(isByHost ? byHost : []);
+    },
+  );
+
+  it("leaves such routes out in a subnet of two, where there is no other endpoint", async () => {
+    const rig = new CnmRig();
+    const pool = { addressSpace: "LocalDefault", subnet: "10.1.1.0/31", gateway: "10.1.1.1/31" };
+    await rig.createNetwork(networkRequest(1, { mode: "routed", icc: "false" }, { pools: [pool] }));
+    await rig.createEndpoint(endpointRequest(1, 1, { address: "10.1.1.0/31" }));
+
+    expect(await rig.join(joinRequest())).toMatchObject({ gateway: "10.1.1.1", routes: [] });
+  });
+
   it("is the same when it is repeated for the same sandbox", async () => {
     const rig = await rigWith("created");
     const first = await rig.join(joinRequest());
