@@ -87,6 +87,14 @@ export function areDistinct(elements: readonly SetElement[]): boolean {
   return new Set(elements.map(({ key }) => key.toString("latin1"))).size === elements.length;
 }
 
+/** The keys of elements, the same for the same elements in whatever order. */
+export function sortedKeys(elements: readonly SetElement[]): string {
+  return elements
+    .map(({ key }) => key.toString("hex"))
+    .toSorted()
+    .join(" ");
+}
+
 /** Reads the payload of an NFT_MSG_NEWGEN message. */
 export function parseGeneration(payload: Buffer): number | undefined {
   return findAttribute(payload.subarray(NF_HEADER_LENGTH), NFTA_GEN_ID)?.readUInt32BE();

@@ -14,6 +14,7 @@ import {
   parseElements,
   parseGeneration,
   setParts,
+  sortedKeys,
 } from "./nftables-elements.ts";
 
 export type { SetElement } from "./nftables-elements.ts";
@@ -129,18 +130,23 @@ export class Nftables implements Disposable {
   /**
    * All elements of one set or map as they were at one moment, ordered by nothing in particular. The kernel's listing does
    * not promise that much: it flags a change only between its messages, and it finds the place to go on by counting, so
-   * that elements come twice and others not at all when a hash table is rebuilt. Such a listing is repeated.
+   * that elements come twice and others not at all when a hash table is rebuilt. Such a listing is repeated. One that took
+   * several messages must come out the same twice: a large transaction that is refused in the end rebuilds tables unseen.
    *
    * @throws TsnetError `host`, ENOENT if there is no such set. `unavailable` if nftables does not stand still.
    */
   async listSet(family: TableFamily, table: string, set: string): Promise<SetElement[]> {
     const doing = `list set ${family} ${table} ${set}`;
     const request = { type: NFT_MSG.GETSETELEM, parts: setParts({ family, table, set }) };
+    let earlier: string | undefined;
     for (let attempt = 0; attempt < LIST_ATTEMPTS; attempt++) {
       const before = await this.#generation(doing);
       const messages = await this.#socket.dump(doing, request);
       const elements = messages.flatMap(({ payload }) => parseElements(payload));
-      if (areDistinct(elements) && (await this.#generation(doing)) === before) return elements;
+      if (!areDistinct(elements) || (await this.#generation(doing)) !== before) continue;
+      const keys = sortedKeys(elements);
+      if (messages.length <= 1 || keys === earlier) return elements;
+      earlier = keys;
     }
     throw new TsnetError("unavailable", `${doing}: changes interrupted the listing ${LIST_ATTEMPTS} times`);
   }

@@ -5,7 +5,7 @@
 import { TsnetError } from "../errors.ts";
 import { readLegacyFilter } from "../host/iptables-legacy.ts";
 import type { NftObject, NftTool } from "../host/nft-tool.ts";
-import { ADMITTED_MARK } from "./skeleton.ts";
+import { ADMITTED_MARK } from "./table-inet.ts";
 
 /** The families of the two chains, as nft names them. */
 const FAMILIES = ["ip", "ip6"] as const;

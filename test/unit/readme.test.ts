@@ -6,7 +6,7 @@ import { ENDPOINT_OPTIONS, NETWORK_OPTIONS } from "../../src/cnm/options.ts";
 import { SETTINGS } from "../../src/config.ts";
 import { LINK_GROUP } from "../../src/link-group.ts";
 import { RULE_COMMENT } from "../../src/nat/foreign-chains.ts";
-import { ADMITTED_MARK } from "../../src/nat/skeleton.ts";
+import { ADMITTED_MARK } from "../../src/nat/table-inet.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const README = readFileSync(join(ROOT, "README.md"), "utf8");

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { LINK_GROUP } from "../../../src/link-group.ts";
 import { SETS } from "../../../src/nat/elements.ts";
-import { ADMITTED_MARK, SKELETON, SKELETON_SIZES, SKELETON_SET } from "../../../src/nat/skeleton.ts";
+import { SKELETON, SKELETON_SIZES, SKELETON_SET } from "../../../src/nat/skeleton.ts";
+import { ADMITTED_MARK } from "../../../src/nat/table-inet.ts";
 
 describe("the skeleton", () => {
   it("makes as many things in each table as it says", () => {

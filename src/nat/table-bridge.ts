@@ -1,0 +1,73 @@
+// The table `bridge tsnet`: who sends. Its sets say of each endpoint (the switch's port, `link`) who it is; a port in the link
+// group of tsnet of which they say nothing carries no frame. The EtherType comes first: a tag of VLAN 0 would hide all that
+// follows. A first fragment that begins with another extension header would hide its message in the next one (RFC 7112).
+//   unguarded   link                   antispoof=false
+//   own         link . MAC             everyone else
+//   any         link                   without addresses of ours (null IPAM) the MAC decides alone
+//   own4/6      link . MAC . address   IPv6: with the link-local address that belongs to the MAC
+//   nd          link . MAC . address   the same, as neighbour advertisements have it (RFC 4861 4.4)
+//   nd_target   link . address         the same, without the option that names the MAC
+//   nd_mac      link . MAC             the option of neighbour solicitations (RFC 4861 4.3)
+import { LINK_GROUP } from "../link-group.ts";
+
+/** Sets, chains and rules, in the notation of nft(8). */
+export const BRIDGE = `
+	set unguarded { type ifname; }
+	set own { typeof iifname . ether saddr; }
+	set any { type ifname; }
+	set own4 { typeof iifname . ether saddr . ip saddr; }
+	set own6 { typeof iifname . ether saddr . ip6 saddr; }
+	set nd { typeof iifname . @th,208,48 . @th,64,128; }
+	set nd_target { typeof iifname . @th,64,128; }
+	set nd_mac { typeof iifname . @th,208,48; }
+	chain ingress {
+		type filter hook prerouting priority -250; policy accept;
+		iifgroup ${LINK_GROUP} goto identity
+	}
+	chain identity {
+		iifname @unguarded accept
+		ether type != { arp, ip, ip6 } drop
+		iifname . ether saddr != @own drop
+		udp sport { 67, 547 } drop
+		icmpv6 type { mld-listener-query, nd-router-advert, nd-redirect } drop
+		frag frag-off 0 frag nexthdr { 0, 43, 44, 51, 59, 60, 135 } drop
+		igmp type membership-query drop
+		iifname @any accept
+		ether type arp goto arp_identity
+		ether type ip6 goto ip6_identity
+		iifname . ether saddr . ip saddr @own4 accept
+		ether daddr ff:ff:ff:ff:ff:ff ip daddr 255.255.255.255 ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
+		drop
+	}
+	chain arp_identity {
+		arp htype != 1 drop
+		arp ptype != ip drop
+		arp hlen != 6 drop
+		arp plen != 4 drop
+		iifname . arp saddr ether . arp saddr ip @own4 accept
+		arp operation request arp saddr ip 0.0.0.0 iifname . arp saddr ether . arp daddr ip @own4 accept
+		drop
+	}
+	chain ip6_identity {
+		iifname . ether saddr . ip6 saddr != @own6 drop
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } goto nd_identity
+		ip6 saddr != :: accept
+		icmpv6 type { mld-listener-report, mld2-listener-report, nd-router-solicit } accept
+		drop
+	}
+	chain nd_identity {
+		ip6 nexthdr != 58 drop
+		ip6 length != { 24, 32 } drop
+		icmpv6 type nd-neighbor-advert ip6 saddr :: drop
+		icmpv6 type nd-neighbor-advert ip6 length 24 iifname . @th,64,128 @nd_target accept
+		icmpv6 type nd-neighbor-advert @th,192,8 2 iifname . @th,208,48 . @th,64,128 @nd accept
+		icmpv6 type nd-neighbor-advert drop
+		ip6 saddr :: ip6 length 24 iifname . @th,64,128 @nd_target accept
+		ip6 saddr :: @th,192,8 14 iifname . @th,64,128 @nd_target accept
+		ip6 saddr :: drop
+		ip6 length 24 accept
+		@th,192,8 14 accept
+		@th,192,8 1 iifname . @th,208,48 @nd_mac accept
+		drop
+	}
+`;
