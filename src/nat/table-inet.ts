@@ -116,8 +116,8 @@ export const INET = `
 		oifname . ip6 daddr . meta l4proto . th dport @offered6 goto admit
 		oifname . ip daddr @pools4 drop
 		oifname . ip6 daddr @pools6 drop
-		iifname . ip saddr @open4 oifname @apart ct status dnat accept
-		iifname . ip6 saddr @open6 oifname @apart ct status dnat accept
+		iifname . ip saddr @open4 oifname @apart ct status dnat ct label set ${ADMITTED_LABEL} accept
+		iifname . ip6 saddr @open6 oifname @apart ct status dnat ct label set ${ADMITTED_LABEL} accept
 		iifname . ip saddr @open4 oifname @apart drop
 		iifname . ip6 saddr @open6 oifname @apart drop
 		iifname . ip saddr @open4 ct direction original goto admit
