@@ -19,6 +19,7 @@ const INET_SETS = [
   "masq6",
   "gateways4",
   "gateways6",
+  "adopted",
   "apart",
   "at4",
   "at6",
@@ -95,6 +96,7 @@ export function networkElements(networks: readonly Network[], apart: readonly st
     const link = ifNamePart(network.switchName);
     elements.add("bridged", [link, link]);
     if (isHostOnSwitch && !network.isIccAllowed) elements.add("private", [link, link]);
+    if (isHostOnSwitch && !isSwitchOurs) elements.add("adopted", [link]);
     const isHostless = network.mode === "isolated" || (isSwitchOurs && !isHostOnSwitch);
     if (isHostless) elements.add("hostless", [link]);
     if (isHostless || (isSwitchOurs && isInternal)) elements.add("sealed", [link]);

@@ -7,6 +7,7 @@
 //   open4/6     switch . subnet    the same without --internal: endpoints get out
 //   masq4/6     switch . subnet    mode nat with masquerade=true: endpoints leave with the host's address
 //   gateways4/6 address            the host's addresses on all of these switches
+//   adopted     switch             made by somebody else: what its other machines began before tsnet came goes on
 //   apart       link               the engine's own bridges: reached by what they publish on the host, if its rules agree
 // per published port:
 //   at4/6       protocol . host address . host port -> endpoint . port    a binding to one address
@@ -42,6 +43,7 @@ export const INET = `
 	set masq6 { type ifname . ipv6_addr; flags interval; }
 	set gateways4 { type ipv4_addr; }
 	set gateways6 { type ipv6_addr; }
+	set adopted { type ifname; }
 	set apart { type ifname; }
 	map at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
 	map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
@@ -108,6 +110,10 @@ export const INET = `
 		iifname . ip6 saddr @open6 ct state established,related ct label ${ADMITTED_LABEL} goto admit
 		oifname . ip daddr @open4 ct state established,related ct label ${ADMITTED_LABEL} goto admit
 		oifname . ip6 daddr @open6 ct state established,related ct label ${ADMITTED_LABEL} goto admit
+		iifname @adopted ct state established,related iifname . ip saddr @open4 goto admit
+		iifname @adopted ct state established,related iifname . ip6 saddr @open6 goto admit
+		oifname @adopted ct state established,related oifname . ip daddr @open4 goto admit
+		oifname @adopted ct state established,related oifname . ip6 daddr @open6 goto admit
 		oifname . ip daddr @open4 ct state related meta l4proto != { 1, 58 } goto admit
 		oifname . ip6 daddr @open6 ct state related meta l4proto != { 1, 58 } goto admit
 		oifname . ip daddr . meta l4proto . th dport @published4 ct status dnat goto admit

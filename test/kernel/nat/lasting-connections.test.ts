@@ -1,6 +1,7 @@
 // Connections outlast rules: which of them go on when tsnet's rules were gone for a while, and are back.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { dualStack } from "../../support/cnm-builder.ts";
+import { dualStack, ifName } from "../../support/cnm-builder.ts";
+import { NetNamespace } from "../../support/namespace.ts";
 import { NEIGHBOUR, PacketLab, type Sandbox, shell } from "../../support/packet-lab.ts";
 import { LINE_PORT, TcpLine, listen } from "../../support/tcp-line.ts";
 
@@ -88,5 +89,32 @@ END`,
 
     expect(await data.isAnswered()).toBe(true);
     expect(await data.isAnswered()).toBe(true);
+  });
+});
+
+describe("on a bridge that somebody else made", () => {
+  it("connections of other machines go on when the first network is created there", async () => {
+    await using host = await PacketLab.up([TRACKING, "sysctl -qw net.ipv4.ip_forward=1"]);
+    await using machine = await NetNamespace.create("machine");
+    await shell(host.host, [
+      "ip link add br0 type bridge",
+      "ip address add 10.1.1.1/24 dev br0",
+      "ip link set br0 up",
+      `ip link add port0 type veth peer name eth0 netns ${machine.name}`,
+      "ip link set port0 master br0 up",
+    ]);
+    await shell(machine, [
+      "ip address add 10.1.1.77/24 dev eth0",
+      "ip link set eth0 up",
+      "ip route add default via 10.1.1.1",
+    ]);
+    await host.announce(BLUE);
+    await listen(host.neighbour);
+    using line = new TcpLine(machine, NEIGHBOUR[4]);
+    expect(await line.isAnswered()).toBe(true);
+
+    await host.make({ ...BLUE, switchName: ifName("br0"), isSwitchOurs: false });
+
+    expect(await line.isAnswered()).toBe(true);
   });
 });

@@ -25,6 +25,7 @@ describe("the table of one network", () => {
     ["l2", dualStack(1, { mode: "l2" })],
     ["isolated", dualStack(1, { mode: "isolated" })],
     ["l2-adopted", dualStack(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false })],
+    ["nat-adopted", dualStack(1, { switchName: ifName("br0"), isSwitchOurs: false })],
     ["icc-false", dualStack(1, { isIccAllowed: false })],
     ["antispoof-false", dualStack(1, { isGuarded: false })],
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
