@@ -11,7 +11,7 @@ import {
   subnetOf,
 } from "../cidr.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { Network } from "./network.ts";
+import type { Network, NetworkPool } from "./network.ts";
 import type { JoinResult } from "./requests.ts";
 
 /** In a subnet of two there is the gateway and one endpoint. */
@@ -20,8 +20,8 @@ const SMALLEST_WITH_PEERS = 4n;
 /** The answer to `Join`. The gateway of each family is that of the subnet in which the endpoint's address lies. */
 export function joinResult(network: Network, endpoint: Endpoint): JoinResult {
   const hasGateway = network.hasDefaultRoute && !network.isInternal && network.mode !== "isolated";
-  const gateway = hasGateway ? gatewayOf(network, endpoint.address) : undefined;
-  const gatewayIpv6 = hasGateway ? gatewayOf(network, endpoint.addressIpv6) : undefined;
+  const gateway = hasGateway ? poolOf(network, endpoint.address)?.gateway : undefined;
+  const gatewayIpv6 = hasGateway ? poolOf(network, endpoint.addressIpv6)?.gateway : undefined;
   return {
     sourceName: endpoint.sandboxIfName,
     destinationPrefix: network.ifPrefix,
@@ -37,12 +37,11 @@ export function joinResult(network: Network, endpoint: Endpoint): JoinResult {
  * address, endpoints find one another by way of the host: two routes that are more specific than that of the interface, and
  * one to the host itself, since Linux takes no IPv6 gateway that lies behind another gateway.
  */
-function detours({ mode, isIccAllowed, isInternal, pools }: Network, endpoint: Endpoint): JoinResult["routes"] {
+function detours(network: Network, endpoint: Endpoint): JoinResult["routes"] {
+  const { mode, isIccAllowed, isInternal } = network;
   if (mode !== "routed" || isIccAllowed || isInternal) return [];
   return [endpoint.address, endpoint.addressIpv6].flatMap((own) => {
-    if (own === undefined) return [];
-    const { address } = parseAddressWithLength(own);
-    const pool = pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
+    const pool = poolOf(network, own);
     if (pool?.gateway === undefined) return [];
     const subnet = parseSubnet(pool.subnet);
     if (sizeOf(subnet) < SMALLEST_WITH_PEERS) return [];
@@ -52,10 +51,11 @@ function detours({ mode, isIccAllowed, isInternal, pools }: Network, endpoint: E
   });
 }
 
-function gatewayOf(network: Network, address: string | undefined): string | undefined {
+/** The pool in which an endpoint's address lies. @param address - with its prefix length; absent if it has none. */
+function poolOf(network: Network, address: string | undefined): NetworkPool | undefined {
   if (address === undefined) return undefined;
   const bare = parseAddressWithLength(address).address;
-  return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare))?.gateway;
+  return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare));
 }
 
 /** Whether the endpoint can send by that router: it lies in the endpoint's own subnet and is another endpoint. */
