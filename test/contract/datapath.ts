@@ -5,16 +5,13 @@ import { describeEndpoints } from "./datapath/endpoints.ts";
 import { describeFrames } from "./datapath/frames.ts";
 import type { DatapathHost, SwitchingHost } from "./datapath/host.ts";
 import { describeNetworks } from "./datapath/networks.ts";
-import { type Refused, promises } from "./datapath/promises.ts";
 import { describeQuestions } from "./datapath/questions.ts";
 import type { DatapathSuite, SwitchingSuite } from "./datapath/suite.ts";
 
 /** @param makeHost - called once a test; what it needs to be disposed of is the caller's business. */
-export function describeDatapath(name: string, makeHost: () => Promise<DatapathHost>, refused: Refused = {}): void {
-  const { promise, checkRefused } = promises(refused);
+export function describeDatapath(name: string, makeHost: () => Promise<DatapathHost>): void {
   let host: DatapathHost;
   const suite: DatapathSuite = {
-    promise,
     get host() {
       return host;
     },
@@ -34,16 +31,13 @@ export function describeDatapath(name: string, makeHost: () => Promise<DatapathH
     describeNetworks(suite);
     describeEndpoints(suite);
     describeQuestions(suite);
-    checkRefused();
   });
 }
 
 /** What a Datapath promises about the frames that pass its ports. @param makeHost - as for `describeDatapath`. */
-export function describeSwitching(name: string, makeHost: () => Promise<SwitchingHost>, refused: Refused = {}): void {
-  const { promise, checkRefused } = promises(refused);
+export function describeSwitching(name: string, makeHost: () => Promise<SwitchingHost>): void {
   let host: SwitchingHost;
   const suite: SwitchingSuite = {
-    promise,
     get host() {
       return host;
     },
@@ -55,6 +49,5 @@ export function describeSwitching(name: string, makeHost: () => Promise<Switchin
     });
 
     describeFrames(suite);
-    checkRefused();
   });
 }

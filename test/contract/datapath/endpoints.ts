@@ -1,14 +1,14 @@
 // What a Datapath promises about the ports of endpoints.
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 import { endpoint, endpointId, network } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
 
 /** `attach`, `reattach`, `detach`. */
 export function describeEndpoints(suite: DatapathSuite): void {
-  const { promise, link, unchangedBy } = suite;
+  const { link, unchangedBy } = suite;
 
   describe("attach", () => {
-    promise("makes one port in the switch and a free end with the endpoint's MAC and MTU", async () => {
+    it("makes one port in the switch and a free end with the endpoint's MAC and MTU", async () => {
       await suite.host.datapath.ensureNetwork(network());
 
       const free = await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1400 }));
@@ -19,7 +19,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect((await link(free))?.switchName).toBeUndefined();
     });
 
-    promise("changes neither MAC nor MTU of the switch", async () => {
+    it("changes neither MAC nor MTU of the switch", async () => {
       await suite.host.datapath.ensureNetwork(network());
       const before = await link(network().switchName);
       await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1280, mac: "02:00:00:00:00:01" }));
@@ -29,7 +29,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect(await link(network().switchName)).toEqual(before);
     });
 
-    promise("leaves one port when it is called twice", async () => {
+    it("leaves one port when it is called twice", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
       const names = [...(await suite.host.see()).keys()];
@@ -39,7 +39,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect([...(await suite.host.see()).keys()].sort()).toEqual(names.sort());
     });
 
-    promise("makes the switch anew when somebody deleted it", async () => {
+    it("makes the switch anew when somebody deleted it", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.deleteLink(network().switchName);
 
@@ -50,7 +50,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     for (const end of ["hostIfName", "sandboxIfName"] as const) {
-      promise(`fails when a foreign link has the ${end}, which stays, and leaves nothing`, async () => {
+      it(`fails when a foreign link has the ${end}, which stays, and leaves nothing`, async () => {
         await suite.host.datapath.ensureNetwork(network());
         await suite.host.plantLink(endpoint()[end]);
 
@@ -60,7 +60,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     }
 
-    promise("refuses the MAC of the switch itself, and leaves nothing", async () => {
+    it("refuses the MAC of the switch itself, and leaves nothing", async () => {
       await suite.host.datapath.ensureNetwork(network());
       const thief = endpoint(1, 1, { mac: network().switchMac });
 
@@ -71,7 +71,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
   });
 
   describe("reattach", () => {
-    promise("changes nothing about a port that is in its switch, nor about one that is absent", async () => {
+    it("changes nothing about a port that is in its switch, nor about one that is absent", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
 
@@ -81,7 +81,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     });
 
-    promise("puts a port back that was taken out of its switch and set down", async () => {
+    it("puts a port back that was taken out of its switch and set down", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
       const before = await suite.host.see();
@@ -93,7 +93,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect(await suite.host.see()).toEqual(before);
     });
 
-    promise("sets up a port that was set down", async () => {
+    it("sets up a port that was set down", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
       const before = await suite.host.see();
@@ -104,7 +104,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect(await suite.host.see()).toEqual(before);
     });
 
-    promise("puts a port back after its switch was deleted and made again", async () => {
+    it("puts a port back after its switch was deleted and made again", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
       await suite.host.deleteLink(network().switchName);
@@ -115,7 +115,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect((await link(endpoint().hostIfName))?.switchName).toBe(network().switchName);
     });
 
-    promise("leaves a foreign link of that name alone", async () => {
+    it("leaves a foreign link of that name alone", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.plantLink(endpoint().hostIfName);
 
@@ -124,7 +124,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
   });
 
   describe("detach", () => {
-    promise("removes both ends, and succeeds when there are none", async () => {
+    it("removes both ends, and succeeds when there are none", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await unchangedBy(async () => {
         await suite.host.datapath.attach(network(), endpoint());
@@ -133,7 +133,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     });
 
-    promise("removes a port that a crash left without its mark", async () => {
+    it("removes a port that a crash left without its mark", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await unchangedBy(async () => {
         await suite.host.datapath.attach(network(), endpoint());
@@ -142,13 +142,13 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     });
 
-    promise("leaves a foreign link of that name alone", async () => {
+    it("leaves a foreign link of that name alone", async () => {
       await suite.host.plantLink(endpoint().hostIfName);
 
       await unchangedBy(() => suite.host.datapath.detach(endpoint()));
     });
 
-    promise("leaves the port of another endpoint alone", async () => {
+    it("leaves the port of another endpoint alone", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.datapath.attach(network(), endpoint());
 

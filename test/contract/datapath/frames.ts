@@ -1,5 +1,5 @@
 // What a Datapath promises about the frames that pass its ports.
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Endpoint } from "../../../src/cnm/endpoint.ts";
 import type { Network } from "../../../src/cnm/network.ts";
 import { endpoint, network } from "../../support/cnm-builder.ts";
@@ -10,7 +10,6 @@ const NOBODY = "02:99:00:00:00:01";
 
 /** `attach`, `reattach`, `ensureHairpin`. */
 export function describeFrames(suite: SwitchingSuite): void {
-  const { promise } = suite;
   const [one, two, three] = [1, 2, 3].map((n) => endpoint(n)) as [Endpoint, Endpoint, Endpoint]; // of three numbers
   const switchName = network().switchName;
   const open = network(1, { isGuarded: false });
@@ -31,7 +30,7 @@ export function describeFrames(suite: SwitchingSuite): void {
   const everybodyButOne = [three.sandboxIfName, two.sandboxIfName, switchName].sort();
 
   describe("attach", () => {
-    promise("lets an endpoint's own frames go where they belong", async () => {
+    it("lets an endpoint's own frames go where they belong", async () => {
       await attachAll(network());
 
       expect(await send(one, BROADCAST)).toEqual(everybodyButOne);
@@ -39,20 +38,20 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, network().switchMac)).toEqual([switchName]);
     });
 
-    promise("keeps frames with a foreign source MAC out of the switch", async () => {
+    it("keeps frames with a foreign source MAC out of the switch", async () => {
       await attachAll(network());
 
       expect(await forged()).toEqual(NOWHERE);
     });
 
-    promise("leaves an endpoint the frames for its MAC when another one sends from that MAC", async () => {
+    it("leaves an endpoint the frames for its MAC when another one sends from that MAC", async () => {
       await attachAll(network());
       await send(three, BROADCAST, two.mac);
 
       expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
     });
 
-    promise("leaves it those frames when a port of a network that is not guarded sends from that MAC", async () => {
+    it("leaves it those frames when a port of a network that is not guarded sends from that MAC", async () => {
       await attachAll(network());
       await suite.host.datapath.attach(open, three);
       await send(three, BROADCAST, two.mac);
@@ -60,13 +59,13 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
     });
 
-    promise("gives an endpoint no frames for a MAC that is not its own", async () => {
+    it("gives an endpoint no frames for a MAC that is not its own", async () => {
       await attachAll(network());
 
       expect(await send(one, NOBODY)).toEqual([]);
     });
 
-    promise("lets all of that pass on a network that is not guarded", async () => {
+    it("lets all of that pass on a network that is not guarded", async () => {
       await attachAll(open);
 
       expect(await send(one, BROADCAST, NOBODY)).toEqual(everybodyButOne);
@@ -77,7 +76,7 @@ export function describeFrames(suite: SwitchingSuite): void {
 
     for (const isGuarded of [true, false]) {
       const of = isGuarded ? "a guarded network" : "a network that is not guarded";
-      promise(`keeps endpoints of ${of} apart without icc, and not from the host`, async () => {
+      it(`keeps endpoints of ${of} apart without icc, and not from the host`, async () => {
         await attachAll({ ...apart, isGuarded });
 
         expect(await send(one, BROADCAST)).toEqual([switchName]);
@@ -88,7 +87,7 @@ export function describeFrames(suite: SwitchingSuite): void {
   });
 
   describe("reattach", () => {
-    promise("closes a port that somebody opened", async () => {
+    it("closes a port that somebody opened", async () => {
       await attachAll({ ...apart, isGuarded: true });
       for (const { hostIfName } of [one, two, three]) await suite.host.openPort(hostIfName);
       expect(await send(one, BROADCAST, NOBODY)).toEqual(everybodyButOne);
@@ -99,7 +98,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await forged()).toEqual(NOWHERE);
     });
 
-    promise("opens a port of a network that is not guarded", async () => {
+    it("opens a port of a network that is not guarded", async () => {
       await attachAll(open);
       await suite.host.closePort(two.hostIfName);
       expect(await send(one, NOBODY)).toEqual([three.sandboxIfName]);
@@ -109,7 +108,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, NOBODY)).toEqual([three.sandboxIfName, two.sandboxIfName].sort());
     });
 
-    promise("closes a port that comes back into its switch", async () => {
+    it("closes a port that comes back into its switch", async () => {
       await attachAll(network());
       for (const { hostIfName } of [one, two]) await suite.host.release(hostIfName);
 
@@ -120,7 +119,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await forged()).toEqual(NOWHERE);
     });
 
-    promise("closes the ports after the switch was deleted and made again", async () => {
+    it("closes the ports after the switch was deleted and made again", async () => {
       await attachAll(apart);
       await suite.host.deleteLink(switchName);
 
@@ -133,7 +132,7 @@ export function describeFrames(suite: SwitchingSuite): void {
   });
 
   describe("ensureHairpin", () => {
-    promise("lets an endpoint's frames come back to it, until it is switched off", async () => {
+    it("lets an endpoint's frames come back to it, until it is switched off", async () => {
       await attachAll(network());
 
       await suite.host.datapath.ensureHairpin(one, true);
@@ -142,7 +141,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, one.mac)).toEqual([]);
     });
 
-    promise("is left as it is by reattach", async () => {
+    it("is left as it is by reattach", async () => {
       await attachAll(network());
       await suite.host.datapath.ensureHairpin(one, true);
 
@@ -151,7 +150,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, one.mac)).toEqual([one.sandboxIfName]);
     });
 
-    promise("succeeds for a port that is absent or in no switch", async () => {
+    it("succeeds for a port that is absent or in no switch", async () => {
       await attachAll(network());
       await suite.host.release(one.hostIfName);
 
@@ -159,7 +158,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       await suite.host.datapath.ensureHairpin(endpoint(4), true);
     });
 
-    promise("leaves the port of another endpoint alone", async () => {
+    it("leaves the port of another endpoint alone", async () => {
       await attachAll(network());
 
       await suite.host.datapath.ensureHairpin({ endpointId: two.endpointId, hostIfName: one.hostIfName }, true);

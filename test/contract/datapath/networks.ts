@@ -1,5 +1,5 @@
 // What a Datapath promises about the switches of networks, its own and those of somebody else.
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Network } from "../../../src/cnm/network.ts";
 import { dualStack, ifName, network, networkId } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
@@ -8,10 +8,10 @@ const SHARED = ifName("shared0");
 
 /** `ensureNetwork`, `removeNetwork`, `removeStraySwitch`. */
 export function describeNetworks(suite: DatapathSuite): void {
-  const { promise, link, unchangedBy } = suite;
+  const { link, unchangedBy } = suite;
 
   describe("ensureNetwork", () => {
-    promise("makes the switch with its MAC, its MTU and the gateway addresses, set up", async () => {
+    it("makes the switch with its MAC, its MTU and the gateway addresses, set up", async () => {
       const wanted = dualStack(1, { mtu: 1450 });
       await suite.host.datapath.ensureNetwork(wanted);
 
@@ -24,21 +24,21 @@ export function describeNetworks(suite: DatapathSuite): void {
       });
     });
 
-    promise("changes nothing the second time", async () => {
+    it("changes nothing the second time", async () => {
       await suite.host.datapath.ensureNetwork(dualStack());
 
       await unchangedBy(() => suite.host.datapath.ensureNetwork(dualStack()));
     });
 
     for (const mode of ["l2", "isolated"] as const) {
-      promise(`puts no address on the switch in mode ${mode}`, async () => {
+      it(`puts no address on the switch in mode ${mode}`, async () => {
         await suite.host.datapath.ensureNetwork(dualStack(1, { mode }));
 
         expect(await link(network().switchName)).toMatchObject({ isUp: true, addresses: [] });
       });
     }
 
-    promise("puts back an address that was taken, and sets up a switch that was set down", async () => {
+    it("puts back an address that was taken, and sets up a switch that was set down", async () => {
       await suite.host.datapath.ensureNetwork(network());
       const before = await suite.host.see();
       await suite.host.takeAddress(network().switchName, "10.1.1.1/24");
@@ -49,7 +49,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       expect(await suite.host.see()).toEqual(before);
     });
 
-    promise("finishes a switch that a crash left without its mark", async () => {
+    it("finishes a switch that a crash left without its mark", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.unmark(network().switchName);
 
@@ -60,7 +60,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       ]);
     });
 
-    promise("refuses a name that a foreign link has, and leaves that link alone", async () => {
+    it("refuses a name that a foreign link has, and leaves that link alone", async () => {
       await suite.host.plantLink(network().switchName);
 
       await unchangedBy(() =>
@@ -68,7 +68,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       );
     });
 
-    promise("refuses to take a foreign switch for its own, and leaves it alone", async () => {
+    it("refuses to take a foreign switch for its own, and leaves it alone", async () => {
       await suite.host.plantSwitch(network().switchName, ["192.0.2.1/24"]);
 
       await unchangedBy(() =>
@@ -76,7 +76,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       );
     });
 
-    promise("does not make a switch that somebody else had made", async () => {
+    it("does not make a switch that somebody else had made", async () => {
       await unchangedBy(() =>
         expect(suite.host.datapath.ensureNetwork(network(1, { isSwitchOurs: false }))).rejects.toMatchObject({
           code: "host",
@@ -88,7 +88,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   describe("a switch of somebody else", () => {
     const adopted = (more: Partial<Network> = {}) => network(1, { switchName: SHARED, isSwitchOurs: false, ...more });
 
-    promise("gets the gateway address and nothing else, and loses it again", async () => {
+    it("gets the gateway address and nothing else, and loses it again", async () => {
       await suite.host.plantSwitch(SHARED, ["192.0.2.1/24"]);
       const before = await suite.host.see();
 
@@ -100,7 +100,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       expect(await suite.host.see()).toEqual(before);
     });
 
-    promise("keeps the gateway address that was on it before the network", async () => {
+    it("keeps the gateway address that was on it before the network", async () => {
       await suite.host.plantSwitch(SHARED, ["10.1.1.1/24", "192.0.2.1/24"]);
 
       await unchangedBy(async () => {
@@ -111,7 +111,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   });
 
   describe("removeNetwork", () => {
-    promise("removes the switch, and succeeds when there is none", async () => {
+    it("removes the switch, and succeeds when there is none", async () => {
       await unchangedBy(async () => {
         await suite.host.datapath.ensureNetwork(network());
         await suite.host.datapath.removeNetwork(network(), []);
@@ -119,7 +119,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       });
     });
 
-    promise("removes a switch that a crash left without its mark", async () => {
+    it("removes a switch that a crash left without its mark", async () => {
       await unchangedBy(async () => {
         await suite.host.datapath.ensureNetwork(network());
         await suite.host.unmark(network().switchName);
@@ -127,13 +127,13 @@ export function describeNetworks(suite: DatapathSuite): void {
       });
     });
 
-    promise("leaves alone a foreign switch that has the name by now", async () => {
+    it("leaves alone a foreign switch that has the name by now", async () => {
       await suite.host.plantSwitch(network().switchName, ["10.1.1.1/24"]);
 
       await unchangedBy(() => suite.host.datapath.removeNetwork(network(), []));
     });
 
-    promise("leaves a shared switch to the others with their addresses; the last one removes it", async () => {
+    it("leaves a shared switch to the others with their addresses; the last one removes it", async () => {
       const [one, two] = [network(1, { switchName: SHARED }), network(2, { switchName: SHARED })];
       const before = await suite.host.see();
       await suite.host.datapath.ensureNetwork(one);
@@ -149,7 +149,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   });
 
   describe("removeStraySwitch", () => {
-    promise("removes the switch that carries the mark for that network, and no other", async () => {
+    it("removes the switch that carries the mark for that network, and no other", async () => {
       await suite.host.datapath.ensureNetwork(network(2));
       await suite.host.plantSwitch(SHARED);
       await unchangedBy(async () => {
@@ -158,7 +158,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       });
     });
 
-    promise("leaves a switch that is in use by others", async () => {
+    it("leaves a switch that is in use by others", async () => {
       await suite.host.datapath.ensureNetwork(network(1, { switchName: SHARED }));
 
       await unchangedBy(() => suite.host.datapath.removeStraySwitch(networkId(1), new Set([SHARED])));

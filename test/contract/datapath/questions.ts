@@ -1,5 +1,5 @@
 // What a Datapath promises to say about the host.
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 import { endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
 
@@ -7,10 +7,8 @@ const SHARED = ifName("shared0");
 
 /** `inspectSwitch`, `isNameTaken`, `inventory`. */
 export function describeQuestions(suite: DatapathSuite): void {
-  const { promise } = suite;
-
   describe("what is asked", () => {
-    promise("inspectSwitch tells absent, ours and foreign switches apart", async () => {
+    it("inspectSwitch tells absent, ours and foreign switches apart", async () => {
       await suite.host.datapath.ensureNetwork(network());
       await suite.host.plantSwitch(SHARED, ["192.0.2.1/24", "2001:db8::1/64"]);
 
@@ -25,7 +23,7 @@ export function describeQuestions(suite: DatapathSuite): void {
       });
     });
 
-    promise("inspectSwitch refuses a link that is no switch", async () => {
+    it("inspectSwitch refuses a link that is no switch", async () => {
       await suite.host.plantLink("eth9");
 
       await expect(suite.host.datapath.inspectSwitch(ifName("eth9"))).rejects.toMatchObject({
@@ -34,14 +32,14 @@ export function describeQuestions(suite: DatapathSuite): void {
       });
     });
 
-    promise("isNameTaken is true for any link", async () => {
+    it("isNameTaken is true for any link", async () => {
       await suite.host.plantLink("eth9");
 
       expect(await suite.host.datapath.isNameTaken(ifName("eth9"))).toBe(true);
       expect(await suite.host.datapath.isNameTaken(ifName("eth8"))).toBe(false);
     });
 
-    promise("inventory lists what carries the mark and nothing else", async () => {
+    it("inventory lists what carries the mark and nothing else", async () => {
       await suite.host.plantSwitch(SHARED);
       await suite.host.plantLink("eth9");
       await suite.host.datapath.ensureNetwork(network());

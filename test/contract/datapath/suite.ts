@@ -1,10 +1,8 @@
 // What the tests of one run of the contract share.
 import type { DatapathHost, SeenLink, SwitchingHost } from "./host.ts";
-import type { Promised } from "./promises.ts";
 
 /** A run of the contract about links. */
 export interface DatapathSuite {
-  readonly promise: Promised;
   /** That of the test which runs. */
   readonly host: DatapathHost;
   readonly link: (name: string) => Promise<SeenLink | undefined>;
@@ -14,7 +12,6 @@ export interface DatapathSuite {
 
 /** A run of the contract about frames. */
 export interface SwitchingSuite {
-  readonly promise: Promised;
   /** That of the test which runs. */
   readonly host: SwitchingHost;
 }
