@@ -12,6 +12,7 @@ import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
+import { NamedLinks } from "./datapath/named-links.ts";
 import { inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
 import { Conntrack } from "./host/conntrack.ts";
@@ -111,7 +112,8 @@ function buildDrivers(
   const { records, links, elements, conntrack, log } = base;
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
-  const datapath = new BridgeDatapath({ links, sysctl });
+  const bridge = new BridgeDatapath({ links, sysctl });
+  const datapaths = { bridge, ovs: bridge };
   const isFirewallOff = config.firewall === "none";
   const hands = { nft: new NftTool(), elements, conntrack, sysctl, links, log };
   const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall(hands);
@@ -119,7 +121,15 @@ function buildDrivers(
   const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes });
   const ports = new HostPorts({ isRefused: (address) => isOfInternalNetwork(registry, address), log });
   const releaseAddresses = (network: Network, endpoint: Endpoint) => releaseOf(ipam, network, endpoint);
-  const parts = { registry, datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
+  const parts = {
+    registry,
+    datapaths,
+    links: new NamedLinks(links),
+    firewall,
+    ports,
+    locks: new CnmLocks(),
+    releaseAddresses,
+  };
   return { registry, ipam, ports, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
 }
 

@@ -1,7 +1,7 @@
-// The switch as the CNM verbs need it. Implemented by `datapath/bridge/` and by the fake in the tests; both pass
-// `test/contract/datapath.ts`.
+// The switch as the CNM verbs need it. Implemented by `datapath/bridge/`, `datapath/ovs/` and by the fake in the tests; all
+// pass `test/contract/datapath.ts`.
 import type { Endpoint } from "./endpoint.ts";
-import type { IfName, Network } from "./network.ts";
+import type { Backend, IfName, Network } from "./network.ts";
 
 /** What is found under the name of a switch. */
 export type FoundSwitch =
@@ -17,22 +17,47 @@ export interface Inventory {
   readonly ports: readonly { readonly endpointId: string; readonly ifName: IfName }[];
 }
 
+/** The links of this host, whatever they belong to. */
+export interface HostLinks {
+  /** Whether any link has that name. */
+  isNameTaken(name: IfName): Promise<boolean>;
+
+  /** Bytes. @returns undefined for a link that does not exist. */
+  mtuOf(name: IfName): Promise<number | undefined>;
+}
+
+/** Each kind of switch. */
+export type Datapaths = { readonly [B in Backend]: Datapath };
+
 /** A software switch on this host. Any call may come twice; the second identical one changes nothing. */
 export interface Datapath {
-  readonly kind: "bridge";
+  readonly kind: Backend;
 
   /** Changes nothing. @throws TsnetError `conflict` if a link of that name is no switch of this kind. */
   inspectSwitch(name: IfName): Promise<FoundSwitch>;
 
-  /** Whether any link has that name. */
-  isNameTaken(name: IfName): Promise<boolean>;
-
-  /** Makes the switch and the host's addresses on it. @throws TsnetError `host`, or `conflict` for a foreign link. */
-  ensureNetwork(network: Network): Promise<void>;
+  /**
+   * Looks whether this host and the switch can do what the network asks for, and whether its uplink is free, and changes
+   * nothing.
+   *
+   * @param others - the other networks on the same switch.
+   * @throws TsnetError `unsupported`, `conflict`, `not-found` with what is missing or in the way, and the way out.
+   */
+  check(network: Network, others: readonly Network[]): Promise<void>;
 
   /**
-   * Takes the network's addresses from the switch, and removes the switch if it is tsnet's and no other network uses it.
-   * Absent parts are no failure. Parts that do not carry our mark are left alone.
+   * Makes the switch with its settings, its uplink, which carries exactly the VLANs of the networks that use it, and the
+   * host's link into the network's VLAN with the host's addresses.
+   *
+   * @param others - the other networks on the same switch.
+   * @throws TsnetError `host`, `conflict` for a foreign link, `unavailable` while Open vSwitch is away.
+   */
+  ensureNetwork(network: Network, others: readonly Network[]): Promise<void>;
+
+  /**
+   * Takes the network's addresses from the switch, and what no other network needs: the host's link, the uplink with what
+   * was moved from it, and the switch if it is tsnet's. Absent parts are no failure. Parts that do not carry our mark are
+   * left alone.
    *
    * @param others - the other networks on the same switch.
    */
@@ -46,24 +71,25 @@ export interface Datapath {
   removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void>;
 
   /**
-   * Makes the endpoint's port. Ports of a network without `isIccAllowed` exchange no frames with one another. Into ports
+   * Makes the endpoint's port in the endpoint's VLANs: there is no moment in which it carries others. Ports of a network without `isIccAllowed` exchange no frames with one another. Into ports
    * of a guarded network come frames from the endpoint's own MAC only, and out of them go no frames for another one;
    * that holds from the first frame on.
    *
+   * @param others - the other networks on the same switch, for when the switch has gone and is made again.
    * @returns the link that libnetwork shall move into the sandbox.
    * @throws TsnetError `conflict` if the endpoint's MAC is the switch's own, `exhausted` if the switch has no port left.
    */
-  attach(network: Network, endpoint: Endpoint): Promise<IfName>;
+  attach(network: Network, endpoint: Endpoint, others: readonly Network[]): Promise<IfName>;
 
   /**
    * Puts a port that exists back into its switch, and back to how `attach` made it: as after the switch was lost, or after
-   * somebody changed the port. An absent port is no failure.
+   * somebody changed the port. An absent port is no failure. The switch is there: `ensureNetwork` came first.
    */
   reattach(network: Network, endpoint: Endpoint): Promise<void>;
 
   /**
    * Lets frames leave by the port by which they came, or not: what an endpoint sends to its own published port comes back
-   * to it by then. A port that is put back into its switch has lost it. An absent port is no failure; a link without our
+   * to it by then. Switches that never do it, and need not, leave it. A port that is put back into its switch has lost it. An absent port is no failure; a link without our
    * mark for the endpoint is left alone.
    */
   ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void>;

@@ -13,11 +13,13 @@ import { switchNames } from "./names.ts";
 import type { IfName, Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { placeNetwork } from "./placement.ts";
-import { type PlannedNetwork, planNetwork, planOptions, refuseOverlap } from "./plan.ts";
+import { type PlannedNetwork, planNetwork, planOptions } from "./plan.ts";
+import { modeOf } from "./plan-switch.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
 import { statusOf, statusOfEndpoint } from "./status.ts";
+import { refuseOverlap } from "./switch-sharing.ts";
 
 /** The verbs on one host. */
 export class Cnm implements verbs.CnmDriver {
@@ -34,12 +36,12 @@ export class Cnm implements verbs.CnmDriver {
   }
 
   checkGatewayAllocation(request: verbs.NetworkOptions): { skipIpv4: boolean; skipIpv6: boolean } {
-    const isUnused = planOptions(request).mode === "isolated";
+    const isUnused = modeOf(planOptions(request)) === "isolated";
     return { skipIpv4: isUnused, skipIpv6: isUnused };
   }
 
   async createNetwork(request: verbs.CreateNetwork, signal: AbortSignal): Promise<void> {
-    const { registry, datapath, firewall, locks } = this.#parts;
+    const { registry, datapaths, firewall, locks } = this.#parts;
     const { planned, settings } = planNetwork(request);
     await locks.networks(async () => {
       const known = registry.findNetwork(planned.id);
@@ -48,12 +50,14 @@ export class Cnm implements verbs.CnmDriver {
         planned,
         registry.networks().map(({ network }) => network),
       );
-      const network = await placeNetwork(planned, settings.bridge, registry, datapath);
+      const network = await placeNetwork(planned, settings.bridge, this.#parts);
+      const datapath = datapaths[network.backend];
+      await datapath.check(network, registry.sharersOf(network));
       await firewall.check(network);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.network(network));
         await registry.putNetwork(network, "creating");
-        await datapath.ensureNetwork(network);
+        await datapath.ensureNetwork(network, registry.sharersOf(network));
         await firewall.apply(registry.firewallState());
         await registry.putNetwork(network, "ready");
         signal.throwIfAborted();
@@ -62,24 +66,28 @@ export class Cnm implements verbs.CnmDriver {
   }
 
   async #repeatNetwork(known: Network, planned: PlannedNetwork, bridge: IfName | undefined): Promise<void> {
-    const { registry, datapath, firewall } = this.#parts;
-    const isElsewhere = !(bridge === undefined ? switchNames(known.id) : [bridge]).includes(known.switchName);
-    const { switchName: _name, isSwitchOurs: _ours, keptAddresses: _kept, ...asPlanned } = known;
-    if (isElsewhere || !isDeepStrictEqual(asPlanned, planned))
+    const { registry, datapaths, firewall } = this.#parts;
+    const isElsewhere = bridge === undefined ? !isFreelyPlaced(known) : bridge !== known.switchName;
+    if (isElsewhere || !isDeepStrictEqual(asPlanned(known, planned), planned))
       throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     registry.requireNetwork(known.id);
-    await datapath.ensureNetwork(known);
+    await datapaths[known.backend].ensureNetwork(known, registry.sharersOf(known));
     await firewall.apply(registry.firewallState());
   }
 
   async deleteNetwork(networkId: NetworkId): Promise<void> {
-    const { registry, datapath, locks } = this.#parts;
+    const { registry, datapaths, links, locks } = this.#parts;
     await locks.networks(async () => {
       const known = registry.findNetwork(networkId);
-      if (known === undefined) return datapath.removeStraySwitch(networkId, registry.switchesInUse());
+      if (known === undefined) {
+        for (const datapath of Object.values(datapaths)) {
+          await datapath.removeStraySwitch(networkId, registry.switchesInUse());
+        }
+        return;
+      }
       await registry.putNetwork(known.network, "removing");
       for (const { endpoint, state } of registry.endpointsOf(networkId)) {
-        const isOver = state !== "joined" || (await isOutOfUse(datapath, endpoint));
+        const isOver = state !== "joined" || (await isOutOfUse(links, endpoint));
         if (isOver) await locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
       }
       const joined = registry.endpointsOf(networkId).length;
@@ -123,4 +131,20 @@ export class Cnm implements verbs.CnmDriver {
   describe(): verbs.CnmStatus {
     return statusOf(this.#parts.registry);
   }
+}
+
+/** Whether a network's place is one that it gets when its user names no switch. */
+function isFreelyPlaced({ id, switchName, uplink }: Network): boolean {
+  return uplink !== undefined || switchNames(id).includes(switchName);
+}
+
+/** A network without what its place has added to the plan. */
+function asPlanned(network: Network, planned: PlannedNetwork): PlannedNetwork {
+  const { switchName: _switch, hostLink: _link, isSwitchOurs: _ours, keptAddresses: _kept, ...rest } = network;
+  const { mtu, datapathType, ...asked } = rest;
+  return {
+    ...asked,
+    ...(planned.mtu !== undefined && { mtu }),
+    ...(planned.datapathType !== undefined && { datapathType }),
+  };
 }

@@ -1,6 +1,7 @@
 // The verbs of one endpoint: what happens, in which order. An endpoint is recorded by CreateEndpoint; Join makes its
 // place in the rules, then its link, so that no frame passes a port that has no rules; Leave takes it out of the rules,
 // and DeleteEndpoint takes its link, since between the two the engine still moves that out of the container.
+import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
@@ -9,7 +10,7 @@ import { joinResult } from "./join-result.ts";
 import { endpointNames } from "./names.ts";
 import type { Network } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
-import { planEndpoint } from "./plan.ts";
+import { planEndpoint } from "./plan-endpoint.ts";
 import { Publishing, needsHairpin } from "./publishing.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
@@ -58,12 +59,12 @@ export class EndpointVerbs {
 
   /** An endpoint whose end the engine never told, as when tsnet was away, must not keep its MAC from the next one. */
   async #forgetDead({ mac }: { mac: string }, network: Network): Promise<void> {
-    const { registry, datapath, locks } = this.#parts;
+    const { registry, links, locks } = this.#parts;
     const holders = registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
     for (const { endpoint } of holders) {
       await locks.endpoint(endpoint, async () => {
         const isJoined = registry.findEndpoint(endpoint.endpointId)?.state === "joined";
-        const isDead = isJoined && !(await datapath.isNameTaken(endpoint.hostIfName));
+        const isDead = isJoined && !(await links.isNameTaken(endpoint.hostIfName));
         if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
       });
     }
@@ -80,21 +81,22 @@ export class EndpointVerbs {
   }
 
   async #freeNames({ endpointId }: EndpointRef): Promise<Pick<Endpoint, "hostIfName" | "sandboxIfName">> {
-    const { datapath } = this.#parts;
+    const { links } = this.#parts;
     for (const { host, sandbox } of endpointNames(endpointId)) {
-      const taken = [await datapath.isNameTaken(host), await datapath.isNameTaken(sandbox)];
+      const taken = [await links.isNameTaken(host), await links.isNameTaken(sandbox)];
       if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
     }
     throw new TsnetError("conflict", `every name for the links of endpoint ${short(endpointId)} is taken on this host`);
   }
 
   async delete(ref: EndpointRef): Promise<void> {
-    const { registry, datapath, locks } = this.#parts;
+    const { registry, datapaths, locks } = this.#parts;
     await locks.endpoint(ref, async () => {
       const known = registry.findEndpoint(ref.endpointId);
       if (known !== undefined) return this.#removal.endpoint(known.endpoint);
       for (const { host } of endpointNames(ref.endpointId)) {
-        await datapath.detach({ endpointId: ref.endpointId, hostIfName: host });
+        const port = { endpointId: ref.endpointId, hostIfName: host };
+        for (const datapath of Object.values(datapaths)) await datapath.detach(port);
       }
     });
     await this.#removal.finishNetworkOf(ref.networkId);
@@ -119,7 +121,8 @@ export class EndpointVerbs {
   }
 
   async #join(network: Network, known: EndpointRecord, sandboxKey: string, signal: AbortSignal): Promise<void> {
-    const { registry, datapath, firewall } = this.#parts;
+    const { registry, datapaths, firewall } = this.#parts;
+    const datapath = datapaths[network.backend];
     const { endpoint } = known;
     await withUndo(async (undo) => {
       const ports = await this.#external.holdForJoin(network, known, sandboxKey, undo);
@@ -130,7 +133,7 @@ export class EndpointVerbs {
       undo.add(() => firewall.removeEndpoint(guarded));
       await firewall.ensureEndpoint(guarded);
       undo.add(() => datapath.detach(endpoint));
-      await datapath.attach(network, endpoint).catch((failure: unknown) => {
+      await datapath.attach(network, endpoint, registry.sharersOf(network)).catch((failure: unknown) => {
         throw inContext(`endpoint ${short(endpoint.endpointId)} cannot join network ${short(network.id)}`, failure);
       });
       if (needsHairpin(network, joined)) await datapath.ensureHairpin(endpoint, true);
@@ -147,5 +150,5 @@ export class EndpointVerbs {
 }
 
 function isSame(planned: object, known: Endpoint): boolean {
-  return Object.entries(planned).every(([key, value]) => Reflect.get(known, key) === value);
+  return Object.entries(planned).every(([key, value]) => isDeepStrictEqual(Reflect.get(known, key), value));
 }

@@ -1,4 +1,5 @@
 // What tsnet knows of one endpoint, a container's place on a network: plain data, stored as it stands as a record.
+import type { PortVlans } from "../vlan.ts";
 import type { IfName, NetworkId } from "./network.ts";
 
 /** 64 hex digits. Checked where it comes in (`api/`). */
@@ -18,6 +19,8 @@ export interface Endpoint extends EndpointRef {
   readonly addressIpv6?: string;
   /** `02:42:0a:01:02:03`. */
   readonly mac: string;
+  /** The network's, or some of them. */
+  readonly vlans: PortVlans;
   /** Bytes, 68 to the network's. */
   readonly mtu: number;
   /** The end of the veth pair that stays on the host, a port of the switch. */

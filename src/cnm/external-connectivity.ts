@@ -138,12 +138,12 @@ export class ExternalConnectivity {
 
   /** @returns whether there were any. */
   async #removeDead(): Promise<boolean> {
-    const { registry, datapath, locks } = this.#parts;
+    const { registry, links, locks } = this.#parts;
     let hasRemoved = false;
     for (const { endpoint, ports } of registry.endpoints()) {
-      if (ports === undefined || (await datapath.isNameTaken(endpoint.hostIfName))) continue;
+      if (ports === undefined || (await links.isNameTaken(endpoint.hostIfName))) continue;
       await locks.endpoint(endpoint, async () => {
-        const isGone = !(await datapath.isNameTaken(endpoint.hostIfName)); // a Join may have been under way
+        const isGone = !(await links.isNameTaken(endpoint.hostIfName)); // a Join may have been under way
         if (!isGone || registry.findEndpoint(endpoint.endpointId) === undefined) return;
         await this.#removal.endpoint(endpoint);
         hasRemoved = true;

@@ -1,7 +1,7 @@
 // Endpoints whose end the engine never told: it asks an absent tsnet for 15 s a call, goes on, and never asks again
 // (cnm-protocol.md 1.6). A living endpoint has one end of its link on the host and the other one out of sight, in the
 // container. When that is not so for a while, nobody uses it any more.
-import type { Datapath } from "./datapath.ts";
+import type { HostLinks } from "./datapath.ts";
 import type { Endpoint, EndpointId } from "./endpoint.ts";
 import type { Registry } from "./registry.ts";
 
@@ -9,19 +9,19 @@ import type { Registry } from "./registry.ts";
 const GRACE_MS = 20_000;
 
 /** Whether no container has the endpoint's link: it was moved back to the host, or is gone. */
-export async function isOutOfUse(datapath: Datapath, endpoint: Endpoint): Promise<boolean> {
-  return !(await datapath.isNameTaken(endpoint.hostIfName)) || datapath.isNameTaken(endpoint.sandboxIfName);
+export async function isOutOfUse(links: HostLinks, endpoint: Endpoint): Promise<boolean> {
+  return !(await links.isNameTaken(endpoint.hostIfName)) || links.isNameTaken(endpoint.sandboxIfName);
 }
 
 /** Remembers since when endpoints are out of use. */
 export class LostEndpoints {
   readonly #registry: Registry;
-  readonly #datapath: Datapath;
+  readonly #links: HostLinks;
   #since = new Map<EndpointId, number>();
 
-  constructor(registry: Registry, datapath: Datapath) {
+  constructor(registry: Registry, links: HostLinks) {
     this.#registry = registry;
-    this.#datapath = datapath;
+    this.#links = links;
   }
 
   /**
@@ -34,7 +34,7 @@ export class LostEndpoints {
     const since = new Map<EndpointId, number>();
     const lost: Endpoint[] = [];
     for (const { endpoint, state } of this.#registry.endpoints()) {
-      if (state === "removing" || !(await isOutOfUse(this.#datapath, endpoint))) continue;
+      if (state === "removing" || !(await isOutOfUse(this.#links, endpoint))) continue;
       const first = this.#since.get(endpoint.endpointId) ?? now;
       since.set(endpoint.endpointId, first);
       if (now - first >= GRACE_MS) lost.push(endpoint);

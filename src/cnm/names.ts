@@ -1,7 +1,9 @@
 // Names of links: the check for names that come from outside, and the only place where tsnet makes its own.
+import { createHash } from "node:crypto";
 import { TsnetError } from "../errors.ts";
+import type { PortVlans } from "../vlan.ts";
 import type { EndpointId } from "./endpoint.ts";
-import type { IfName, NetworkId } from "./network.ts";
+import type { Backend, IfName, NetworkId } from "./network.ts";
 
 /** What the kernel permits is wider: it takes `--help` and `a;b`, and expands `tx%d`. */
 const IF_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/;
@@ -13,7 +15,7 @@ const OF_THE_ENGINE = /^(docker0|docker_gwbridge|br-[0-9a-f]{12})$/;
 const NAME_CANDIDATES = 8;
 
 /**
- * Checks the name of a switch that came from outside.
+ * Checks the name of a switch or an uplink that came from outside.
  *
  * @throws TsnetError `invalid`.
  */
@@ -29,6 +31,17 @@ export function parseIfName(text: string): IfName {
  */
 export function switchNames(id: NetworkId): readonly IfName[] {
   return parts(id, 11).map((part) => `tsn-${part}` as IfName); // 15 permitted characters
+}
+
+/**
+ * The host's link into a network: the bridge itself where there is no VLAN, else `tsg` and 12 digits that say which VLAN of
+ * which switch. On Open vSwitch the switch's own link is in every VLAN, so there it is always another one.
+ */
+export function hostLinkName(backend: Backend, switchName: IfName, { vlan, trunk }: PortVlans): IfName {
+  if (backend === "bridge" && vlan === undefined && trunk === undefined) return switchName;
+  const where = vlan ?? (trunk === undefined ? "untagged" : "none"); // a trunk alone leads to no host
+  const digest = createHash("sha256").update(`${switchName} ${where}`).digest("hex");
+  return `tsg${digest.slice(0, 12)}` as IfName; // 15 permitted characters
 }
 
 /** Both ends of the endpoint's veth pair, best first: the host's end `tsv`, the sandbox's `tsc`, and 12 digits of the id. */

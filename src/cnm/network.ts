@@ -1,4 +1,5 @@
 // What tsnet knows of one network after `CreateNetwork` was planned: plain data, stored as it stands as a record.
+import type { PortVlans } from "../vlan.ts";
 
 /** 64 hex digits, or 25 lower-case letters and digits for a swarm network. Checked where it comes in (`api/`). */
 export type NetworkId = string & { readonly __brand: "NetworkId" };
@@ -8,6 +9,40 @@ export type IfName = string & { readonly __brand: "IfName" };
 
 /** See README, "Modes". */
 export type NetworkMode = "nat" | "routed" | "l2" | "isolated";
+
+/** Which kind of switch. */
+export type Backend = "bridge" | "ovs";
+
+/** Where an Open vSwitch switch forwards: `auto` is the kernel where that can, else userspace. */
+export type DatapathType = "auto" | "kernel" | "userspace";
+
+/** What a user may set of a switch that tsnet makes; absent: as the switch has it. Named as the options are; seconds. */
+export interface SwitchSettings {
+  /** IEEE 802.1D spanning tree. */
+  readonly stp?: boolean;
+  /** Of the switch; the lowest one becomes the root. */
+  readonly "stp-priority"?: number;
+  readonly "stp-forward-delay"?: number;
+  readonly "stp-hello"?: number;
+  readonly "stp-max-age"?: number;
+  /** Of the uplink's port. */
+  readonly "stp-cost"?: number;
+  /** Of the uplink's port. */
+  readonly "stp-port-priority"?: number;
+  /** How long an address that was learned is kept. */
+  readonly ageing?: number;
+  /** Multicast goes to those only who asked for it (IGMP, MLD). */
+  readonly "mcast-snooping"?: boolean;
+  /** Frames may leave by the port by which they came. */
+  readonly hairpin?: boolean;
+}
+
+/** A link of the host that leads from a switch to the world. */
+export interface Uplink {
+  readonly parent: IfName;
+  /** Whether the addresses that the host has on it go to the switch. */
+  readonly isAddressMoved: boolean;
+}
 
 /** One subnet of a network, in canonical text. */
 export interface NetworkPool {
@@ -33,8 +68,22 @@ export interface Network {
   readonly isInternal: boolean;
   /** Whether the host has the gateway addresses on the switch: modes nat and routed. */
   readonly isHostOnSwitch: boolean;
-  readonly backend: "bridge";
+  readonly backend: Backend;
+  /** Of an Open vSwitch switch that tsnet makes. */
+  readonly datapathType: DatapathType;
   readonly switchName: IfName;
+  /**
+   * The host's link into the network: with the gateway addresses where the host has them, else perhaps not there. The
+   * bridge itself; with VLANs, and on Open vSwitch, a link for each VLAN of the switch that needs one.
+   */
+  readonly hostLink: IfName;
+  /** Of the network's endpoints, as far as an endpoint has no VLANs of its own. The host is in the one named `vlan`. */
+  readonly vlans: PortVlans;
+  /** Whether another network of the switch may have the same VLANs, if that says so too. */
+  readonly isVlanShared: boolean;
+  /** Carries the network's VLANs, or its untagged frames if it has none. */
+  readonly uplink?: Uplink;
+  readonly switchSettings: SwitchSettings;
   /** False for a switch that existed before: it is used and never deleted. */
   readonly isSwitchOurs: boolean;
   /** The MAC address of a switch that tsnet makes. */

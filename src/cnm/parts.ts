@@ -1,6 +1,6 @@
 // What the verbs, the removals and the reconciliation share: the records, the host behind three interfaces, and the locks.
 import { KeyedLock } from "../keyed-lock.ts";
-import type { Datapath } from "./datapath.ts";
+import type { Datapaths, HostLinks } from "./datapath.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Network } from "./network.ts";
@@ -10,7 +10,8 @@ import type { Registry } from "./registry.ts";
 /** The parts that the verbs work with. */
 export interface CnmParts {
   readonly registry: Registry;
-  readonly datapath: Datapath;
+  readonly datapaths: Datapaths;
+  readonly links: HostLinks;
   readonly firewall: Firewall;
   /** Who holds published ports on this host. */
   readonly ports: PortHolder;

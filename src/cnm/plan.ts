@@ -1,8 +1,6 @@
-// Turns a request into the network or endpoint that it asks for, and refuses what cannot be: everything here happens
-// before the first change. Faults of one kind are collected into one message.
+// Turns a request into the network that it asks for, and refuses what cannot be: everything here happens before the first
+// change. Faults of one kind are collected into one message.
 import {
-  type Address,
-  type Family,
   type Subnet,
   contains,
   formatAddress,
@@ -13,15 +11,23 @@ import {
   parseSubnet,
 } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { deriveMac, hashedMac } from "./mac.ts";
+import type { PortVlans } from "../vlan.ts";
+import { hashedMac } from "./mac.ts";
 import type { Network, NetworkPool } from "./network.ts";
-import { type NetworkSettings, parseEndpointOptions, readNetworkOptions } from "./options.ts";
-import { short } from "./registry.ts";
-import type { CreateEndpoint, CreateNetwork, NetworkOptions, RequestedPool } from "./requests.ts";
+import { type NetworkSettings, readNetworkOptions } from "./options.ts";
+import { modeOf, switchFaults, switchSettingsOf } from "./plan-switch.ts";
+import type { CreateNetwork, NetworkOptions, RequestedPool } from "./requests.ts";
 
 /** A network without its place on a switch, which `placeNetwork` finds on the host. */
-export type PlannedNetwork = Omit<Network, "switchName" | "isSwitchOurs" | "keptAddresses">;
+export type PlannedNetwork = Omit<
+  Network,
+  "switchName" | "hostLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
+> & {
+  /** Absent: that of the uplink, or 1500. */
+  readonly mtu?: number;
+  /** Absent: that of the switch. */
+  readonly datapathType?: Network["datapathType"];
+};
 
 /**
  * Reads the options alone, as far as they can be judged without addresses.
@@ -30,7 +36,8 @@ export type PlannedNetwork = Omit<Network, "switchName" | "isSwitchOurs" | "kept
  */
 export function planOptions(request: NetworkOptions): NetworkSettings {
   const { settings, faults } = readNetworkOptions(request.options);
-  if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
+  const all = faults.length > 0 ? faults : switchFaults(settings);
+  if (all.length > 0) throw new TsnetError("invalid", all.join("; "));
   return settings;
 }
 
@@ -42,7 +49,10 @@ export function planOptions(request: NetworkOptions): NetworkSettings {
 export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; settings: NetworkSettings } {
   const { settings, faults: optionFaults } = readNetworkOptions(request.options);
   const { pools, faults: poolFaults } = readPools(request.pools);
-  const { mode, mtu, routes, "host-binding": hostBinding } = settings;
+  const { backend, datapath: datapathType, parent, vlan, trunk, mtu, routes, "host-binding": hostBinding } = settings;
+  const mode = modeOf(settings);
+  const vlans: PortVlans = { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
+  const isAddressMoved = settings["parent-address"] === "move";
   const hasIpv6 = request.hasIpv6 || pools.some(({ subnet }) => subnet.includes(":"));
   const planned: PlannedNetwork = {
     id: request.networkId,
@@ -50,11 +60,16 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
     isInternal: request.isInternal,
     isHostOnSwitch: mode === "nat" || mode === "routed",
     switchMac: hashedMac(request.networkId),
-    backend: settings.backend,
-    mtu,
+    backend,
+    ...(datapathType !== undefined && { datapathType }),
+    vlans,
+    isVlanShared: settings["shared-vlan"],
+    ...(parent !== undefined && { uplink: { parent, isAddressMoved } }),
+    switchSettings: switchSettingsOf(settings),
+    ...(mtu !== undefined && { mtu }),
     isMasqueraded: mode === "nat" && settings.masquerade,
     isIccAllowed: settings.icc,
-    isGuarded: settings.antispoof,
+    isGuarded: settings.antispoof ?? trunk === undefined,
     ...(hostBinding !== undefined && { hostBinding }),
     hasDefaultRoute: settings.gateway === "auto",
     hasIpv6,
@@ -64,8 +79,11 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
     pools: mode === "isolated" ? pools.map(({ subnet }) => ({ subnet })) : pools,
   };
   const faults = [...optionFaults, ...poolFaults];
-  if (optionFaults.length === 0) faults.push(...modeFaults(planned, settings), ...routeFaults(planned));
-  if (hasIpv6 && mtu < 1280) faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-65535`);
+  if (optionFaults.length === 0) {
+    faults.push(...switchFaults(settings), ...modeFaults(planned, settings), ...routeFaults(planned));
+  }
+  if (hasIpv6 && mtu !== undefined && mtu < 1280)
+    faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-65535`);
   if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
   return { planned, settings };
 }
@@ -125,75 +143,7 @@ function routeFaults(network: PlannedNetwork): string[] {
   return faults;
 }
 
-/**
- * Refuses a network whose subnets meet those of another one, if the host routes for either of them.
- *
- * @throws TsnetError `conflict` that names the other network.
- */
-export function refuseOverlap(planned: PlannedNetwork, others: readonly Network[]): void {
-  for (const other of others) {
-    if (other.id === planned.id || !(other.isHostOnSwitch || planned.isHostOnSwitch)) continue;
-    for (const { subnet } of planned.pools) {
-      const met = other.pools.find((pool) => overlaps(parseSubnet(pool.subnet), parseSubnet(subnet)));
-      if (met === undefined) continue;
-      const why = "where the host routes for a network (modes nat and routed) no other may have its addresses";
-      throw new TsnetError("conflict", `subnet ${subnet} overlaps ${met.subnet} of network ${short(other.id)}; ${why}`);
-    }
-  }
-}
-
-/**
- * Reads a `CreateEndpoint` for a network.
- *
- * @throws TsnetError `invalid` with all faults.
- */
-export function planEndpoint(
-  request: CreateEndpoint,
-  network: Network,
-): Omit<Endpoint, "hostIfName" | "sandboxIfName"> {
-  const { networkId, endpointId, address, addressIpv6 } = request;
-  const settings = parseEndpointOptions(request.options);
-  const faults = [...addressFaults(address, 4, network), ...addressFaults(addressIpv6, 6, network)];
-  if (settings.mtu !== undefined && settings.mtu > network.mtu) {
-    faults.push(`option mtu: ${settings.mtu} is more than the network's ${network.mtu}`);
-  } else if (settings.mtu !== undefined && settings.mtu < 1280 && addressIpv6 !== undefined) {
-    faults.push(`option mtu: ${settings.mtu} is too small for IPv6; permitted: 1280-${network.mtu}`);
-  }
-  if (request.mac !== undefined && !isUnicastMac(request.mac)) {
-    faults.push(`MAC address ${request.mac} is no unicast address: the second digit must be even and not all may be 0`);
-  }
-  if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
-  const [bare] = (address ?? "").split("/");
-  const [bareIpv6] = (addressIpv6 ?? "").split("/");
-  const derived = deriveMac({ ...(bare && { address: bare }), ...(bareIpv6 && { addressIpv6: bareIpv6 }), endpointId });
-  return {
-    networkId,
-    endpointId,
-    ...(address !== undefined && { address }),
-    ...(addressIpv6 !== undefined && { addressIpv6 }),
-    mac: (request.mac ?? derived).toLowerCase(),
-    mtu: settings.mtu ?? network.mtu,
-  };
-}
-
-function addressFaults(text: string | undefined, family: Family, network: Network): string[] {
-  if (text === undefined) return [];
-  let address: Address;
-  try {
-    address = parseAddressWithLength(text).address;
-  } catch (fault) {
-    return [messageOf(fault)];
-  }
-  if (address.family !== family) return [`${text} is no IPv${family} address`];
-  const subnets = network.pools.map(({ subnet }) => parseSubnet(subnet));
-  if (subnets.length === 0 || subnets.some((subnet) => contains(subnet, address))) return [];
-  return [`address ${text} is in no subnet of the network (${listed(subnets)})`];
-}
-
-function isUnicastMac(mac: string): boolean {
-  return (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && /[1-9a-fA-F]/.test(mac);
-}
-
-function listed(subnets: readonly Subnet[]): string {
+/** The subnets of a message. */
+export function listed(subnets: readonly Subnet[]): string {
   return subnets.length === 0 ? "it has none" : subnets.map(formatSubnet).join(", ");
 }

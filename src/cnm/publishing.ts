@@ -44,7 +44,7 @@ export class Publishing {
    * @throws TsnetError `conflict` for a port that is taken, `unsupported`, `host`; then everything is as before.
    */
   async replace(record: EndpointRecord, bindings: readonly PortBinding[], signal: AbortSignal): Promise<void> {
-    const { registry, firewall, datapath, ports: holder } = this.#parts;
+    const { registry, firewall, datapaths, ports: holder } = this.#parts;
     const { endpoint, ports: former = [] } = record;
     const network = registry.requireNetwork(endpoint.networkId);
     if (former.length > 0 && isSameBindings(bindings, record.bindings ?? [])) return;
@@ -57,6 +57,7 @@ export class Publishing {
       undo.add(() => firewall.ensureEndpoint({ network, endpoint, ports: former }, ports));
       await firewall.ensureEndpoint({ network, endpoint, ports }, former);
       if (usesHostPorts(network)) {
+        const datapath = datapaths[network.backend];
         undo.add(() => datapath.ensureHairpin(endpoint, former.length > 0));
         await datapath.ensureHairpin(endpoint, true);
       }
@@ -66,7 +67,7 @@ export class Publishing {
 
   /** Withdraws what a joined endpoint publishes. @throws TsnetError `host`; then the ports are published still. */
   async withdraw(record: EndpointRecord): Promise<void> {
-    const { firewall, datapath } = this.#parts;
+    const { firewall, datapaths } = this.#parts;
     const { endpoint, ports: former = [] } = record;
     if (former.length === 0) return;
     const network = this.#networkOf(record);
@@ -75,7 +76,7 @@ export class Publishing {
       change: () => firewall.ensureEndpoint({ network, endpoint, ports: [] }, former),
       restore: () => firewall.ensureEndpoint({ network, endpoint, ports: former }, []),
     });
-    if (usesHostPorts(network)) await datapath.ensureHairpin(endpoint, false);
+    if (usesHostPorts(network)) await datapaths[network.backend].ensureHairpin(endpoint, false);
   }
 
   /** Takes a joined endpoint out of its sandbox: what it publishes, and its place in the rules. Its link stays. */

@@ -40,7 +40,7 @@ export class Reconciler {
     this.#log = log;
     this.#removal = new Removal(parts);
     this.#publishing = new Publishing(parts);
-    this.#lost = new LostEndpoints(parts.registry, parts.datapath);
+    this.#lost = new LostEndpoints(parts.registry, parts.links);
   }
 
   /**
@@ -120,12 +120,12 @@ export class Reconciler {
   }
 
   async #removeLost(): Promise<boolean> {
-    const { locks, registry, datapath } = this.#parts;
+    const { locks, registry, links } = this.#parts;
     const { lost, againInMs } = await this.#lost.look();
     let isComplete = true;
     for (const endpoint of lost) {
       const remove = async () => {
-        if (registry.findEndpoint(endpoint.endpointId) === undefined || !(await isOutOfUse(datapath, endpoint))) return;
+        if (registry.findEndpoint(endpoint.endpointId) === undefined || !(await isOutOfUse(links, endpoint))) return;
         await this.#removal.lostEndpoint(endpoint);
         this.#log.info(
           { networkId: endpoint.networkId, endpointId: endpoint.endpointId },
@@ -162,11 +162,12 @@ export class Reconciler {
 
   /** The switch with its addresses, and the ports of the joined endpoints that still exist. */
   async #ensureNetwork(id: NetworkId): Promise<void> {
-    const { registry, locks, datapath } = this.#parts;
+    const { registry, locks, datapaths } = this.#parts;
     await locks.networks(async () => {
       const record = registry.findNetwork(id);
       if (record?.state !== "ready") return;
-      await datapath.ensureNetwork(record.network);
+      const datapath = datapaths[record.network.backend];
+      await datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
       for (const { endpoint } of registry.endpointsOf(id)) {
         await locks.endpoint(endpoint, async () => {
           const known = registry.findEndpoint(endpoint.endpointId);

@@ -45,11 +45,11 @@ export class Registry {
   load(): void {
     for (const [id, body] of this.#records.list("network")) {
       if (!isRecord(body, "network")) throw unreadable("network", id);
-      this.#networks.set(id as NetworkId, body as unknown as NetworkRecord); // written by putNetwork
+      this.#networks.set(id as NetworkId, completeNetwork(body as unknown as NetworkRecord)); // written by putNetwork
     }
     for (const [id, body] of this.#records.list("endpoint")) {
       if (!isRecord(body, "endpoint")) throw unreadable("endpoint", id);
-      this.#endpoints.set(id as EndpointId, body as unknown as EndpointRecord); // written by putEndpoint
+      this.#endpoints.set(id as EndpointId, completeEndpoint(body as unknown as EndpointRecord)); // written by putEndpoint
     }
   }
 
@@ -110,6 +110,11 @@ export class Registry {
     return this.networks().flatMap(({ network }) => (network.switchName === switchName ? [network] : []));
   }
 
+  /** The other networks on the same switch, those in creation and removal included. */
+  sharersOf({ id, switchName }: Network): readonly Network[] {
+    return this.networksOn(switchName).filter((other) => other.id !== id);
+  }
+
   /** The switches of all networks, those in creation and removal included. */
   switchesInUse(): ReadonlySet<IfName> {
     return new Set(this.networks().map(({ network }) => network.switchName));
@@ -165,6 +170,23 @@ export function short(id: string): string {
 
 function isRecord(body: unknown, part: "network" | "endpoint"): body is Readonly<Record<string, unknown>> {
   return typeof body === "object" && body !== null && part in body && "state" in body;
+}
+
+/** Records of before there were VLANs, uplinks and other backends have less. */
+function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
+  const plain: Partial<Network> = {
+    datapathType: "auto",
+    hostLink: network.switchName,
+    vlans: {},
+    isVlanShared: false,
+    switchSettings: {},
+  };
+  return { network: { ...plain, ...network }, state };
+}
+
+function completeEndpoint({ endpoint, ...rest }: EndpointRecord): EndpointRecord {
+  const plain: Partial<Endpoint> = { vlans: {} };
+  return { ...rest, endpoint: { ...plain, ...endpoint } };
 }
 
 function unreadable(kind: string, id: string): TsnetError {

@@ -22,13 +22,12 @@ export class Removal {
    * @throws TsnetError `host` when something is left; then the record stays, as `removing`.
    */
   async network(network: Network): Promise<void> {
-    const { registry, datapath, firewall } = this.#parts;
+    const { registry, datapaths, firewall } = this.#parts;
     const state = registry.findNetwork(network.id)?.state;
     if (state === undefined) return; // not even recorded, so nothing was made
-    const others = registry.networksOn(network.switchName).filter(({ id }) => id !== network.id);
     await runAll(`network ${short(network.id)} cannot be removed`, [
       () => registry.putNetwork(network, "removing"),
-      () => datapath.removeNetwork(network, others),
+      () => datapaths[network.backend].removeNetwork(network, registry.sharersOf(network)),
       async () => void (await firewall.apply(registry.firewallState())),
     ]);
     await registry.removeNetwork(network.id);
@@ -58,11 +57,12 @@ export class Removal {
   }
 
   async #removeEndpoint(record: EndpointRecord, before: Steps, after: Steps): Promise<void> {
-    const { registry, datapath, ports } = this.#parts;
+    const { registry, datapaths, ports } = this.#parts;
     const { endpoint } = record;
+    const backend = registry.findNetwork(endpoint.networkId)?.network.backend ?? "bridge";
     const what = `endpoint ${short(endpoint.endpointId)} cannot be removed`;
     const mark = () => registry.putEndpoint({ ...record, state: "removing" });
-    const host = [() => ports.release(endpoint.endpointId), () => datapath.detach(endpoint)];
+    const host = [() => ports.release(endpoint.endpointId), () => datapaths[backend].detach(endpoint)];
     const forget = () => registry.removeEndpoint(endpoint.endpointId);
     if (record.state !== "created") {
       await runAll(what, [mark, ...before, ...host, ...after]);

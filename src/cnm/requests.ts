@@ -1,7 +1,7 @@
 // The arguments and results of the NetworkDriver verbs in tsnet's own words. `api/` makes them out of the engine's
 // messages, `driver.ts` gives them their meaning. Ids are checked by then; all other text is as the user typed it.
 import type { EndpointId, EndpointRef } from "./endpoint.ts";
-import type { NetworkId, NetworkMode } from "./network.ts";
+import type { Backend, NetworkId, NetworkMode } from "./network.ts";
 import type { PublishedPort } from "./ports.ts";
 
 /** One pool of `CreateNetwork`, as IPAM returned it. */
@@ -89,6 +89,10 @@ export interface EndpointStatus {
   readonly mac: string;
   /** The link on the host that leads to the container. */
   readonly hostLink: string;
+  /** VLAN of the untagged frames. */
+  readonly vlan?: number;
+  /** VLANs of the tagged frames. */
+  readonly trunk?: readonly number[];
   /** What is published; `hostAddress` "" is all addresses, `hostPort` 0 (mode routed) is not translated. */
   readonly ports: readonly PublishedPort[];
 }
@@ -100,7 +104,14 @@ export interface NetworkStatus {
   readonly state: "creating" | "ready" | "removing";
   readonly mode: NetworkMode;
   readonly isInternal: boolean;
+  readonly backend: Backend;
   readonly switch: string;
+  /** VLAN of the untagged frames of its endpoints. */
+  readonly vlan?: number;
+  /** VLANs of their tagged frames. */
+  readonly trunk?: readonly number[];
+  /** The switch's link to the world. */
+  readonly parent?: string;
   readonly mtu: number;
   readonly subnets: readonly string[];
   readonly icc: boolean;

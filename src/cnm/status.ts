@@ -9,9 +9,9 @@ const MAX_ENTRIES = 20_000;
 
 /** What is published by an endpoint, and where it is. */
 export function statusOfEndpoint({ endpoint, state, ports = [] }: EndpointRecord): EndpointStatus {
-  const { endpointId, address, addressIpv6, mac, hostIfName } = endpoint;
+  const { endpointId, address, addressIpv6, mac, hostIfName, vlans } = endpoint;
   const addresses = [address, addressIpv6].filter((text) => text !== undefined);
-  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ports };
+  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ...vlans, ports };
 }
 
 /** @param maxEntries - networks, endpoints and ports that are listed at most. */
@@ -34,11 +34,15 @@ export function statusOf(registry: Registry, maxEntries = MAX_ENTRIES): CnmStatu
 }
 
 function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" | "endpoints"> {
-  const { mode, isInternal, switchName, mtu, pools, isIccAllowed, isGuarded, hostBinding } = network;
+  const { mode, isInternal, backend, switchName, vlans, uplink, mtu, pools, isIccAllowed, isGuarded, hostBinding } =
+    network;
   return {
     mode,
     isInternal,
+    backend,
     switch: switchName,
+    ...vlans,
+    ...(uplink !== undefined && { parent: uplink.parent }),
     mtu,
     subnets: pools.map(({ subnet }) => subnet),
     icc: isIccAllowed,

@@ -92,17 +92,24 @@ export function networkElements(networks: readonly Network[], apart: readonly st
   const elements = new Elements();
   for (const name of apart) elements.add("apart", [ifNamePart(name)]);
   for (const network of networks) {
-    const { isSwitchOurs, isInternal, isHostOnSwitch } = network;
-    const link = ifNamePart(network.switchName);
+    const { isInternal, isHostOnSwitch, switchName } = network;
+    const [link, ownLink] = [ifNamePart(network.hostLink), ifNamePart(switchName)];
+    const isLinkOurs = network.isSwitchOurs || network.hostLink !== switchName;
     elements.add("bridged", [link, link]);
+    elements.add("bridged", [ownLink, ownLink]);
     if (isHostOnSwitch && !network.isIccAllowed) elements.add("private", [link, link]);
-    if (isHostOnSwitch && !isSwitchOurs) elements.add("adopted", [link]);
-    const isHostless = network.mode === "isolated" || (isSwitchOurs && !isHostOnSwitch);
+    if (isHostOnSwitch && !isLinkOurs) elements.add("adopted", [link]);
+    const isHostless = !hasHost(network) && (network.mode === "isolated" || isLinkOurs);
     if (isHostless) elements.add("hostless", [link]);
-    if (isHostless || (isSwitchOurs && isInternal)) elements.add("sealed", [link]);
+    if (isHostless || (isLinkOurs && isInternal)) elements.add("sealed", [link]);
     if (isHostOnSwitch) addPools(elements, network, link);
   }
   return elements;
+}
+
+/** Whether the host itself is on the network's link: by its gateway addresses, or by those that it had on the uplink. */
+function hasHost({ isHostOnSwitch, uplink, vlans }: Network): boolean {
+  return isHostOnSwitch || (uplink?.isAddressMoved === true && vlans.vlan === undefined && vlans.trunk === undefined);
 }
 
 function addPools(elements: Elements, network: Network, link: Buffer): void {
@@ -120,7 +127,7 @@ function addPools(elements: Elements, network: Network, link: Buffer): void {
 /** Who an endpoint is, and what it publishes. */
 export function endpointElements(guarded: GuardedEndpoint): Elements {
   const elements = portElements(guarded);
-  addIdentity(elements, guarded);
+  if (guarded.network.backend === "bridge") addIdentity(elements, guarded);
   return elements;
 }
 
@@ -150,7 +157,7 @@ function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint)
 }
 
 function addPort(elements: Elements, { network, endpoint }: GuardedEndpoint, port: PublishedPort): void {
-  const link = ifNamePart(network.switchName);
+  const link = ifNamePart(network.hostLink);
   const protocol = protocolPart(port.protocol);
   const [hostPort, containerPort] = [portPart(port.hostPort), portPart(port.containerPort)];
   const { address, addressIpv6 } = bareAddresses(endpoint);

@@ -1,8 +1,8 @@
 // The records of tsnet as the rest sees them: small JSON documents by kind and id, changed in durable groups.
 // Implemented by `sqlite-store.ts`, and in memory by the tests.
 
-/** What a record describes. Each kind has one writer: `pool` and `address` belong to ipam, the others to cnm. */
-export type RecordKind = "network" | "endpoint" | "pool" | "address" | "host";
+/** What a record describes. Each kind has one writer: `pool` and `address` belong to ipam, `uplink` to the datapaths. */
+export type RecordKind = "network" | "endpoint" | "pool" | "address" | "uplink" | "host";
 
 /** One change of one record. A `put` replaces what was there; a `remove` of an absent record is no failure. */
 export type RecordChange =

@@ -143,7 +143,7 @@ export class AttackLab implements AsyncDisposable {
   async start(each: Network, started: Endpoint, sandbox: NetNamespace): Promise<void> {
     const { agent, host } = this.lab;
     await agent.firewall.ensureEndpoint({ network: each, endpoint: started, ports: [] });
-    const free = await agent.datapath.attach(each, started);
+    const free = await agent.datapath.attach(each, started, []);
     await shell(host, [`ip link set ${free} netns ${sandbox.name} name eth0 up`]);
   }
 
@@ -173,7 +173,7 @@ export class AttackLab implements AsyncDisposable {
   /** Deletes the switch of a network and makes it anew, as tsnet's repair does. */
   async replaceSwitch(each: Network): Promise<void> {
     await shell(this.lab.host, [`ip link delete ${each.switchName}`]);
-    await this.lab.agent.datapath.ensureNetwork(each);
+    await this.lab.agent.datapath.ensureNetwork(each, []);
     for (const { endpoint: port } of this.on(each)) await this.lab.agent.datapath.reattach(each, port);
     await this.relax(each);
     await this.warm();

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
 import { hashedMac } from "../../src/cnm/mac.ts";
-import { endpointNames, switchNames } from "../../src/cnm/names.ts";
+import { endpointNames, hostLinkName, switchNames } from "../../src/cnm/names.ts";
 import type { IfName, Network, NetworkId, NetworkMode } from "../../src/cnm/network.ts";
 import type { CreateEndpoint, CreateNetwork, Join, RequestedPool } from "../../src/cnm/requests.ts";
 
@@ -76,7 +76,12 @@ export function network(n = 1, more: Partial<Network> = {}): Network {
     isInternal: false,
     isHostOnSwitch,
     backend: "bridge",
+    datapathType: "auto",
     switchName,
+    hostLink: hostLinkName(more.backend ?? "bridge", more.switchName ?? switchName, more.vlans ?? {}),
+    vlans: {},
+    isVlanShared: false,
+    switchSettings: {},
     isSwitchOurs: true,
     switchMac: hashedMac(networkId(n)),
     keptAddresses: [],
@@ -110,6 +115,7 @@ export function endpoint(n = 1, on = 1, more: Partial<Endpoint> = {}): Endpoint 
     endpointId: endpointId(n),
     address: `10.1.${on}.${n + 1}/24`,
     mac: `02:42:0a:01:${hex(on)}:${hex(n + 1)}`,
+    vlans: {},
     mtu: 1500,
     hostIfName: names.host,
     sandboxIfName: names.sandbox,

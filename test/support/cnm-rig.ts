@@ -58,7 +58,8 @@ export class CnmRig {
       this.released.push(endpointId);
       this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
     };
-    const parts = { registry, datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
+    const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
+    const parts = { registry, datapaths, links: datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
     this.cnm = new Cnm(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });

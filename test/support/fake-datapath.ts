@@ -1,9 +1,9 @@
 // A switch that is only remembered. It polices the order of calls as libnetwork's firewaller stub does, counts what it
 // changes, and can be told at which change to fail, having made it or not.
 import { isDeepStrictEqual } from "node:util";
-import type { Datapath, FoundSwitch, Inventory } from "../../src/cnm/datapath.ts";
+import type { Datapath, FoundSwitch, HostLinks, Inventory } from "../../src/cnm/datapath.ts";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
-import type { IfName, Network } from "../../src/cnm/network.ts";
+import type { Backend, IfName, Network } from "../../src/cnm/network.ts";
 import { TsnetError } from "../../src/errors.ts";
 
 /** One link of the host that is remembered. */
@@ -26,8 +26,8 @@ export interface FakeLink {
 }
 
 /** A datapath in memory. */
-export class FakeDatapath implements Datapath {
-  readonly kind = "bridge";
+export class FakeDatapath implements Datapath, HostLinks {
+  readonly kind: Backend;
   readonly links = new Map<string, FakeLink>();
   /** The calls in their order, such as `attach 1234`. */
   readonly calls: string[] = [];
@@ -37,6 +37,10 @@ export class FakeDatapath implements Datapath {
   onCall: (call: string) => Promise<void> | void = () => {};
   #failure: { at: number; when: "before" | "after" } | undefined;
   #identities = 0;
+
+  constructor(kind: Backend = "bridge") {
+    this.kind = kind;
+  }
 
   /** Makes the n-th change from now fail, 1 being the next one; `after`: the change is made all the same. */
   failWrite(n: number, when: "before" | "after" = "before"): void {
@@ -79,7 +83,16 @@ export class FakeDatapath implements Datapath {
     return this.links.has(name);
   }
 
-  async ensureNetwork(network: Network): Promise<void> {
+  async mtuOf(name: IfName): Promise<number | undefined> {
+    const link = this.links.get(name);
+    return link && (link.mtu ?? 1500);
+  }
+
+  async check(network: Network): Promise<void> {
+    await this.#enter("check", network.id);
+  }
+
+  async ensureNetwork(network: Network, _others: readonly Network[]): Promise<void> {
     await this.#enter("ensureNetwork", network.id);
     this.#ensureNetwork(network);
   }
@@ -109,7 +122,7 @@ export class FakeDatapath implements Datapath {
     }
   }
 
-  async attach(network: Network, endpoint: Endpoint): Promise<IfName> {
+  async attach(network: Network, endpoint: Endpoint, _others: readonly Network[]): Promise<IfName> {
     await this.#enter("attach", endpoint.endpointId);
     this.#detach(endpoint);
     this.#requireSwitchFor(network, endpoint);

@@ -81,7 +81,7 @@ export class PacketLab implements AsyncDisposable {
   async make(...networks: readonly Network[]): Promise<void> {
     for (const network of networks) {
       await this.agent.firewall.check(network);
-      await this.agent.datapath.ensureNetwork(network);
+      await this.agent.datapath.ensureNetwork(network, []);
     }
     await this.agent.firewall.apply({ networks, endpoints: [] });
   }
@@ -97,7 +97,7 @@ export class PacketLab implements AsyncDisposable {
       ...(network.hasIpv6 && { addressIpv6: `${addressIpv6}/64` }),
     });
     await this.agent.firewall.ensureEndpoint({ network, endpoint: attached, ports: [] });
-    const free = await this.agent.datapath.attach(network, attached);
+    const free = await this.agent.datapath.attach(network, attached, []);
     const namespace = this.#stack.use(await NetNamespace.create("sandbox"));
     await shell(this.host, [`ip link set ${free} netns ${namespace.name}`]);
     const gateways = network.pools.flatMap(({ gateway }) => (network.isHostOnSwitch ? (gateway ?? []) : []));

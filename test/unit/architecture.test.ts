@@ -27,6 +27,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   log: [],
   suggest: [],
   undo: [],
+  vlan: [],
   version: [],
 };
 

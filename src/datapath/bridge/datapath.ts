@@ -3,6 +3,7 @@ import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
+import { TsnetError } from "../../errors.ts";
 import type { Rtnetlink } from "../../host/rtnetlink.ts";
 import type { Sysctl } from "../../host/sysctl.ts";
 import { readMark } from "../mark.ts";
@@ -36,11 +37,12 @@ export class BridgeDatapath implements Datapath {
     return { state: "foreign", addresses: texts.filter((text) => !isLinkLocal(text)) };
   }
 
-  async isNameTaken(name: IfName): Promise<boolean> {
-    return (await this.#host.links.findLink(name)) !== undefined;
+  async check(network: Network): Promise<void> {
+    const isPlain = Object.keys(network.vlans).length === 0 && network.uplink === undefined;
+    if (!isPlain) throw new TsnetError("unsupported", "VLANs and uplinks are permitted with backend=ovs");
   }
 
-  async ensureNetwork(network: Network): Promise<void> {
+  async ensureNetwork(network: Network, _others: readonly Network[]): Promise<void> {
     await ensureNetwork(this.#host, network);
   }
 
@@ -52,7 +54,7 @@ export class BridgeDatapath implements Datapath {
     await removeStrayBridges(this.#host, networkId, inUse);
   }
 
-  async attach(network: Network, endpoint: Endpoint): Promise<IfName> {
+  async attach(network: Network, endpoint: Endpoint, _others: readonly Network[]): Promise<IfName> {
     await attach(this.#host, network, endpoint);
     return endpoint.sandboxIfName;
   }

@@ -9,9 +9,9 @@ export function describeEndpoints(suite: DatapathSuite): void {
 
   describe("attach", () => {
     it("makes one port in the switch and a free end with the endpoint's MAC and MTU", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
 
-      const free = await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1400 }));
+      const free = await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1400 }), []);
 
       expect(free).toBe(endpoint().sandboxIfName);
       expect(await link(endpoint().hostIfName)).toMatchObject({ switchName: network().switchName, isUp: true });
@@ -20,9 +20,9 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("changes neither MAC nor MTU of the switch", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       const before = await link(network().switchName);
-      await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1280, mac: "02:00:00:00:00:01" }));
+      await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1280, mac: "02:00:00:00:00:01" }), []);
 
       expect(await link(network().switchName)).toEqual(before);
       await suite.host.datapath.detach(endpoint());
@@ -30,20 +30,20 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("leaves one port when it is called twice", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
       const names = [...(await suite.host.see()).keys()];
 
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.attach(network(), endpoint(), []);
 
       expect([...(await suite.host.see()).keys()].sort()).toEqual(names.sort());
     });
 
     it("makes the switch anew when somebody deleted it", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.deleteLink(network().switchName);
 
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.attach(network(), endpoint(), []);
 
       expect(await link(network().switchName)).toMatchObject({ isUp: true, addresses: ["10.1.1.1/24"] });
       expect((await link(endpoint().hostIfName))?.switchName).toBe(network().switchName);
@@ -51,29 +51,29 @@ export function describeEndpoints(suite: DatapathSuite): void {
 
     for (const end of ["hostIfName", "sandboxIfName"] as const) {
       it(`fails when a foreign link has the ${end}, which stays, and leaves nothing`, async () => {
-        await suite.host.datapath.ensureNetwork(network());
+        await suite.host.datapath.ensureNetwork(network(), []);
         await suite.host.plantLink(endpoint()[end]);
 
         await unchangedBy(() =>
-          expect(suite.host.datapath.attach(network(), endpoint())).rejects.toMatchObject({ code: "host" }),
+          expect(suite.host.datapath.attach(network(), endpoint(), [])).rejects.toMatchObject({ code: "host" }),
         );
       });
     }
 
     it("refuses the MAC of the switch itself, and leaves nothing", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       const thief = endpoint(1, 1, { mac: network().switchMac });
 
       await unchangedBy(() =>
-        expect(suite.host.datapath.attach(network(), thief)).rejects.toMatchObject({ code: "conflict" }),
+        expect(suite.host.datapath.attach(network(), thief, [])).rejects.toMatchObject({ code: "conflict" }),
       );
     });
   });
 
   describe("reattach", () => {
     it("changes nothing about a port that is in its switch, nor about one that is absent", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
 
       await unchangedBy(async () => {
         await suite.host.datapath.reattach(network(), endpoint());
@@ -82,8 +82,8 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("puts a port back that was taken out of its switch and set down", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
       const before = await suite.host.see();
       await suite.host.release(endpoint().hostIfName);
       await suite.host.setDown(endpoint().hostIfName);
@@ -94,8 +94,8 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("sets up a port that was set down", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
       const before = await suite.host.see();
       await suite.host.setDown(endpoint().hostIfName);
 
@@ -105,18 +105,18 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("puts a port back after its switch was deleted and made again", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
       await suite.host.deleteLink(network().switchName);
 
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.datapath.reattach(network(), endpoint());
 
       expect((await link(endpoint().hostIfName))?.switchName).toBe(network().switchName);
     });
 
     it("leaves a foreign link of that name alone", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.plantLink(endpoint().hostIfName);
 
       await unchangedBy(() => suite.host.datapath.reattach(network(), endpoint()));
@@ -125,18 +125,18 @@ export function describeEndpoints(suite: DatapathSuite): void {
 
   describe("detach", () => {
     it("removes both ends, and succeeds when there are none", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await unchangedBy(async () => {
-        await suite.host.datapath.attach(network(), endpoint());
+        await suite.host.datapath.attach(network(), endpoint(), []);
         await suite.host.datapath.detach(endpoint());
         await suite.host.datapath.detach(endpoint());
       });
     });
 
     it("removes a port that a crash left without its mark", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await unchangedBy(async () => {
-        await suite.host.datapath.attach(network(), endpoint());
+        await suite.host.datapath.attach(network(), endpoint(), []);
         await suite.host.unmark(endpoint().hostIfName);
         await suite.host.datapath.detach(endpoint());
       });
@@ -149,8 +149,8 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     it("leaves the port of another endpoint alone", async () => {
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
 
       await unchangedBy(() =>
         suite.host.datapath.detach({ endpointId: endpointId(2), hostIfName: endpoint().hostIfName }),

@@ -15,8 +15,8 @@ export function describeFrames(suite: SwitchingSuite): void {
   const open = network(1, { isGuarded: false });
   const apart = network(1, { isIccAllowed: false });
   const attachAll = async (to: Network) => {
-    await suite.host.datapath.ensureNetwork(to);
-    for (const each of [one, two, three]) await suite.host.datapath.attach(to, each);
+    await suite.host.datapath.ensureNetwork(to, []);
+    for (const each of [one, two, three]) await suite.host.datapath.attach(to, each, []);
   };
   const send = (from: Endpoint, destination: string, source = from.mac) =>
     suite.host.send(from.sandboxIfName, source, destination);
@@ -53,7 +53,7 @@ export function describeFrames(suite: SwitchingSuite): void {
 
     it("leaves it those frames when a port of a network that is not guarded sends from that MAC", async () => {
       await attachAll(network());
-      await suite.host.datapath.attach(open, three);
+      await suite.host.datapath.attach(open, three, []);
       await send(three, BROADCAST, two.mac);
 
       expect(await send(one, two.mac)).toEqual([two.sandboxIfName]);
@@ -123,7 +123,7 @@ export function describeFrames(suite: SwitchingSuite): void {
       await attachAll(apart);
       await suite.host.deleteLink(switchName);
 
-      await suite.host.datapath.ensureNetwork(apart);
+      await suite.host.datapath.ensureNetwork(apart, []);
       for (const each of [one, two, three]) await suite.host.datapath.reattach(apart, each);
 
       expect(await send(one, BROADCAST)).toEqual([switchName]);

@@ -13,7 +13,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   describe("ensureNetwork", () => {
     it("makes the switch with its MAC, its MTU and the gateway addresses, set up", async () => {
       const wanted = dualStack(1, { mtu: 1450 });
-      await suite.host.datapath.ensureNetwork(wanted);
+      await suite.host.datapath.ensureNetwork(wanted, []);
 
       expect(await link(wanted.switchName)).toMatchObject({
         isSwitch: true,
@@ -25,35 +25,35 @@ export function describeNetworks(suite: DatapathSuite): void {
     });
 
     it("changes nothing the second time", async () => {
-      await suite.host.datapath.ensureNetwork(dualStack());
+      await suite.host.datapath.ensureNetwork(dualStack(), []);
 
-      await unchangedBy(() => suite.host.datapath.ensureNetwork(dualStack()));
+      await unchangedBy(() => suite.host.datapath.ensureNetwork(dualStack(), []));
     });
 
     for (const mode of ["l2", "isolated"] as const) {
       it(`puts no address on the switch in mode ${mode}`, async () => {
-        await suite.host.datapath.ensureNetwork(dualStack(1, { mode }));
+        await suite.host.datapath.ensureNetwork(dualStack(1, { mode }), []);
 
         expect(await link(network().switchName)).toMatchObject({ isUp: true, addresses: [] });
       });
     }
 
     it("puts back an address that was taken, and sets up a switch that was set down", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       const before = await suite.host.see();
       await suite.host.takeAddress(network().switchName, "10.1.1.1/24");
       await suite.host.setDown(network().switchName);
 
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
 
       expect(await suite.host.see()).toEqual(before);
     });
 
     it("finishes a switch that a crash left without its mark", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.unmark(network().switchName);
 
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
 
       expect((await suite.host.datapath.inventory()).switches).toEqual([
         { networkId: networkId(), ifName: network().switchName },
@@ -64,7 +64,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.plantLink(network().switchName);
 
       await unchangedBy(() =>
-        expect(suite.host.datapath.ensureNetwork(network())).rejects.toMatchObject({ code: "conflict" }),
+        expect(suite.host.datapath.ensureNetwork(network(), [])).rejects.toMatchObject({ code: "conflict" }),
       );
     });
 
@@ -72,13 +72,13 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.plantSwitch(network().switchName, ["192.0.2.1/24"]);
 
       await unchangedBy(() =>
-        expect(suite.host.datapath.ensureNetwork(network())).rejects.toMatchObject({ code: "conflict" }),
+        expect(suite.host.datapath.ensureNetwork(network(), [])).rejects.toMatchObject({ code: "conflict" }),
       );
     });
 
     it("does not make a switch that somebody else had made", async () => {
       await unchangedBy(() =>
-        expect(suite.host.datapath.ensureNetwork(network(1, { isSwitchOurs: false }))).rejects.toMatchObject({
+        expect(suite.host.datapath.ensureNetwork(network(1, { isSwitchOurs: false }), [])).rejects.toMatchObject({
           code: "host",
         }),
       );
@@ -92,7 +92,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.plantSwitch(SHARED, ["192.0.2.1/24"]);
       const before = await suite.host.see();
 
-      await suite.host.datapath.ensureNetwork(adopted({ mtu: 1400 }));
+      await suite.host.datapath.ensureNetwork(adopted({ mtu: 1400 }), []);
 
       expect((await link(SHARED))?.addresses).toEqual(["10.1.1.1/24", "192.0.2.1/24"]);
       expect(await link(SHARED)).toMatchObject({ ...before.get(SHARED), addresses: expect.anything() as string[] });
@@ -104,7 +104,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.plantSwitch(SHARED, ["10.1.1.1/24", "192.0.2.1/24"]);
 
       await unchangedBy(async () => {
-        await suite.host.datapath.ensureNetwork(adopted({ keptAddresses: ["10.1.1.1"] }));
+        await suite.host.datapath.ensureNetwork(adopted({ keptAddresses: ["10.1.1.1"] }), []);
         await suite.host.datapath.removeNetwork(adopted({ keptAddresses: ["10.1.1.1"] }), []);
       });
     });
@@ -113,7 +113,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   describe("removeNetwork", () => {
     it("removes the switch, and succeeds when there is none", async () => {
       await unchangedBy(async () => {
-        await suite.host.datapath.ensureNetwork(network());
+        await suite.host.datapath.ensureNetwork(network(), []);
         await suite.host.datapath.removeNetwork(network(), []);
         await suite.host.datapath.removeNetwork(network(), []);
       });
@@ -121,7 +121,7 @@ export function describeNetworks(suite: DatapathSuite): void {
 
     it("removes a switch that a crash left without its mark", async () => {
       await unchangedBy(async () => {
-        await suite.host.datapath.ensureNetwork(network());
+        await suite.host.datapath.ensureNetwork(network(), []);
         await suite.host.unmark(network().switchName);
         await suite.host.datapath.removeNetwork(network(), []);
       });
@@ -136,8 +136,8 @@ export function describeNetworks(suite: DatapathSuite): void {
     it("leaves a shared switch to the others with their addresses; the last one removes it", async () => {
       const [one, two] = [network(1, { switchName: SHARED }), network(2, { switchName: SHARED })];
       const before = await suite.host.see();
-      await suite.host.datapath.ensureNetwork(one);
-      await suite.host.datapath.ensureNetwork(two);
+      await suite.host.datapath.ensureNetwork(one, []);
+      await suite.host.datapath.ensureNetwork(two, []);
       expect((await link(SHARED))?.addresses).toEqual(["10.1.1.1/24", "10.1.2.1/24"]);
 
       await suite.host.datapath.removeNetwork(one, [two]);
@@ -150,16 +150,16 @@ export function describeNetworks(suite: DatapathSuite): void {
 
   describe("removeStraySwitch", () => {
     it("removes the switch that carries the mark for that network, and no other", async () => {
-      await suite.host.datapath.ensureNetwork(network(2));
+      await suite.host.datapath.ensureNetwork(network(2), []);
       await suite.host.plantSwitch(SHARED);
       await unchangedBy(async () => {
-        await suite.host.datapath.ensureNetwork(network(1));
+        await suite.host.datapath.ensureNetwork(network(1), []);
         await suite.host.datapath.removeStraySwitch(networkId(1), new Set([network(2).switchName]));
       });
     });
 
     it("leaves a switch that is in use by others", async () => {
-      await suite.host.datapath.ensureNetwork(network(1, { switchName: SHARED }));
+      await suite.host.datapath.ensureNetwork(network(1, { switchName: SHARED }), []);
 
       await unchangedBy(() => suite.host.datapath.removeStraySwitch(networkId(1), new Set([SHARED])));
     });

@@ -5,11 +5,11 @@ import type { DatapathSuite } from "./suite.ts";
 
 const SHARED = ifName("shared0");
 
-/** `inspectSwitch`, `isNameTaken`, `inventory`. */
+/** `inspectSwitch`, `inventory`. */
 export function describeQuestions(suite: DatapathSuite): void {
   describe("what is asked", () => {
     it("inspectSwitch tells absent, ours and foreign switches apart", async () => {
-      await suite.host.datapath.ensureNetwork(network());
+      await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.plantSwitch(SHARED, ["192.0.2.1/24", "2001:db8::1/64"]);
 
       expect(await suite.host.datapath.inspectSwitch(ifName("nothing"))).toEqual({ state: "absent" });
@@ -32,18 +32,11 @@ export function describeQuestions(suite: DatapathSuite): void {
       });
     });
 
-    it("isNameTaken is true for any link", async () => {
-      await suite.host.plantLink("eth9");
-
-      expect(await suite.host.datapath.isNameTaken(ifName("eth9"))).toBe(true);
-      expect(await suite.host.datapath.isNameTaken(ifName("eth8"))).toBe(false);
-    });
-
     it("inventory lists what carries the mark and nothing else", async () => {
       await suite.host.plantSwitch(SHARED);
       await suite.host.plantLink("eth9");
-      await suite.host.datapath.ensureNetwork(network());
-      await suite.host.datapath.attach(network(), endpoint());
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
 
       expect(await suite.host.datapath.inventory()).toEqual({
         switches: [{ networkId: networkId(), ifName: network().switchName }],

@@ -51,44 +51,44 @@ describe("a port", () => {
     ["isolated there without icc", { isGuarded: false, isIccAllowed: false }, { ...DEFAULTS, isolated: true }],
   ])("is %s", async (_what, more, expected) => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network(1, more));
+    await host.datapath.ensureNetwork(network(1, more), []);
 
-    await host.datapath.attach(network(1, more), endpoint());
+    await host.datapath.attach(network(1, more), endpoint(), []);
 
     expect(await settings(host)).toMatchObject({ ...expected, hairpin: false, mcast_flood: true, bcast_flood: true });
   });
 
   it("has an entry for its MAC that neither ages nor moves, and is not the host's", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
 
-    await host.datapath.attach(network(), endpoint());
+    await host.datapath.attach(network(), endpoint(), []);
 
     expect(await entry(host)).toMatchObject({ ifname: PORT, state: "static", flags: ["sticky"], master: BR });
   });
 
   it("has no such entry on an unguarded network", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network(1, { isGuarded: false }));
+    await host.datapath.ensureNetwork(network(1, { isGuarded: false }), []);
 
-    await host.datapath.attach(network(1, { isGuarded: false }), endpoint());
+    await host.datapath.attach(network(1, { isGuarded: false }), endpoint(), []);
 
     expect(await entry(host)).toBeUndefined();
   });
 
   it.each([
-    ["is attached", async () => {}, (host: BridgeHost) => host.datapath.attach(network(), endpoint())],
+    ["is attached", async () => {}, (host: BridgeHost) => host.datapath.attach(network(), endpoint(), [])],
     [
       "comes back",
       async (host: BridgeHost) => {
-        await host.datapath.attach(network(), endpoint());
+        await host.datapath.attach(network(), endpoint(), []);
         await host.release(PORT);
       },
       (host: BridgeHost) => host.datapath.reattach(network(), endpoint()),
     ],
   ])("is never up in the bridge without its guard when it %s", async (_when, prepare, work) => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await prepare(host);
 
     const lines = await announced(host, () => work(host));
@@ -106,8 +106,8 @@ describe("a port", () => {
   ])("gets its settings back when somebody says %s", async (by, expected) => {
     await using host = await bridgeHost();
     const apart = network(1, { isIccAllowed: false });
-    await host.datapath.ensureNetwork(apart);
-    await host.datapath.attach(apart, endpoint());
+    await host.datapath.ensureNetwork(apart, []);
+    await host.datapath.attach(apart, endpoint(), []);
     await shell(host.namespace, [`bridge link set dev ${PORT} ${by}`]);
 
     await host.datapath.reattach(apart, endpoint());
@@ -119,8 +119,8 @@ describe("a port", () => {
     "gets its entry back after %s",
     async (command) => {
       await using host = await bridgeHost();
-      await host.datapath.ensureNetwork(network());
-      await host.datapath.attach(network(), endpoint());
+      await host.datapath.ensureNetwork(network(), []);
+      await host.datapath.attach(network(), endpoint(), []);
       await shell(host.namespace, [
         `ip link add other master ${BR} type veth peer name other-end`,
         command.replace("MAC", endpoint().mac).replace("PORT", PORT),
@@ -135,8 +135,8 @@ describe("a port", () => {
 
   it("keeps other settings that somebody gave it", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
-    await host.datapath.attach(network(), endpoint());
+    await host.datapath.ensureNetwork(network(), []);
+    await host.datapath.attach(network(), endpoint(), []);
     await shell(host.namespace, [`bridge link set dev ${PORT} learning on mcast_flood off cost 7 hairpin on`]);
 
     await host.datapath.reattach(network(), endpoint());
@@ -148,7 +148,7 @@ describe("a port", () => {
 describe("hairpin mode", () => {
   it("of a port that somebody else put into the bridge under our name stays", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await shell(host.namespace, [`ip link add ${PORT} master ${BR} type veth peer name foreign-end`]);
 
     await host.datapath.ensureHairpin(endpoint(), true);

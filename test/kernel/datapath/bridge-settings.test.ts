@@ -18,7 +18,7 @@ describe("IPv6 on the bridge", () => {
   ])("%s", async (_what, wanted, disabled) => {
     await using host = await bridgeHost();
 
-    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.ensureNetwork(wanted, []);
 
     expect(await sysctl(host, `ipv6/conf/${BR}/disable_ipv6`)).toBe(disabled);
   });
@@ -26,7 +26,7 @@ describe("IPv6 on the bridge", () => {
   it("believes no router advertisement of a container", async () => {
     await using host = await bridgeHost();
 
-    await host.datapath.ensureNetwork(dualStack());
+    await host.datapath.ensureNetwork(dualStack(), []);
 
     expect(await sysctl(host, `ipv6/conf/${BR}/accept_ra`)).toBe("0");
   });
@@ -34,16 +34,16 @@ describe("IPv6 on the bridge", () => {
   it("has the host believe no redirect of a container", async () => {
     await using host = await bridgeHost();
 
-    await host.datapath.ensureNetwork(dualStack());
+    await host.datapath.ensureNetwork(dualStack(), []);
 
     expect(await sysctl(host, `ipv6/conf/${BR}/accept_redirects`)).toBe("0");
   });
 
   it("gives the host's end of a port no address", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(dualStack());
+    await host.datapath.ensureNetwork(dualStack(), []);
 
-    await host.datapath.attach(dualStack(), endpoint());
+    await host.datapath.attach(dualStack(), endpoint(), []);
 
     const { hostIfName } = endpoint();
     expect((await host.ipLink(hostIfName)).inet6_addr_gen_mode).toBe("none");
@@ -52,7 +52,7 @@ describe("IPv6 on the bridge", () => {
 
   it("has its address at once, without waiting for duplicates", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(dualStack());
+    await host.datapath.ensureNetwork(dualStack(), []);
 
     expect(await host.namespace.exec(["ip", "-6", "address", "show", "dev", BR, "tentative"])).not.toContain("fd00");
   });
@@ -67,7 +67,7 @@ describe("ARP on the bridge", () => {
   ])("%s", async (_what, wanted, ignored) => {
     await using host = await bridgeHost();
 
-    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.ensureNetwork(wanted, []);
 
     expect(await sysctl(host, `ipv4/conf/${BR}/arp_ignore`)).toBe(ignored);
   });
@@ -76,7 +76,7 @@ describe("ARP on the bridge", () => {
     await using host = await bridgeHost();
     await host.plantSwitch("br0");
 
-    await host.datapath.ensureNetwork(network(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false }));
+    await host.datapath.ensureNetwork(network(1, { mode: "l2", switchName: ifName("br0"), isSwitchOurs: false }), []);
 
     expect(await sysctl(host, "ipv4/conf/br0/arp_ignore")).toBe("0");
     expect(await sysctl(host, "ipv6/conf/br0/disable_ipv6")).toBe("0");
@@ -93,7 +93,7 @@ describe("IPv4 on the bridge", () => {
     async (mode) => {
       await using host = await bridgeHost();
 
-      await host.datapath.ensureNetwork(network(1, { mode }));
+      await host.datapath.ensureNetwork(network(1, { mode }), []);
 
       expect(await values(host, BR)).toEqual(["0", "0", "0"]);
     },
@@ -101,10 +101,10 @@ describe("IPv4 on the bridge", () => {
 
   it.each(NAMES)("gets %s back to 0 when somebody set it", async (name) => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await shell(host.namespace, [`sysctl -qw net.ipv4.conf.${BR}.${name}=1`]);
 
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
 
     expect(await values(host, BR)).toEqual(["0", "0", "0"]);
   });
@@ -114,7 +114,7 @@ describe("IPv4 on the bridge", () => {
     await host.plantSwitch("br0");
     const before = await values(host, "br0");
 
-    await host.datapath.ensureNetwork(network(1, { switchName: ifName("br0"), isSwitchOurs: false }));
+    await host.datapath.ensureNetwork(network(1, { switchName: ifName("br0"), isSwitchOurs: false }), []);
 
     expect(before).toContain("1");
     expect(await values(host, "br0")).toEqual(before);

@@ -11,7 +11,7 @@ const BR = network().switchName;
 describe("sandboxes on one bridge", () => {
   it("reach each other and the gateway, over IPv4 and IPv6", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(dualStack());
+    await host.datapath.ensureNetwork(dualStack(), []);
     await using one = await sandboxOf(host, dualStack(), 1);
     await using two = await sandboxOf(host, dualStack(), 2);
 
@@ -23,7 +23,7 @@ describe("sandboxes on one bridge", () => {
 
   it("see one MAC of the bridge whatever ports come and go, the lowest included", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await using one = await sandboxOf(host, network(), 1);
     const neighbours = async () => {
       await canPing(one, "10.1.1.1");
@@ -44,7 +44,7 @@ describe("sandboxes on one bridge", () => {
 
   it("are let go when their namespace has died with the link", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     const before = await host.see();
     const sandbox = await sandboxOf(host, network(), 1);
     await sandbox[Symbol.asyncDispose]();
@@ -57,7 +57,7 @@ describe("sandboxes on one bridge", () => {
 
   it("lose their link when the endpoint is deleted while it is still inside", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await using sandbox = await sandboxOf(host, network(), 1);
 
     await host.datapath.detach(endpoint());
@@ -67,13 +67,13 @@ describe("sandboxes on one bridge", () => {
 
   it("keep talking when the bridge was deleted by hand and made again", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await using one = await sandboxOf(host, network(), 1);
     await using two = await sandboxOf(host, network(), 2);
     await host.deleteLink(BR);
     expect(await canPing(one, "10.1.1.3")).toBe(false);
 
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     for (const n of [1, 2]) await host.datapath.reattach(network(), endpoint(n));
 
     for (const sandbox of [one, two]) await shell(sandbox, ["ip neigh flush all"]); // questions that nobody answered
@@ -86,9 +86,9 @@ describe("the MTU", () => {
   it.each([68, 1400, 9000, 65_535])("of %i is that of the bridge and of both ends", async (mtu) => {
     await using host = await bridgeHost();
     const wanted = network(1, { mtu });
-    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.ensureNetwork(wanted, []);
 
-    await host.datapath.attach(wanted, endpoint(1, 1, { mtu }));
+    await host.datapath.attach(wanted, endpoint(1, 1, { mtu }), []);
 
     for (const name of [BR, endpoint().hostIfName, endpoint().sandboxIfName]) {
       expect((await host.ipLink(name)).mtu).toBe(mtu);
@@ -98,8 +98,8 @@ describe("the MTU", () => {
   it("of the bridge stays when a smaller endpoint comes and when the last one goes", async () => {
     await using host = await bridgeHost();
     const wanted = network(1, { mtu: 9000 });
-    await host.datapath.ensureNetwork(wanted);
-    await host.datapath.attach(wanted, endpoint(1, 1, { mtu: 1280 }));
+    await host.datapath.ensureNetwork(wanted, []);
+    await host.datapath.attach(wanted, endpoint(1, 1, { mtu: 1280 }), []);
 
     expect((await host.ipLink(BR)).mtu).toBe(9000);
     expect((await host.ipLink(endpoint().sandboxIfName)).mtu).toBe(1280);
@@ -109,10 +109,10 @@ describe("the MTU", () => {
 
   it("of the bridge is put back when somebody changed it", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     await shell(host.namespace, [`ip link set ${BR} mtu 1300`]);
 
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
 
     expect((await host.ipLink(BR)).mtu).toBe(1500);
   });
@@ -121,8 +121,8 @@ describe("the MTU", () => {
 describe("the marks", () => {
   it("are the alias of bridge and port, and the group of every link", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
-    await host.datapath.attach(network(), endpoint());
+    await host.datapath.ensureNetwork(network(), []);
+    await host.datapath.attach(network(), endpoint(), []);
 
     expect(await host.ipLink(BR)).toMatchObject({ ifalias: `tsnet:network:${networkId()}`, group: "29811" });
     expect(await host.ipLink(endpoint().hostIfName)).toMatchObject({
@@ -142,7 +142,7 @@ describe("the marks", () => {
     await shell(host.namespace, [command.replaceAll("NAME", BR)]);
     const before = await host.namespace.exec(["ip", "-details", "address", "show"]);
 
-    await expect(host.datapath.ensureNetwork(network())).rejects.toMatchObject({ code: "conflict" });
+    await expect(host.datapath.ensureNetwork(network(), [])).rejects.toMatchObject({ code: "conflict" });
     await host.datapath.removeNetwork(network(), []);
     await host.datapath.removeStraySwitch(networkId(), new Set());
 
@@ -182,8 +182,8 @@ describe("calls that are repeated", () => {
   it("are silent on the kernel's own notifications", async () => {
     await using host = await bridgeHost();
     const wanted = dualStack(1, { isInternal: true });
-    await host.datapath.ensureNetwork(wanted);
-    await host.datapath.attach(wanted, endpoint());
+    await host.datapath.ensureNetwork(wanted, []);
+    await host.datapath.attach(wanted, endpoint(), []);
     await host.datapath.ensureHairpin(endpoint(), true);
     await settled(host);
     const monitors = [
@@ -204,7 +204,7 @@ describe("calls that are repeated", () => {
     };
     await announce("begin");
 
-    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.ensureNetwork(wanted, []);
     await host.datapath.reattach(wanted, endpoint());
     await host.datapath.ensureHairpin(endpoint(), true);
 
@@ -216,11 +216,11 @@ describe("calls that are repeated", () => {
 describe("a bridge that is full", () => {
   it("is named in the refusal, and nothing is left of the endpoint", async () => {
     await using host = await bridgeHost();
-    await host.datapath.ensureNetwork(network());
+    await host.datapath.ensureNetwork(network(), []);
     const lines = Array.from({ length: 1023 }, (_, n) => `link add f${n} master ${BR} type veth peer name g${n}`);
     await host.namespace.exec(["sh", "-ec", `printf '%s\\n' "$0" | ip -batch -`, lines.join("\n")]);
 
-    await expect(host.datapath.attach(network(), endpoint())).rejects.toMatchObject({
+    await expect(host.datapath.attach(network(), endpoint(), [])).rejects.toMatchObject({
       message: expect.stringMatching(/bridge .* is full/) as string,
     });
 

@@ -19,7 +19,7 @@ async function labOf(isGuarded: boolean) {
   await using stack = new AsyncDisposableStack();
   const host = stack.use(await bridgeHost());
   const wanted = network(1, { isGuarded });
-  await host.datapath.ensureNetwork(wanted);
+  await host.datapath.ensureNetwork(wanted, []);
   const sandboxes: NetNamespace[] = [];
   for (const n of [1, 2, 3]) sandboxes.push(stack.use(await sandboxOf(host, wanted, n)));
   const [attacker, victim, peer] = sandboxes as [NetNamespace, NetNamespace, NetNamespace]; // of three numbers
@@ -102,7 +102,7 @@ describe.each([
       `sysctl -qw net.bridge.bridge-nf-call-iptables=${value} net.bridge.bridge-nf-call-ip6tables=${value}`,
     ]);
     const wanted = dualStack(1, { isIccAllowed });
-    await host.datapath.ensureNetwork(wanted);
+    await host.datapath.ensureNetwork(wanted, []);
     await using one = await sandboxOf(host, wanted, 1);
     await using _two = await sandboxOf(host, wanted, 2);
     for (const gateway of ["10.1.1.1", "fd00:1:1::1"]) {

@@ -8,7 +8,7 @@ import { shell } from "../../support/packet-lab.ts";
 /** The free end in a namespace of its own, set up as the engine does. */
 export async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
   const attached = endpoint(n, 1, { mtu });
-  const free = await host.datapath.attach(of, attached);
+  const free = await host.datapath.attach(of, attached, []);
   const sandbox = await NetNamespace.create("sandbox");
   await shell(host.namespace, [`ip link set ${free} netns ${sandbox.name}`]);
   await shell(sandbox, [

@@ -90,7 +90,7 @@ describe("S23: a container that sends before it has a network", () => {
     const { agent, host } = stage.lab;
     const started = latecomer(GUARDED, 99);
     const [unheard, heard] = [uniqueBytes(), uniqueBytes()];
-    const free = await agent.datapath.attach(GUARDED, started);
+    const free = await agent.datapath.attach(GUARDED, started, []);
     await shell(host, [`ip link set ${free} netns ${late.name} name eth0 up`]);
     using sender = EagerSender.open(late);
 

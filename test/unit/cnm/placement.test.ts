@@ -22,7 +22,8 @@ async function place(
   const registry = new Registry(new MemoryStore());
   for (const other of known) await registry.putNetwork(other, "ready");
   const { planned, settings } = planNetwork(networkRequest(1, options, more));
-  return placeNetwork(planned, settings.bridge, registry, datapath);
+  const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
+  return placeNetwork(planned, settings.bridge, { registry, datapaths, links: datapath });
 }
 
 function hostWith(addresses: readonly string[], mark?: string): FakeDatapath {

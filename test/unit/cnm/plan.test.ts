@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { planEndpoint, planNetwork, planOptions, refuseOverlap } from "../../../src/cnm/plan.ts";
+import { planNetwork, planOptions } from "../../../src/cnm/plan.ts";
+import { planEndpoint } from "../../../src/cnm/plan-endpoint.ts";
 import type { CreateEndpoint, CreateNetwork, RequestedPool } from "../../../src/cnm/requests.ts";
+import { refuseOverlap } from "../../../src/cnm/switch-sharing.ts";
 import {
   dualStack,
   endpointId,

@@ -18,7 +18,9 @@ async function recorded(mode: NetworkMode, state: "joined" | "removing" = "joine
   await registry.putEndpoint({ endpoint: endpoint(), state, sandboxKey: "/key", ports: [PORT] });
   const ports = new FakePortHolder();
   const [datapath, firewall, locks] = [new FakeDatapath(), new FakeFirewall(), new CnmLocks()];
-  const publishing = new Publishing({ registry, ports, datapath, firewall, locks, releaseAddresses: async () => {} });
+  const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
+  const releaseAddresses = async () => {};
+  const publishing = new Publishing({ registry, ports, datapaths, links: datapath, firewall, locks, releaseAddresses });
   return { publishing, ports };
 }
 

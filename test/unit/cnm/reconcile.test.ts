@@ -51,7 +51,7 @@ describe("recovery after a crash", () => {
   it("removes a network that was being created", async () => {
     const before = new CnmRig();
     await before.registry.putNetwork(network(), "creating");
-    await before.datapath.ensureNetwork(network());
+    await before.datapath.ensureNetwork(network(), []);
 
     const rig = new CnmRig(before);
     await rig.reconciler.recover(false);
