@@ -100,13 +100,13 @@ function parseEntry(value: Buffer): PortVlan[] {
   }));
 }
 
-/** As few ranges as possible. One with PVID stands alone: the kernel takes none in a range (br_vlan_valid_range). */
+/** As few ranges as possible. Only one VLAN has PVID, so none is in a range: the kernel takes that not (br_vlan_valid_range). */
 function rangesOf(vlans: readonly PortVlan[]): VlanRange[] {
   const ranges: VlanRange[] = [];
   for (const vlan of vlans.toSorted((a, b) => a.vid - b.vid)) {
     const flags = flagsOf(vlan);
     const before = ranges.at(-1);
-    const isNext = before?.last === vlan.vid - 1 && before.flags === flags && !vlan.isPvid;
+    const isNext = before?.last === vlan.vid - 1 && before.flags === flags;
     if (isNext) ranges[ranges.length - 1] = { ...before, last: vlan.vid };
     else ranges.push({ first: vlan.vid, last: vlan.vid, flags });
   }
