@@ -21,9 +21,8 @@ async function place(
 ): Promise<Network> {
   const registry = new Registry(new MemoryStore());
   for (const other of known) await registry.putNetwork(other, "ready");
-  const { planned, settings } = planNetwork(networkRequest(1, options, more));
-  const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
-  return placeNetwork(planned, settings.bridge, { registry, datapaths, links: datapath });
+  const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs", datapath) };
+  return placeNetwork(planNetwork(networkRequest(1, options, more)), { registry, datapaths, links: datapath });
 }
 
 function hostWith(addresses: readonly string[], mark?: string): FakeDatapath {

@@ -18,7 +18,7 @@ const NULL_POOL: RequestedPool = { addressSpace: "null", subnet: "0.0.0.0/0" };
 const NULL_POOL6: RequestedPool = { addressSpace: "null", subnet: "::/0" };
 
 const plan = (options: Readonly<Record<string, string>> = {}, more: Partial<CreateNetwork> = {}) =>
-  planNetwork(networkRequest(1, options, more)).planned;
+  planNetwork(networkRequest(1, options, more));
 const withGateway = (gateway: string, subnet = "10.1.1.0/24") =>
   plan({}, { pools: [{ addressSpace: "LocalDefault", subnet, gateway }] });
 
@@ -87,7 +87,7 @@ describe("a planned network", () => {
 
   it("has a MAC for its switch that is the same at every repetition", () => {
     expect(plan().switchMac).toBe(plan().switchMac);
-    expect(plan().switchMac).not.toBe(planNetwork(networkRequest(2)).planned.switchMac);
+    expect(plan().switchMac).not.toBe(planNetwork(networkRequest(2)).switchMac);
   });
 
   it("keeps addresses in canonical form", () => {
