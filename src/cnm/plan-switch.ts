@@ -111,8 +111,8 @@ export function stpTimerFault(settings: SwitchSettings): string | undefined {
   const maxAge = settings["stp-max-age"] ?? STP_DEFAULTS.maxAge;
   const [most, least] = [2 * (forwardDelay - 1), 2 * (hello + 1)];
   if (maxAge >= least && maxAge <= most) return undefined; // IEEE 802.1D-2004, 17.14
-  const range = least <= most ? `it must be ${least}-${most} seconds` : "no value fits";
-  return `option stp-max-age: ${maxAge} does not fit: with stp-hello ${hello} and stp-forward-delay ${forwardDelay} ${range}`;
+  const range = least > most ? "no value fits" : `permitted: ${least === most ? least : `${least}-${most}`} seconds`;
+  return `option stp-max-age: ${maxAge} does not fit: with stp-hello ${hello} and stp-forward-delay ${forwardDelay}; ${range}`;
 }
 
 function backendFaults(settings: NetworkSettings): string[] {

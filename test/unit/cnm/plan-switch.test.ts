@@ -169,17 +169,17 @@ describe("refused is", () => {
     [
       "a forward delay too short for the age of messages",
       { stp: "true", "stp-forward-delay": "4" },
-      "option stp-max-age: 20 does not fit: with stp-hello 2 and stp-forward-delay 4 it must be 6-6 seconds",
+      "option stp-max-age: 20 does not fit: with stp-hello 2 and stp-forward-delay 4; permitted: 6 seconds",
     ],
     [
       "a hello time too long for the age of messages",
       { stp: "true", "stp-hello": "10" },
-      "option stp-max-age: 20 does not fit: with stp-hello 10 and stp-forward-delay 15 it must be 22-28 seconds",
+      "option stp-max-age: 20 does not fit: with stp-hello 10 and stp-forward-delay 15; permitted: 22-28 seconds",
     ],
     [
       "timers that no age of messages fits",
       { stp: "true", "stp-hello": "10", "stp-forward-delay": "2" },
-      "option stp-max-age: 20 does not fit: with stp-hello 10 and stp-forward-delay 2 no value fits",
+      "option stp-max-age: 20 does not fit: with stp-hello 10 and stp-forward-delay 2; no value fits",
     ],
   ])("%s", (_what, options, message) => {
     expect(faultOf(options)).toBe(message);
