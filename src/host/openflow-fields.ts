@@ -25,7 +25,7 @@ const FIELDS = {
   /** As `vlanVid`, with the priority in the three highest bits. */
   vlanTci: [NICIRA_OLD, 4, 2, "number"],
   ipProto: [BASIC, 10, 1, "number"],
-  /** Bit 0: a fragment. Bit 1: not the first one. */
+  /** 0: no fragment. 1: the first one. 3: another one. */
   ipFrag: [NICIRA, 26, 1, "number"],
   ipv4Src: [BASIC, 11, 4, ADDRESS],
   ipv4Dst: [BASIC, 12, 4, ADDRESS],
@@ -59,7 +59,16 @@ export type FieldValue = number | string;
 /** All fields, each behind those without which it cannot be matched. */
 export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[]; // the keys of that very object
 
-const BY_HEADER = new Map(FIELD_NAMES.map((name) => [headerOf(name) >>> 9, name]));
+/** Headers of NXM under which Open vSwitch tells fields in a `learn`. */
+const OLD_NAMES = [
+  [0x0206, "ethDst"],
+  [0x0406, "ethSrc"],
+] as const;
+
+const BY_HEADER = new Map<number, FieldName>([
+  ...FIELD_NAMES.map((name) => [headerOf(name) >>> 9, name] as const),
+  ...OLD_NAMES.map(([header, name]) => [header >>> 9, name] as const),
+]);
 
 /** The header of a field without a mask: class, number, length of the value. */
 export function headerOf(name: FieldName): number {
