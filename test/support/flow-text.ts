@@ -72,8 +72,10 @@ export function formatFlow({ table, priority, cookie, match, actions, goTo }: Fl
 }
 
 function formatMatch(match: Match): readonly string[] {
-  const { ethType, ipProto } = match;
-  const both = `${String(ethType)} ${String(ipProto)}`;
+  const [ethType, ipProto] = [match.ethType, match.ipProto].map((value) =>
+    typeof value === "number" ? value : undefined,
+  );
+  const both = `${ethType} ${ipProto}`;
   const isOneWord = ipProto !== undefined && both in PROTOCOLS;
   const word = PROTOCOLS[isOneWord ? both : String(ethType)];
   const fields = NAMES.flatMap(([name, shown, as]) => {

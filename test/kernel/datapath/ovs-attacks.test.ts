@@ -27,7 +27,8 @@ import {
   sourceAttacks,
   unwantedIpv6,
 } from "../../support/attacks-packets.ts";
-import type { Attack, Form, Scene } from "../../support/attacks.ts";
+import { type Attack, type Form, NOBODY_MAC, type Scene, inEnvelopes, inFrame } from "../../support/attacks.ts";
+import { macOption, neighbourSolicitation } from "../../support/frames-ipv6.ts";
 import { OvsStand, portOf, station } from "../../support/ovs-stand.ts";
 
 const NAMES = ["attacker", "victim", "peer", "free", "gateway", "uplink"] as const;
@@ -53,7 +54,27 @@ const byMac = [
   ...protocolAttacks(scene),
   ...multicastAttacks(scene),
 ];
+/** Which of two options that differ a receiver takes is its own affair. */
+const doubtful: Attack = {
+  id: "S02",
+  title: "the own address in a question with two options that differ",
+  effect: { kind: "heard", at: "victim" },
+  forms: inEnvelopes("to the victim", [
+    inFrame(
+      scene.attacker.mac,
+      scene.victim.mac,
+      neighbourSolicitation(
+        scene.attacker[6],
+        scene.victim[6],
+        scene.victim[6],
+        macOption("sourceMac", scene.attacker.mac),
+        macOption("sourceMac", NOBODY_MAC),
+      ),
+    ),
+  ]),
+};
 const byAddress = [
+  doubtful,
   ...arpAttacks(scene),
   ...neighbourAttacks(scene),
   ...sourceAttacks(scene),

@@ -20,13 +20,15 @@ import { dumpFlows, ofctl } from "../../support/ovs-flows.ts";
 import { OvsStand, type StandPort, portOf, station } from "../../support/ovs-stand.ts";
 
 interface Plan {
+  /** Whether ports without icc are `protected`. Default true. */
+  readonly isProtecting?: boolean;
   readonly endpoints?: Readonly<Record<string, Partial<EndpointPort>>>;
   readonly gateways?: Readonly<Record<string, number>>;
   readonly uplinks?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** A switch of tsnet's own with these ports, numbered in this order. */
-async function switchOf({ endpoints = {}, gateways = {}, uplinks = {} }: Plan): Promise<OvsStand> {
+async function switchOf({ endpoints = {}, gateways = {}, uplinks = {}, isProtecting = true }: Plan): Promise<OvsStand> {
   const names = [...Object.keys(endpoints), ...Object.keys(gateways), ...Object.keys(uplinks)];
   const ofport = (name: string) => names.indexOf(name) + 1;
   const ports = Object.entries(endpoints).map(([name, more]) => portOf(ofport(name), more));
@@ -38,7 +40,7 @@ async function switchOf({ endpoints = {}, gateways = {}, uplinks = {} }: Plan): 
   const links = Object.entries(uplinks).map(([name, vlans]): Uplink => ({ ofport: ofport(name), vlans }));
   const settings: Record<string, StandPort> = {};
   for (const [n, name] of Object.keys(endpoints).entries()) {
-    settings[name] = { ...ports[n]?.vlans, isProtected: ports[n]?.isIccAllowed === false };
+    settings[name] = { ...ports[n]?.vlans, isProtected: isProtecting && ports[n]?.isIccAllowed === false };
   }
   for (const [name, vlan] of Object.entries(gateways)) settings[name] = vlan === 0 ? {} : { vlan };
   for (const [name, vlans] of Object.entries(uplinks)) settings[name] = { trunk: vlans };
@@ -222,6 +224,23 @@ describe("a switch of our own", () => {
     expect(await stand.send("five", station(5), mac(4))).toEqual(["four"]);
     expect(await stand.send("five", station(5), NOBODY_MAC)).toEqual(["four", "three", "up"]);
     expect(await stand.send("gw", station(6), mac(2))).toEqual(["two"]);
+  });
+
+  it("keeps them apart by flows alone but for what goes to groups", async () => {
+    await using stand = await switchOf({
+      endpoints: { one: apart, two: apart, three: { ...apart, ...open }, four: { ...apart, ...open } },
+      uplinks: { up: [0] },
+      isProtecting: false,
+    });
+
+    expect(await stand.send("one", station(1), BROADCAST_MAC)).toEqual(["four", "three", "two", "up"]);
+    for (const [port, n] of [
+      ["one", 1],
+      ["three", 3],
+    ] as const) {
+      for (const peer of [1, 2, 3, 4]) expect(await stand.send(port, station(n), mac(peer))).toEqual([]);
+      expect(await stand.send(port, station(n), NOBODY_MAC)).toEqual(["up"]);
+    }
   });
 
   it("learns where MAC addresses of ports are that are not guarded, and never those of guarded endpoints or the gateway", async () => {
