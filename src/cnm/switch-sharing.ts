@@ -28,6 +28,7 @@ export function refuseToShare(placed: Placed, others: readonly Network[]): void 
     };
     refuseSwitch(placed, other, refuse);
     if (doMeet(placed.vlans, other.vlans)) refuseSegment(placed, other, refuse);
+    refuseWayOut(placed, other, refuse);
   }
   const all = [...others, placed].map(({ switchSettings }) => switchSettings);
   const fault = stpTimerFault(Object.assign({}, ...all) as SwitchSettings); // no two of them differ
@@ -41,28 +42,38 @@ function refuseSwitch(placed: Placed, other: Network, refuse: Refuse): void {
   const hasSameUplink = placed.uplink?.parent === other.uplink?.parent;
   for (const [key, value] of Object.entries(placed.switchSettings)) {
     const isOfUplink = key === "stp-cost" || key === "stp-port-priority";
-    const theirs: unknown = Reflect.get(other.switchSettings, key);
+    const theirs = other.switchSettings[key as keyof SwitchSettings]; // a key of the same type
     const isSame = theirs === undefined || theirs === value || (isOfUplink && !hasSameUplink);
-    if (!isSame) refuse(`with ${key}=${String(theirs)}`, OF_ONE_SWITCH);
+    if (!isSame) refuse(`with ${key}=${theirs}`, OF_ONE_SWITCH);
   }
 }
 
-/** Networks whose frames meet are one segment: both must know it, and nobody gets by it where its network does not lead. */
+/** Networks whose frames meet are one segment: both must know it. */
 function refuseSegment(placed: Placed, other: Network, refuse: Refuse): void {
   const theirVlans = allVlans(other.vlans);
   const common = allVlans(placed.vlans).filter((id) => theirVlans.includes(id));
-  const same = common.length === 0 ? OF_ONE_SWITCH : OF_ONE_VLAN;
   if (common.length > 0 && !(placed.isVlanShared && other.isVlanShared)) {
     const remedy = other.isVlanShared ? "this one must say so too: shared-vlan=true" : "both must say shared-vlan=true";
     refuse(`with ${formatVlans(other.vlans)}`, `for VLAN ${formatVlanList(common)} in two networks ${remedy}`);
   }
   const met = meetingSubnets(placed, other);
   if (met !== undefined) refuse(`with subnet ${met.theirs}`, `subnets of one VLAN may not overlap, as ${met.own} does`);
-  if (placed.uplink?.parent !== other.uplink?.parent) {
-    refuse(other.uplink === undefined ? "without a parent" : `with parent=${other.uplink.parent}`, same);
-  }
   const isOneIsolated = (placed.mode === "isolated") !== (other.mode === "isolated");
-  if (isOneIsolated || placed.hostLink === other.hostLink) refuseHostLink(placed, other, refuse, same);
+  if (!isOneIsolated && placed.hostLink !== other.hostLink) return;
+  refuseHostLink(placed, other, refuse, common.length === 0 ? OF_ONE_SWITCH : OF_ONE_VLAN);
+}
+
+/** Nobody gets by the uplink of another network where its own does not lead. */
+function refuseWayOut(placed: Placed, other: Network, refuse: Refuse): void {
+  const isUntagged = [placed, other].every(hasUntagged);
+  if (placed.uplink?.parent === other.uplink?.parent || !(isUntagged || doMeet(placed.vlans, other.vlans))) return;
+  const theirs = other.uplink === undefined ? "without a parent" : `with parent=${other.uplink.parent}`;
+  refuse(theirs, isUntagged ? "those that have its untagged frames must have the same" : OF_ONE_VLAN);
+}
+
+/** Whether a network has the untagged frames of the switch: with no VLAN, or with addresses of the host from the uplink. */
+function hasUntagged({ vlans, uplink }: Placed): boolean {
+  return allVlans(vlans).length === 0 || uplink?.isAddressMoved === true;
 }
 
 /** What is one for all that is behind one link of the host. */

@@ -257,14 +257,15 @@ export class FakeDatapath implements Datapath, HostLinks {
 
   /** The host's link with the gateway addresses. */
   #ensureHost(network: Network): void {
-    const { id, hostLink, switchName, vlans, mtu } = network;
+    const { id, hostLink, switchName, vlans, mtu, switchMac: mac } = network;
     if (!this.links.has(hostLink)) {
       const { vlan } = vlans;
       const carried = vlan === undefined ? {} : { vlan };
-      const made = { backend: this.kind, mark: `network:${id}`, switchName, vlans: carried, mtu } as const;
+      const made = { backend: this.kind, mark: `network:${id}`, switchName, vlans: carried, mac, mtu } as const;
       this.#write(() => this.plant(hostLink, { kind: "host", ...made }));
     }
     const link = this.links.get(hostLink);
+    if (link?.kind === "host" && link.isUp !== true) this.#write(() => Object.assign(link, { isUp: true }));
     for (const { text } of gatewaysOf(network)) {
       if (link?.addresses.has(text) === false) this.#write(() => link.addresses.add(text));
     }
@@ -290,7 +291,7 @@ export class FakeDatapath implements Datapath, HostLinks {
 
   #requireSwitchFor(network: Network, { mac }: Endpoint, others: readonly Network[]): void {
     if (!this.links.has(network.switchName)) this.#ensureNetwork(network, others);
-    if (this.links.get(network.switchName)?.mac !== mac) return;
+    if (![network.switchName, network.hostLink].some((name) => this.links.get(name)?.mac === mac)) return;
     throw new TsnetError("conflict", `MAC address ${mac} is that of bridge ${network.switchName}`);
   }
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { VLAN_RANGE, allVlans, doMeet, formatVlanList, formatVlans, parseVlan, parseVlanList } from "../../src/vlan.ts";
 

@@ -19,6 +19,7 @@ const refusal = (text: string) =>
   }) as Error;
 
 const OF_ONE_SWITCH = "and the networks of one switch must have the same";
+const OF_UNTAGGED = "and those that have its untagged frames must have the same";
 const OF_ONE_VLAN = "and the networks of one VLAN must have the same";
 
 describe("networks of one switch", () => {
@@ -185,9 +186,31 @@ describe("networks without VLANs on one switch", () => {
   it("have one way out and subnets of their own, too", () => {
     const plain = { mode: "l2" } as const;
 
-    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent, ${OF_ONE_SWITCH}`));
+    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent, ${OF_UNTAGGED}`));
     expect(share({ ...plain, pools: [{ subnet: "10.1.2.0/25" }] }, plain)).toThrow("as 10.1.2.0/25 does");
     expect(share({ ...plain, pools: [] }, { ...plain, pools: [] })).not.toThrow();
+  });
+});
+
+describe("an uplink whose addresses were moved, which carries untagged frames whatever the VLANs of its network", () => {
+  const moved = { mode: "l2", vlans: { vlan: 10 }, uplink: { ...ETH1, isAddressMoved: true } } as const;
+
+  it.each(["nat", "l2", "isolated"] as const)("is no way out for a network without VLANs of mode %s", (mode) => {
+    expect(share(moved, { mode })).toThrow(refusal(`without a parent, ${OF_UNTAGGED}`));
+    expect(share({ mode }, moved)).toThrow(refusal(`with parent=eth1, ${OF_UNTAGGED}`));
+  });
+
+  it("does not join with a second one", () => {
+    const second = { ...moved, vlans: { vlan: 20 }, uplink: { ...ETH2, isAddressMoved: true } };
+
+    expect(share(second, moved)).toThrow(refusal(`with parent=eth1, ${OF_UNTAGGED}`));
+  });
+
+  it("serves further networks with VLANs, and those without that name it", () => {
+    for (const own of [{ vlans: { vlan: 20 } }, { vlans: {} }]) {
+      expect(share({ ...moved, ...own }, moved)).not.toThrow();
+      expect(share({ mode: "l2", vlans: { vlan: 20 } }, moved)).not.toThrow();
+    }
   });
 });
 

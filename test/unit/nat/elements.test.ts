@@ -174,6 +174,12 @@ describe("the identity of an endpoint", () => {
     });
   });
 
+  it("has no place here on Open vSwitch, whose frames never come to the bridge table", () => {
+    const known = guarded({ backend: "ovs", hostLink: ifName(BR) }, [port()]);
+
+    expect(Object.keys(shown(endpointElements(known))).sort()).toEqual(["any4", "any6", "published4", "published6"]);
+  });
+
   it("is the MAC alone where the IPAM gave no address", () => {
     const { network: on, endpoint: with4 } = guarded();
     const { address: _4, addressIpv6: _6, ...bare } = with4;
