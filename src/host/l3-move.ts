@@ -18,8 +18,12 @@ import {
   neighbourRemoval,
 } from "./l3-neighbour.ts";
 import { hasGateway, isOverLink, routeIdentity, routeKey, routeParts } from "./l3-route.ts";
+import { AF_INET } from "./libc.ts";
 import { NLM_F } from "./netlink.ts";
 import type { Change } from "./netlink-sequence.ts";
+
+/** As the last of its place (include/uapi/linux/netlink.h). */
+const NLM_F_APPEND = 0x800;
 
 /** What is not there any more, or there already. */
 const DONE_BEFORE = ["EEXIST"] as const;
@@ -88,7 +92,10 @@ export class L3Move {
     const current = new Map(
       [...((await there) ?? []), ...((await here) ?? [])].map((each) => [addressKey(each), each]),
     );
-    return this.#addresses.flatMap((payload) =>
+    // A new IPv4 address comes to the end of a link's list, a new IPv6 address to the beginning of its scope's.
+    const isIpv4 = (payload: Buffer) => payload.readUInt8(0) === AF_INET;
+    const others = this.#addresses.filter((payload) => !isIpv4(payload));
+    return [...this.#addresses.filter(isIpv4), ...others.toReversed()].flatMap((payload) =>
       addressRequests(payload, this.#snapshot.link, target, current.get(addressKey(payload))).map((parts) =>
         change(`add an address to link ${target.name}`, RTM.NEWADDR, parts, NLM_F.CREATE | NLM_F.REPLACE),
       ),
@@ -171,8 +178,6 @@ export class L3Move {
     return new Set(gatewaysOf(this.#snapshot).map(gatewayKey));
   }
 }
-
-const NLM_F_APPEND = 0x800;
 
 function change(doing: string, type: number, parts: readonly Buffer[], flags = 0): Change {
   return { doing, type, flags, parts };

@@ -16,10 +16,10 @@ import type { MoverRequest } from "./address-mover.ts";
 
 const links = Rtnetlink.open();
 const host = { links, sysctl: new Sysctl(), l3: L3Config.open() };
-let stored: AddressMove | undefined;
 
 async function answer({ verb, move, killAfter, isPortBlocked }: MoverRequest): Promise<unknown> {
   const steps: AddressMoveStep[] = [];
+  let stored: AddressMove | undefined;
   const nic = await links.requireLink("nic0");
   const progress = (step: AddressMoveStep) => {
     steps.push(step);
@@ -38,17 +38,21 @@ async function answer({ verb, move, killAfter, isPortBlocked }: MoverRequest): P
     store: async (record: AddressMove) => void (stored = record),
   };
   const begin = performance.now();
-  const result = await (async () => {
+  const done = async () => {
     if (verb === "move") return moveAddresses(host, "nic0", "br0", calls);
     if (move === undefined) throw new Error("no record");
     return verb === "return" ? returnAddresses(host, move, calls) : resumeMove(host, move, calls);
-  })();
-  return { result, steps, stored, elapsedMs: performance.now() - begin };
+  };
+  const outcome = await done().then(
+    (result) => ({ result }),
+    (failure: unknown) => ({ message: messageOf(failure) }),
+  );
+  return { ...outcome, steps, stored, elapsedMs: performance.now() - begin };
 }
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   void answer(JSON.parse(line) as MoverRequest)
-    .catch((failure: unknown) => ({ message: messageOf(failure), stored }))
+    .catch((failure: unknown) => ({ message: messageOf(failure) }))
     .then((reply) => process.stdout.write(`${JSON.stringify(reply)}\n`));
 });
 process.stdout.write("{}\n");

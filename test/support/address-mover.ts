@@ -1,8 +1,12 @@
 // The move of a NIC's addresses, done by a process in a namespace (`address-mover-main.ts`) that can be killed at any step.
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { AddressMove, AddressMoveStep } from "../../src/datapath/uplink/address-move.ts";
 import type { NetNamespace } from "./namespace.ts";
+
+const MAIN = join(import.meta.dirname, "address-mover-main.ts");
 
 /** What is asked for. */
 export interface MoverRequest {
@@ -24,34 +28,56 @@ export interface MoverReply {
   readonly stored?: AddressMove;
 }
 
-/** Does one thing in a process of its own. `nic0` and `br0` are the links. */
-export async function runMover(host: NetNamespace, request: MoverRequest): Promise<MoverReply> {
-  const main = join(import.meta.dirname, "address-mover-main.ts");
-  const child = host.spawn([process.execPath, "--no-warnings", main]);
-  if (child.stdin === null || child.stdout === null) throw new Error("the mover has no pipes");
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const replies: MoverReply[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    replies.push(JSON.parse(line) as MoverReply);
-    if (replies.length === 1) child.stdin.write(`${JSON.stringify(request)}\n`);
-    else if (request.killAfter === undefined || replies[1]?.message !== undefined) child.kill("SIGKILL");
+/** The process. It ends with the namespace at the latest. */
+export class AddressMover {
+  readonly #child: ChildProcess;
+  readonly #replies: AsyncIterator<string>;
+
+  private constructor(child: ChildProcess) {
+    if (child.stdout === null) throw new Error("the mover has no output");
+    this.#child = child;
+    this.#replies = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
-  await ended;
-  const reply = replies[1];
-  if (reply === undefined) throw new Error("the mover ended without an answer");
-  return reply;
-}
 
-/** Moves. @throws Error with the message when it was refused. */
-export async function move(host: NetNamespace): Promise<{ record: AddressMove; elapsedMs: number }> {
-  const { stored, message, elapsedMs } = await runMover(host, { verb: "move" });
-  if (message !== undefined || stored === undefined || elapsedMs === undefined) throw new Error(message ?? "no record");
-  return { record: stored, elapsedMs };
-}
+  /** Starts it. */
+  static async start(host: NetNamespace): Promise<AddressMover> {
+    const mover = new AddressMover(host.spawn([process.execPath, "--no-warnings", MAIN]));
+    await mover.#reply();
+    return mover;
+  }
 
-/** Moves back. @throws Error with the message when it was refused. */
-export async function moveBack(host: NetNamespace, record: AddressMove): Promise<number> {
-  const { message, elapsedMs } = await runMover(host, { verb: "return", move: record });
-  if (message !== undefined || elapsedMs === undefined) throw new Error(message ?? "no answer");
-  return elapsedMs;
+  /** Does one thing, whatever becomes of it. */
+  async ask(request: MoverRequest): Promise<MoverReply> {
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+    return this.#reply();
+  }
+
+  /** Moves. @throws Error with the message when it was refused. */
+  async move(): Promise<AddressMove> {
+    const { stored, message } = await this.ask({ verb: "move" });
+    if (message !== undefined || stored === undefined) throw new Error(message ?? "no record");
+    return stored;
+  }
+
+  /** Moves back. @throws Error with the message when it was refused. */
+  async moveBack(move: AddressMove): Promise<void> {
+    const { message } = await this.ask({ verb: "return", move });
+    if (message !== undefined) throw new Error(message);
+  }
+
+  /** Does one thing until it dies of it. @returns the last record that it stored. @throws Error if it lived on. */
+  async askToDeath(request: MoverRequest & { readonly killAfter: string }): Promise<AddressMove | undefined> {
+    const ended = once(this.#child, "exit");
+    const reply = await this.ask(request);
+    if (reply.message !== undefined || reply.elapsedMs !== undefined)
+      throw new Error(`lived on: ${JSON.stringify(reply)}`);
+    await ended;
+    return reply.stored;
+  }
+
+  async #reply(): Promise<MoverReply> {
+    const { value } = (await this.#replies.next()) as { value?: string };
+    if (value === undefined) throw new Error("the mover has ended");
+    return JSON.parse(value) as MoverReply;
+  }
 }

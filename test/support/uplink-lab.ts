@@ -41,6 +41,8 @@ const HOST_SETUP = [
   "ip -6 route add 2001:db8:89::/48 nexthop via fe80::1 dev nic0 nexthop via 2001:db8:3::1 dev nic1",
 ];
 
+const SETTINGS = "conf.(nic0|br0).(rp_filter|arp_|proxy|accept_|autoconf|disable_|forwarding)";
+
 /** All of it. Disposing of it takes it down. */
 export class UplinkLab implements AsyncDisposable {
   readonly host: NetNamespace;
@@ -92,25 +94,22 @@ export class UplinkLab implements AsyncDisposable {
     await waitUntil(`${address} to answer`, () => canPing(this.host, address));
   }
 
-  /** What the host is at layer three, told by ip(8): lines that are the same for the same configuration. */
+  /** What the host is at layer three, told by ip(8), in the kernel's order where the order means something. */
   async configuration(): Promise<string[]> {
-    const show = (...args: readonly string[]) => this.host.exec(["ip", "-details", "-oneline", ...args]);
-    const parts = await Promise.all([
+    const show = async (...args: readonly string[]) =>
+      linesOf(await this.host.exec(["ip", "-details", "-oneline", ...args]));
+    const sorted = await Promise.all([
+      show("neigh", "show", "nud", "permanent"),
+      show("neigh", "show", "proxy"),
+      this.host.exec(["sysctl", "-a", "-r", SETTINGS]).then(linesOf),
+    ]);
+    const ordered = await Promise.all([
       show("address"),
       show("-4", "route", "show", "table", "all"),
       show("-6", "route", "show", "table", "all"),
       show("rule"),
-      show("neigh", "show", "nud", "permanent"),
-      show("neigh", "show", "proxy"),
-      show("-6", "neigh", "show", "nud", "permanent"),
-      this.host.exec([
-        "sysctl",
-        "-a",
-        "-r",
-        "conf.(nic0|br0).(rp_filter|arp_|proxy|accept_|autoconf|disable_|forwarding)",
-      ]),
     ]);
-    return parts.flatMap((text) => text.split("\n").map(withoutTime).filter(Boolean)).toSorted();
+    return [...ordered.flat(), ...sorted.flat().toSorted()];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,10 +117,14 @@ export class UplinkLab implements AsyncDisposable {
   }
 }
 
-/** Lifetimes pass, and the timers of a bridge run. */
-function withoutTime(line: string): string {
-  return line
-    .replace(/ expires \d+sec/, " expires")
+/** Lifetimes pass, and a bridge without ports has no carrier. */
+function linesOf(text: string): string[] {
+  const stable = text
+    .replace(/ expires \d+sec/g, " expires")
     .replace(/(valid_lft|preferred_lft) \d+sec/g, "$1")
-    .trim();
+    .replaceAll(" linkdown", "");
+  return stable
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
