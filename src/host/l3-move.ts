@@ -17,7 +17,7 @@ import {
   neighbourParts,
   neighbourRemoval,
 } from "./l3-neighbour.ts";
-import { hasGateway, isOverLink, routeIdentity, routeKey, routeParts } from "./l3-route.ts";
+import { hasGateway, hopIdentities, isOverLink, routeIdentity, routeKey, routeParts } from "./l3-route.ts";
 import { AF_INET } from "./libc.ts";
 import { NLM_F } from "./netlink.ts";
 import type { Change } from "./netlink-sequence.ts";
@@ -113,8 +113,8 @@ export class L3Move {
     const direct = missing.filter((payload) => !hasGateway(payload));
     return [...direct, ...missing.filter(hasGateway)].map((payload) => {
       const first = present.find((other) => routeKey(other) === routeKey(payload));
-      const identity = routeIdentity(payload, this.#snapshot.link.index);
-      const isReplaced = first && source && routeIdentity(first, source.index) === identity;
+      const hops = new Set(hopIdentities(payload, this.#snapshot.link.index));
+      const isReplaced = first && hopIdentities(first, source?.index ?? 0).every((hop) => hops.has(hop));
       const flags = NLM_F.CREATE | (isReplaced ? NLM_F.REPLACE : NLM_F_APPEND);
       const parts = routeParts(payload, this.#snapshot.link.index, target.index);
       return change(`add a route over link ${target.name}`, RTM.NEWROUTE, parts, flags);

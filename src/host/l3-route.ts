@@ -1,7 +1,7 @@
 // Routes as the kernel says them, byte for byte, so that the same route can be made over another link: nothing that a
 // message carries is lost, known here or not. Follows include/uapi/linux/rtnetlink.h (struct rtmsg, RTA_*,
 // struct rtnexthop), net/ipv4/fib_frontend.c and net/ipv6/route.c for what a request may carry.
-import type { Address } from "../cidr.ts";
+import { type Address, formatAddress } from "../cidr.ts";
 import { type Attribute, bytesAttribute, findAttribute, parseAttributeList, u32Attribute } from "./netlink.ts";
 import { addressOf, familyOf } from "./rtnetlink-address.ts";
 
@@ -76,6 +76,17 @@ export function routeKey(payload: Buffer): string {
 /** Equal for routes over two links that are the same but for the link, and for how long they still live. */
 export function routeIdentity(payload: Buffer, linkIndex: number): string {
   return Buffer.concat(routeParts(payload, linkIndex, 0, false)).toString("hex");
+}
+
+/**
+ * Equal for hops over two links that are the same but for the link, a string each. Of a route over several links some can
+ * be missing: those over a link that went.
+ */
+export function hopIdentities(payload: Buffer, linkIndex: number): string[] {
+  return hopsOf(payload).map(({ index, attributes }) => {
+    const gateway = gatewayAmong(payload.readUInt8(0), attributes);
+    return `${replaced(index, linkIndex, 0)} ${gateway ? formatAddress(gateway) : ""}`;
+  });
 }
 
 /** RTM_NEWROUTE or RTM_DELROUTE of the same route over another link. */

@@ -67,7 +67,7 @@ export class UplinkLab implements AsyncDisposable {
       `ip link add to-host type veth peer name nic0 netns ${host.name}`,
       `ip link add to-host1 type veth peer name nic1 netns ${host.name}`,
       `ip link add to-remote type veth peer name eth0 netns ${remote.name}`,
-      "ip address add 192.0.2.1/24 dev to-host; ip address add fe80::1/64 dev to-host nodad",
+      "ip address add 192.0.2.1/24 dev to-host; ip address add 10.91.0.1/32 dev to-host; ip address add fe80::1/64 dev to-host nodad",
       "ip address add 203.0.113.1/24 dev to-host1; ip address add 2001:db8:3::1/64 dev to-host1 nodad",
       "ip address add 198.51.100.1/24 dev to-remote; ip address add 2001:db8:2::1/64 dev to-remote nodad",
       "ip link set to-host up; ip link set to-host1 up; ip link set to-remote up",
