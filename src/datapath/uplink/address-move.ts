@@ -26,6 +26,9 @@ const BEFORE_DEADLINE_MS = 3_500;
 /** After 3 s at the known MAC address everybody is asked for it: a gateway may have changed over. */
 const AFTER_DEADLINE_MS = 5_000;
 
+/** The kernel needs less than a millisecond, at most a second when it sees carriers change all the time. */
+const CARRIER_LIMIT_MS = 1_500;
+
 /** The machine. */
 export interface AddressMoveHost extends LinkSettingsHost {
   readonly l3: L3Config;
@@ -183,6 +186,7 @@ async function carryOver(
   await there.prepare();
   await calls.progress?.("prepared");
   await calls.enslave();
+  await host.l3.becomesOperational(target, CARRIER_LIMIT_MS); // if not, the gateways will tell
   await calls.progress?.("enslaved");
   await there.switchOver();
   await calls.progress?.("switched");
