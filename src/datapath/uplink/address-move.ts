@@ -16,6 +16,7 @@ import {
   type LinkSettings,
   type LinkSettingsHost,
   applySettings,
+  loosen,
   readSettings,
   readySwitchLink,
 } from "./switch-link.ts";
@@ -117,7 +118,7 @@ export async function returnAddresses(
 ): Promise<void> {
   const { nic, switchLink } = await presentLinks(host, move);
   const back = nic && new L3Move(host.l3, move.nic, { source: switchLink, target: nic, kept: move.switchLink });
-  if (switchLink) await host.links.setIpv4Conf(switchLink.index, { rpFilter: 2 });
+  if (switchLink) await loosen(host, switchLink);
   await back?.prepare();
   await calls.progress?.("back prepared");
   await back?.switchOver();
