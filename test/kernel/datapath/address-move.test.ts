@@ -105,7 +105,7 @@ describe("moveAddresses", () => {
   it("needs no gateway", async () => {
     await using lab = await UplinkLab.up();
     await shell(lab.host, [
-      "ip route del 10.92.0.0/16",
+      "ip route del 10.92.0.0/16; ip -6 route flush dev nic0; ip -6 route flush table 100",
       "ip address flush dev nic0",
       "ip address add 192.0.2.10/24 dev nic0",
     ]);
