@@ -2,10 +2,12 @@
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
+import { isWireless } from "../../host/wireless.ts";
 import { allVlans, formatVlans } from "../../vlan.ts";
+import { refuseParent } from "../uplink/parent.ts";
+import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { requireBridge, requireFiltering } from "./network.ts";
-import { refuseParent } from "./uplink.ts";
 import { refuseForeignLink } from "./vlan-link.ts";
 import { needsVlans, untaggedVid } from "./vlan.ts";
 
@@ -16,7 +18,7 @@ export async function checkNetwork(host: BridgeHost, network: Network, others: r
   if (needsVlans([network])) await requireKernel(host, network);
   refuseUntaggedVid(network, others, bridge);
   if (needsVlans([network]) && bridge !== undefined) await checkBridge(host, network, bridge);
-  if (network.uplink !== undefined) await refuseParent(host, network.uplink, bridge);
+  await checkParent(host, network, others);
 }
 
 async function requireKernel({ links }: BridgeHost, { isHostOnSwitch }: Network): Promise<void> {
@@ -69,4 +71,25 @@ async function refuseOwnUntagged(
   const why = "the bridge itself is in that VLAN without a tag";
   const remedy = `leave vlan out, or run on the host: bridge vlan add dev ${bridge.name} vid ${own.vid} self`;
   throw new TsnetError("conflict", `VLAN ${own.vid} of bridge ${bridge.name} cannot get a gateway: ${why}; ${remedy}`);
+}
+
+async function checkParent({ links }: BridgeHost, network: Network, others: readonly Network[]): Promise<void> {
+  const { uplink, switchName, isSwitchOurs } = network;
+  if (uplink === undefined) return;
+  const candidate = {
+    name: uplink.parent,
+    parentAddress: uplink.isAddressMoved ? "move" : "keep",
+    links: await links.listLinks(),
+    addresses: await links.listAddresses(),
+    isWireless: await isWireless(uplink.parent),
+    switchName,
+  } as const;
+  const refusal = refuseParent(candidate);
+  if (refusal !== undefined) throw refusal;
+  const bridge = candidate.links.find(({ name }) => name === switchName);
+  const link = candidate.links.find(({ name }) => name === uplink.parent);
+  const isPort = bridge !== undefined && link?.masterIndex === bridge.index;
+  if (!isPort || isSwitchOurs || uplinksOf(others).includes(uplink.parent)) return;
+  const why = `it is a port of bridge ${switchName} already, and tsnet did not make that`;
+  throw new TsnetError("conflict", `${uplink.parent} cannot be the parent: ${why}; leave option parent out`);
 }

@@ -7,7 +7,7 @@ import { isErrno } from "../../host/netlink.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { LINK_GROUP } from "../../link-group.ts";
 import { runAll } from "../../undo.ts";
-import { NO_ROLE, ensureGateways, ensureHostRole, removeGateways } from "../host-link.ts";
+import { NO_ROLE, ensureGateways, ensureHostSettings, removeGateways } from "../host-link.ts";
 import { formatMark, isHalfMade, readMark } from "../mark.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
@@ -31,7 +31,7 @@ export async function ensureNetwork(host: BridgeHost, network: Network, others: 
   if (isSwitchOurs) await ensureOwnBridge(host, found, networks);
   else if (needsVlans([network])) requireFiltering(found);
   const bridge = await host.links.requireLink(switchName);
-  if (hostLink === switchName) await ensureGateways(host, bridge.index, network);
+  if (hostLink === switchName) await ensureGateways(host, network, bridge.index);
   await ensureUplinks(host, { bridge, isOurs: isSwitchOurs, networks });
   if (isSwitchOurs && !bridge.isUp) await host.links.setLink(bridge.index, { isUp: true });
   if (network.isHostOnSwitch && vlans.vlan !== undefined) await ensureVlanLink(host, bridge, network, vlans.vlan);
@@ -86,7 +86,8 @@ async function ensureOwnBridge(host: BridgeHost, bridge: Link, networks: readonl
 /** What the host is on the bridge itself say the networks without a VLAN, which agree; moved addresses bring their own. */
 async function ensureRoleOf(host: BridgeHost, bridge: Link, networks: readonly Network[]): Promise<void> {
   if (networks.some(({ uplink }) => uplink?.isAddressMoved === true)) return;
-  await ensureHostRole(host, bridge, networks.find(({ hostLink }) => hostLink === bridge.name) ?? NO_ROLE);
+  const role = networks.find(({ hostLink }) => hostLink === bridge.name) ?? NO_ROLE;
+  await ensureHostSettings(host, role, bridge);
 }
 
 /** Removes what `ensureNetwork` made, as far as it carries our mark and nobody else needs it. */
@@ -114,7 +115,7 @@ async function removeHostLink(
   const isShared = others.some((other) => other.isHostOnSwitch && other.hostLink === hostLink);
   if (!isShared && vlans.vlan !== undefined) return removeVlanLink(host, bridge, network, vlans.vlan);
   const link = hostLink === switchName ? bridge : await host.links.findLink(hostLink);
-  if (link !== undefined) await removeGateways(host, link.index, network);
+  if (link !== undefined) await removeGateways(host, network, link.index);
 }
 
 async function removeUplink(

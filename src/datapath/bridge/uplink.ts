@@ -1,6 +1,6 @@
 // The links of the host that lead from a bridge to the world: ports that carry exactly the VLANs of the networks that use
 // them. The kernel sets a port's link to promiscuous mode and back.
-import type { IfName, Network, Uplink } from "../../cnm/network.ts";
+import type { IfName, Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isPortAs } from "../../host/rtnetlink-bridge-port.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
@@ -29,15 +29,6 @@ export async function ensureUplinks(host: BridgeHost, shared: SharedBridge): Pro
 export async function releaseUplink({ links }: BridgeHost, bridge: Link, parent: IfName): Promise<void> {
   const link = await links.findLink(parent);
   if (link?.masterIndex === bridge.index) await links.setLink(link.index, { masterIndex: 0 });
-}
-
-/** @throws TsnetError `not-found`, `conflict`. */
-export async function refuseParent({ links }: BridgeHost, { parent }: Uplink, bridge: Link | undefined): Promise<void> {
-  const link = await links.findLink(parent);
-  if (link === undefined) throw new TsnetError("not-found", `option parent: this host has no link ${parent}`);
-  if (link.masterIndex !== undefined && link.masterIndex !== bridge?.index) {
-    throw new TsnetError("conflict", `link ${parent} cannot be an uplink: it belongs to another link`);
-  }
 }
 
 async function ensureUplink(host: BridgeHost, shared: SharedBridge, link: Link): Promise<void> {

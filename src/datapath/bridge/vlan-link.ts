@@ -4,7 +4,7 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { LINK_GROUP } from "../../link-group.ts";
-import { ensureGateways, ensureHostRole } from "../host-link.ts";
+import { ensureGateways, ensureHostSettings } from "../host-link.ts";
 import { formatMark, isHalfMade, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { admitHost, dismissHost } from "./vlan.ts";
@@ -20,8 +20,8 @@ export async function ensureVlanLink(host: BridgeHost, bridge: Link, network: Ne
     ...(readMark("network", link) === undefined && { alias: formatMark("network", network.id) }),
   };
   if (Object.keys(differing).length > 0) await host.links.setLink(link.index, differing);
-  await ensureHostRole(host, link, network);
-  await ensureGateways(host, link.index, network);
+  await ensureHostSettings(host, network, link);
+  await ensureGateways(host, network, link.index);
   if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
 }
 
