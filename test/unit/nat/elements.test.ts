@@ -191,8 +191,41 @@ describe("the identity of an endpoint", () => {
     });
   });
 
-  it("does not matter with antispoof=false", () => {
-    expect(shown(endpointElements(guarded({ isGuarded: false })))).toEqual({ unguarded: ["p "] });
+  it("does not matter with antispoof=false, where frames with a tag are refused except by a trunk", () => {
+    const { endpoint: plain, ...rest } = guarded({ isGuarded: false });
+    const asTrunk = { ...rest, endpoint: { ...plain, vlans: { vlan: 10, trunk: [20] } } };
+
+    expect(shown(endpointElements(guarded({ isGuarded: false })))).toEqual({ unguarded: ["p "], access: ["p "] });
+    expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "] });
+  });
+});
+
+describe("the uplinks of bridges", () => {
+  const uplink = { parent: ifName("br"), isAddressMoved: false };
+  const setsWith = (...networks: readonly Partial<Network>[]) => {
+    const all = networks.map((more, n) => network(n + 1, { switchName: ifName("sw"), uplink, ...more }));
+    const { uplinks, native, untagged } = setsOf(...all);
+    return { uplinks, native, untagged };
+  };
+  const BR_ONLY = ["br "];
+
+  it("carry no tags when their networks have no VLAN", () => {
+    expect(setsWith({})).toEqual({ uplinks: BR_ONLY, native: BR_ONLY, untagged: BR_ONLY });
+  });
+
+  it("carry tags when a network has a VLAN, but for that of the untagged ones beside it", () => {
+    expect(setsWith({ vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY });
+    expect(setsWith({}, { vlans: { trunk: [10] } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+  });
+
+  it("carry what is untagged for the host when its addresses were on them", () => {
+    const moved = { ...uplink, isAddressMoved: true };
+
+    expect(setsWith({ uplink: moved, vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+  });
+
+  it("are of no concern on Open vSwitch", () => {
+    expect(setsWith({ backend: "ovs" })).toEqual({});
   });
 });
 
