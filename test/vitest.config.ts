@@ -25,7 +25,7 @@ export default defineConfig({
       project("unit", ["test/unit/**/*.test.ts"], 10_000),
       project("wire", ["test/wire/**/*.test.ts"], 15_000),
       project("kernel", ["test/kernel/**/*.test.ts"], 60_000, false),
-      project("system", ["test/system/**/*.test.ts"], 180_000, false),
+      project("system", ["test/system/**/*.test.ts"], 180_000),
       project("vm", ["test/vm/**/*.test.ts"], 60_000, false),
     ],
   },
