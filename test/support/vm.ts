@@ -15,7 +15,7 @@ import { waitUntil } from "./wait-until.ts";
 
 const MEMORY_MIB = 4096;
 /** What runs beside it, with limits that are not made for an emulated machine, goes first. */
-const NICENESS = "10";
+const NICENESS = "5";
 /** A guest that KVM really runs says its first word after a second or two. */
 const KVM_LIMIT_MS = 15_000;
 /** How each way of running fits; without AVX the emulation is quicker. */
