@@ -1,12 +1,17 @@
 // A container's place on a network, as the engine makes it of the free end.
 import type { Network } from "../../../src/cnm/network.ts";
-import type { BridgeHost } from "../../support/bridge-host.ts";
+import type { Datapath } from "../../../src/cnm/datapath.ts";
 import { endpoint } from "../../support/cnm-builder.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { shell } from "../../support/packet-lab.ts";
 
 /** The free end in a namespace of its own, set up as the engine does. */
-export async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
+export async function sandboxOf(
+  host: { readonly datapath: Datapath; readonly namespace: NetNamespace },
+  of: Network,
+  n: number,
+  mtu = of.mtu,
+): Promise<NetNamespace> {
   const attached = endpoint(n, 1, { mtu });
   const free = await host.datapath.attach(of, attached, []);
   const sandbox = await NetNamespace.create("sandbox");
