@@ -104,6 +104,53 @@ describe("the elements of a network", () => {
     expect(setsOf(network(1, { mode: "isolated", ...theirs }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
   });
 
+  it("go by the host's link into the network, which is another one than the switch in a VLAN", () => {
+    const inVlan = { switchName: ifName("sw"), hostLink: ifName(BR), vlans: { vlan: 10 } } as const;
+    const { bridged, ...sets } = setsOf(dualStack(1, inVlan));
+    const { bridged: _plain, ...plain } = setsOf(dualStack(1, onBr));
+
+    expect(sets).toEqual(plain);
+    expect(bridged).toEqual(["br br ", Buffer.from("sw".padEnd(16, "\0")).toString("hex").repeat(2)]);
+  });
+
+  it("take the host's link into a VLAN of somebody else's switch for tsnet's own", () => {
+    const theirs = {
+      switchName: ifName("sw"),
+      hostLink: ifName(BR),
+      vlans: { vlan: 10 },
+      isSwitchOurs: false,
+    } as const;
+
+    expect(setsOf(network(1, theirs))).not.toHaveProperty("adopted");
+    expect(setsOf(network(1, { ...theirs, isInternal: true }))).toMatchObject({ sealed: ["br "] });
+    expect(setsOf(network(1, { ...theirs, mode: "l2" }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
+  });
+
+  it("leave the switch open to the host whose own addresses an uplink brought there, in mode l2 without a VLAN alone", () => {
+    const moved = { ...onBr, mode: "l2", uplink: { parent: ifName("eth1"), isAddressMoved: true } } as const;
+
+    expect(setsOf(network(1, moved))).not.toHaveProperty("hostless");
+    expect(setsOf(network(1, moved))).not.toHaveProperty("sealed");
+    for (const more of [
+      { uplink: { ...moved.uplink, isAddressMoved: false } },
+      { vlans: { vlan: 10 }, hostLink: ifName(BR) },
+    ]) {
+      expect(setsOf(network(1, { ...moved, ...more }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
+    }
+  });
+
+  it("say of published ports that they are behind the host's link", () => {
+    const { network: on, endpoint: known } = guarded({
+      switchName: ifName("sw"),
+      hostLink: ifName(BR),
+      vlans: { vlan: 10 },
+    });
+
+    expect(shown(endpointElements({ network: on, endpoint: known, ports: [port()] }))).toMatchObject({
+      published4: [expect.stringMatching(/^br 0a010102/)],
+    });
+  });
+
   it("name the engine's bridges", () => {
     expect(shown(networkElements([], ["br"]))).toEqual({ apart: ["br "] });
   });
@@ -126,6 +173,12 @@ describe("the identity of an endpoint", () => {
       nd_target: [`p ${OWN6}`, `p ${LINK_LOCAL}`],
       nd_mac: [mac],
     });
+  });
+
+  it("has no place here on Open vSwitch, whose frames never come to the bridge table", () => {
+    const known = guarded({ backend: "ovs", hostLink: ifName(BR) }, [port()]);
+
+    expect(Object.keys(shown(endpointElements(known))).sort()).toEqual(["any4", "any6", "published4", "published6"]);
   });
 
   it("is the MAC alone where the IPAM gave no address", () => {
