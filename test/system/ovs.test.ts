@@ -34,6 +34,21 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     expect(message).toMatch(/openvswitch-switch|TSNET_OVSDB/);
   });
 
+  it("are the way out where a Linux bridge cannot tell VLANs apart", async () => {
+    const probe = ["ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"];
+    const hasVlans = await host.exec(probe).then(
+      () => true,
+      () => false,
+    );
+    const create = ["network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "-o", "vlan=100", "plain"];
+
+    if (hasVlans) {
+      await host.exec(["ip", "link", "del", "probe"]);
+      await host.docker(...create);
+      await host.docker("network", "rm", "plain");
+    } else expect(await host.refusalOf(...create)).toMatch(/VLAN.*backend=ovs/);
+  });
+
   it("are made when it has come, without a restart of tsnet", async () => {
     ovs = await LabOvs.start(host.lab);
     if (variant === "managed plugin") await ovs.vsctl("set-manager", "ptcp:6640:127.0.0.1");
