@@ -1,14 +1,15 @@
 // A host's link as a port of the switch: it carries exactly the VLANs of the networks that use it, as a list, never all. The
 // link keeps its own settings; it is set up, as a link that is down carries nothing.
-import type { IfName, Network } from "../../cnm/network.ts";
+import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { select } from "../../host/ovsdb-operations.ts";
+import type { Link } from "../../host/rtnetlink-link.ts";
 import { isWireless } from "../../host/wireless.ts";
 import { refuseParent } from "../uplink/parent.ts";
 import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
-import type { PortSpec } from "./rows.ts";
+import { type PortSpec, addPort, removePorts } from "./rows.ts";
 import { uplinkSettings } from "./settings.ts";
 import { uplinkColumns } from "./vlan.ts";
 
@@ -51,15 +52,33 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
   throw new TsnetError("unsupported", "option parent-address: move is not possible with backend=ovs; permitted: keep");
 }
 
-/** Sets the uplinks up. Open vSwitch takes in one that is missing as soon as it comes. */
-export async function ensureUplinks(host: OvsHost, names: readonly IfName[]): Promise<void> {
-  const present: IfName[] = [];
-  for (const name of names) {
-    const link = await host.links.findLink(name);
-    if (link !== undefined) present.push(name);
-    if (link?.isUp === false) await host.links.setLink(link.index, { isUp: true });
+/**
+ * Sets the uplinks up, and plugs those in again that went and came back: Open vSwitch goes on with the link that is no more.
+ * One that is not there is taken in when it comes (the host is watched).
+ */
+export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: readonly PortSpec[]): Promise<void> {
+  for (const spec of specs) {
+    const link = await host.links.findLink(spec.name);
+    if (link === undefined) continue;
+    if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
+    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec);
   }
-  if (present.length > 0) await host.ovsdb.requireInterfaces("take over the uplink", present);
+}
+
+async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link): Promise<boolean> {
+  const doing = `look at uplink ${name}`;
+  const isRight = async () => (await ovsdb.interfaceStates(doing, [name])).some(({ ifindex }) => ifindex === index);
+  if (await isRight()) return true;
+  await ovsdb.waitForVswitchd(doing); // it may not have noticed yet
+  return isRight();
+}
+
+async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec): Promise<void> {
+  const doing = `plug in uplink ${spec.name}`;
+  const { row } = await findPortRow(host, spec.name);
+  if (row !== undefined) await host.ovsdb.apply(doing, removePorts([row._uuid]));
+  await host.ovsdb.apply(doing, addPort(bridgeName, spec));
+  await host.ovsdb.requireInterfaces(doing, [spec.name]);
 }
 
 async function findPortRow(host: OvsHost, name: string) {
