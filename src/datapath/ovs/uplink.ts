@@ -2,7 +2,7 @@
 // link keeps its own settings; it is set up, as a link that is down carries nothing.
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
-import { select } from "../../host/ovsdb-operations.ts";
+import { mutate, select } from "../../host/ovsdb-operations.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { isWireless } from "../../host/wireless.ts";
 import { refuseParent } from "../uplink/parent.ts";
@@ -12,6 +12,9 @@ import { networkMark, networkOf } from "./marks.ts";
 import { type PortSpec, addPort, removePorts } from "./rows.ts";
 import { uplinkSettings } from "./settings.ts";
 import { uplinkColumns } from "./vlan.ts";
+
+/** Another link under the same name has another one: Open vSwitch sends to it, and listens to the one that is no more. */
+const IFINDEX = "tsnet-ifindex";
 
 /** The ports of all uplinks. @param networks - all networks of the switch; a new uplink gets the first one's mark. */
 export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
@@ -53,7 +56,7 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
 }
 
 /**
- * Sets the uplinks up, and plugs those in again that went and came back: Open vSwitch goes on with the link that is no more.
+ * Sets the uplinks up, and plugs those in again that went and came back.
  * One that is not there is taken in when it comes (the host is watched).
  */
 export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: readonly PortSpec[]): Promise<void> {
@@ -61,23 +64,30 @@ export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: re
     const link = await host.links.findLink(spec.name);
     if (link === undefined) continue;
     if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
-    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec);
+    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec, link.index);
   }
 }
 
+/** By the number that the link had when it was plugged in; the first time, it is written down. */
 async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link): Promise<boolean> {
   const doing = `look at uplink ${name}`;
-  const isRight = async () => (await ovsdb.interfaceStates(doing, [name])).some(({ ifindex }) => ifindex === index);
-  if (await isRight()) return true;
-  await ovsdb.waitForVswitchd(doing); // it may not have noticed yet
-  return isRight();
+  const where: [["name", "==", string]] = [["name", "==", name]];
+  const [[row]] = await ovsdb.transact(doing, [select("Interface", where, ["ifindex", "external_ids"])]);
+  const known = row?.external_ids[IFINDEX];
+  if (known !== undefined || row?.ifindex !== index) return known === String(index);
+  await ovsdb.transact(doing, [mutate("Interface", where, [["external_ids", "insert", { [IFINDEX]: String(index) }]])]);
+  return true;
 }
 
-async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec): Promise<void> {
+async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec, index: number): Promise<void> {
   const doing = `plug in uplink ${spec.name}`;
   const { row } = await findPortRow(host, spec.name);
   if (row !== undefined) await host.ovsdb.apply(doing, removePorts([row._uuid]));
-  await host.ovsdb.apply(doing, addPort(bridgeName, spec));
+  const marks = { ...spec.interface.external_ids, [IFINDEX]: String(index) };
+  await host.ovsdb.apply(
+    doing,
+    addPort(bridgeName, { ...spec, interface: { ...spec.interface, external_ids: marks } }),
+  );
   await host.ovsdb.requireInterfaces(doing, [spec.name]);
 }
 
