@@ -25,9 +25,9 @@ describe("ovs-vswitchd that was killed and comes back", () => {
     await using two = await sandboxOf(host, network(), 2);
     expect(await pings(one, "10.1.1.3")).toBe(true);
     const seen = await countFrames(two, { forged: { ifName: "eth0", matching: `ether saddr ${NOBODY}` } });
-    let isOver = false;
+    const over = new AbortController();
     const flood = (async () => {
-      while (!isOver) await sendFrames(one, "eth0", [frame(NOBODY, "ff:ff:ff:ff:ff:ff")], 200);
+      while (!over.signal.aborted) await sendFrames(one, "eth0", [frame(NOBODY, "ff:ff:ff:ff:ff:ff")], 200);
     })();
 
     await end(host.vswitchd, "SIGKILL");
@@ -35,7 +35,7 @@ describe("ovs-vswitchd that was killed and comes back", () => {
 
     expect(await pings(one, "10.1.1.3")).toBe(true);
     expect(await pings(two, "10.1.1.1")).toBe(true);
-    isOver = true;
+    over.abort();
     await flood;
     expect(await seen()).toEqual({ forged: 0 });
   });
