@@ -285,9 +285,11 @@ describe("what is removed", () => {
     const before = [await flowsOf(host, SHARED), await host.see()];
 
     await host.datapath.ensureNetwork(one, [two]);
+    const withoutEndpoints = await flowsOf(host, SHARED);
     const attached: Endpoint[] = [1, 2].map((n) => endpoint(n, 1, { vlans: { vlan: 100 } }));
     for (const each of attached) await host.datapath.attach(one, each, [two]);
     for (const each of attached) await host.datapath.detach(each);
+    expect(await flowsOf(host, SHARED)).toEqual(withoutEndpoints);
     await host.datapath.removeNetwork(one, [two]);
 
     expect([await flowsOf(host, SHARED), await host.see()]).toEqual(before);
