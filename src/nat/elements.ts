@@ -170,7 +170,8 @@ function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint)
   const link = ifNamePart(endpoint.hostIfName);
   if (!network.isGuarded) {
     elements.add("unguarded", [link]);
-    if (endpoint.vlans.trunk === undefined) elements.add("access", [link]);
+    const hasVlansAround = allVlans(network.vlans).length > 0 || network.uplink !== undefined;
+    if (hasVlansAround && endpoint.vlans.trunk === undefined) elements.add("access", [link]);
     return;
   }
   const mac = macPart(endpoint.mac);

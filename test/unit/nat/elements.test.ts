@@ -192,11 +192,15 @@ describe("the identity of an endpoint", () => {
     });
   });
 
-  it("does not matter with antispoof=false, where frames with a tag are refused except by a trunk", () => {
+  it("does not matter with antispoof=false, where frames with a tag are refused beside VLANs or an uplink except by a trunk", () => {
     const { endpoint: plain, ...rest } = guarded({ isGuarded: false });
     const asTrunk = { ...rest, endpoint: { ...plain, vlans: { vlan: 10, trunk: [20] } } };
 
-    expect(shown(endpointElements(guarded({ isGuarded: false })))).toEqual({ unguarded: ["p "], access: ["p "] });
+    const free = (more: Partial<Network>) => shown(endpointElements(guarded({ isGuarded: false, ...more })));
+
+    expect(free({})).toEqual({ unguarded: ["p "] });
+    expect(free({ vlans: { vlan: 10 } })).toEqual({ unguarded: ["p "], access: ["p "] });
+    expect(free({ uplink: { parent: ifName("eth1"), isAddressMoved: false } })).toMatchObject({ access: ["p "] });
     expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "] });
   });
 });
