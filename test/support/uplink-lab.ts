@@ -55,11 +55,16 @@ export class UplinkLab implements AsyncDisposable {
     [this.host, this.router, this.remote, this.#stack] = [host, router, remote, stack];
   }
 
-  /** @param setup - shell lines run on the host before the rest of its addresses come. */
-  static async up(setup: readonly string[] = []): Promise<UplinkLab> {
+  /**
+   * @param setup - shell lines run on the host before the rest of its addresses come.
+   * @param existing - the host, which is not the lab's to take down.
+   */
+  static async up(setup: readonly string[] = [], existing?: NetNamespace): Promise<UplinkLab> {
     await using stack = new AsyncDisposableStack();
-    const machines = await Promise.all(["host", "router", "remote"].map((label) => NetNamespace.create(label)));
-    for (const machine of machines) stack.use(machine);
+    const labels = [...(existing === undefined ? ["host"] : []), "router", "remote"];
+    const made = await Promise.all(labels.map((label) => NetNamespace.create(label)));
+    for (const machine of made) stack.use(machine);
+    const machines = existing === undefined ? made : [existing, ...made];
     const lab = new UplinkLab(stack, machines);
     const { host, router, remote } = lab;
     await shell(router, [
