@@ -20,11 +20,16 @@ import type { UplinkRecords } from "./uplink-records.ts";
 /** After a move that failed the host was off the network for seconds: it is left alone for a while. */
 const PAUSE_MS = 60_000;
 
+/** Of `addr_gen_mode`. */
+const GENERATES_NONE = "1";
+
 /** A move, and the links between which it was made whole last: other ones know nothing of it. */
 interface MovedUplink {
   readonly move: AddressMove;
   readonly nicIndex: number;
   readonly switchIndex: number;
+  /** The NIC's `addr_gen_mode` (ip-sysctl.rst), which is changed on the way back; absent without IPv6. */
+  readonly addressGeneration?: string;
 }
 
 /** What a switch does with an uplink. */
@@ -67,6 +72,7 @@ export class MovedUplinks {
     if (record === undefined) return this.#move(parent, switchLinkName, { ...port, isEnslaved });
     const { index } = await this.#host.links.requireLink(switchLinkName);
     if (isEnslaved && record.nicIndex === nic.index && record.switchIndex === index) return port.enslave();
+    if (isEnslaved && record.nicIndex !== nic.index) await port.release(); // the port is that of a NIC that has gone
     await resumeMove(this.#host, record.move, port);
     await this.#put(parent, record.move);
     this.#log.info({ parent, link: switchLinkName }, "addresses of the uplink are on the switch again");
@@ -111,10 +117,17 @@ export class MovedUplinks {
     this.#log.info({ parent, link: switchLinkName }, "addresses of the uplink were moved to the switch");
   }
 
-  async #takeBack(parent: IfName, { move }: MovedUplink, release: () => Promise<void>): Promise<void> {
+  /** A NIC without IPv6 in between is given all its addresses, and makes none of its own, which would have to be tested. */
+  async #takeBack(parent: IfName, record: MovedUplink, release: () => Promise<void>): Promise<void> {
+    const { move, addressGeneration } = record;
     const nic = await this.#host.links.findLink(parent);
-    if (nic !== undefined) await applySettings(this.#host, nic, { ...move.nicSettings, mac: nic.mac, mtu: nic.mtu });
+    const generation = nic && addressGeneration && generationPath(parent);
+    if (nic !== undefined) {
+      if (generation) await this.#host.sysctl.ensure(generation, GENERATES_NONE);
+      await applySettings(this.#host, nic, { ...move.nicSettings, mac: nic.mac, mtu: nic.mtu });
+    }
     await returnAddresses(this.#host, move, { release });
+    if (generation) await this.#host.sysctl.ensure(generation, addressGeneration);
     await this.#records.remove(parent);
     this.#log.info({ parent, link: move.switchLink.link.name }, "addresses were given back to the uplink");
   }
@@ -123,7 +136,8 @@ export class MovedUplinks {
     const [nic, link] = await Promise.all(
       [parent, move.switchLink.link.name].map((name) => this.#host.links.requireLink(name)),
     );
-    await this.#records.put(parent, { move, nicIndex: nic?.index, switchIndex: link?.index });
+    const addressGeneration = await this.#host.sysctl.read(generationPath(parent));
+    await this.#records.put(parent, { move, nicIndex: nic?.index, switchIndex: link?.index, addressGeneration });
   }
 
   #find(parent: IfName): MovedUplink | undefined {
@@ -131,6 +145,10 @@ export class MovedUplinks {
     if (typeof body !== "object" || body === null || !("move" in body)) return undefined;
     return body as MovedUplink; // written by #put
   }
+}
+
+function generationPath(linkName: string): string {
+  return `ipv6/conf/${linkName}/addr_gen_mode`;
 }
 
 /** The NIC among a switch's ports from which its link has the MAC address. @throws TsnetError `conflict` if there is none. */
