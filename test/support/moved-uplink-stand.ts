@@ -34,15 +34,16 @@ export class MovedUplinkStand implements AsyncDisposable {
   readonly ovs: OvsHost | undefined;
   agent: HostAgent;
   readonly #state: string;
+  readonly #nicMac: string;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     parts: Pick<MovedUplinkStand, "lab" | "inner" | "backend" | "ovs" | "agent">,
-    state: string,
+    { state, nicMac }: { readonly state: string; readonly nicMac: string },
     stack: AsyncDisposableStack,
   ) {
     ({ lab: this.lab, inner: this.inner, backend: this.backend, ovs: this.ovs, agent: this.agent } = parts);
-    [this.#state, this.#stack] = [state, stack];
+    [this.#state, this.#nicMac, this.#stack] = [state, nicMac, stack];
   }
 
   /** Makes it. No network is there yet. */
@@ -62,7 +63,8 @@ export class MovedUplinkStand implements AsyncDisposable {
       "ip address add 172.30.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.30.0.1",
     ]);
     const agent = await startHostAgent(lab.host, { state, ...(ovs && { ovsdb: ovs.address }) });
-    return new MovedUplinkStand({ lab, inner, backend, ovs, agent }, state, stack.move());
+    const nicMac = (await lab.host.exec(["cat", "/sys/class/net/nic0/address"])).trim();
+    return new MovedUplinkStand({ lab, inner, backend, ovs, agent }, { state, nicMac }, stack.move());
   }
 
   /** The n-th network with that uplink, all on one switch. */
@@ -107,10 +109,11 @@ export class MovedUplinkStand implements AsyncDisposable {
     else await this.ovs.vsctl("del-br", "lan");
   }
 
-  /** The NIC is pulled out and put in again, both ends as they are after that; the router's is configured. */
+  /** The NIC is pulled out and put in again, as it was made; the router's end is configured. */
   async replugNic(): Promise<void> {
     await shell(this.lab.router, [
-      `ip link del to-host; ip link add to-host type veth peer name nic0 netns ${this.lab.host.name}`,
+      "near=$(cat /sys/class/net/to-host/address); ip link del to-host",
+      `ip link add to-host address $near type veth peer name nic0 address ${this.#nicMac} netns ${this.lab.host.name}`,
       "ip address add 192.0.2.1/24 dev to-host; ip address add 10.91.0.1/32 dev to-host",
       "ip address add fe80::1/64 dev to-host nodad; ip link set to-host up; ip -6 route add 2001:db8:1::/64 dev to-host",
     ]);

@@ -20,17 +20,14 @@ describe.each(["bridge", "ovs"] as const)("a network with moved addresses, backe
     const before = await stand.configuration();
     const [first, second] = [stand.network(1), stand.network(2)];
     await SteadyStream.serve(lab.host);
-    await SteadyStream.serve(lab.remote);
-    const streams = [
-      ...(await Promise.all(Object.values(HOST).map((address) => SteadyStream.start(lab.remote, address)))),
-      await SteadyStream.start(stand.inner, "198.51.100.10"),
-    ];
+    const streams = await Promise.all(Object.values(HOST).map((address) => SteadyStream.start(lab.remote, address)));
     const during = (task: () => Promise<unknown>) => {
       const once = task();
       return Promise.all(streams.map((stream) => stream.during(() => once)));
     };
 
     const there = await during(() => stand.make(first));
+    await stand.requireReach();
     await stand.make(second, [first]);
     const holders = await stand.holders();
     const container = await stand.attach(first, 1, "192.0.2.51");
@@ -50,7 +47,7 @@ describe.each(["bridge", "ovs"] as const)("a network with moved addresses, backe
 
     const gaps = [there, shared, back].map((reports) => reports.map(({ longestGapMs }) => longestGapMs.toFixed(0)));
     console.log(
-      `${backend}: longest gap to the host by IPv4/IPv6/through it: ${gaps.map((each) => each.join("/")).join(" ms, ")} ms`,
+      `${backend}: longest gap to the host by IPv4/IPv6, there, with one network less, back: ${gaps.map((each) => each.join("/")).join(" ms, ")} ms`,
     );
     expect(holders).toEqual([first.untaggedLink]);
     expect([reached, fromLan]).toEqual([[true, true], true]);
