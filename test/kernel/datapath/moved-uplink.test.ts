@@ -128,3 +128,36 @@ describe.each(["bridge", "ovs"] as const)("a network with moved addresses, backe
     await stand.requireReach();
   });
 });
+
+describe("a network with moved addresses whose switch lets nothing through to the gateways", () => {
+  it("is refused with their names, everything is as before, and the host is left alone for a while", async () => {
+    await using stand = await MovedUplinkStand.up("bridge");
+    const { host } = stand.lab;
+    await shell(host, [
+      "nft 'add table bridge closed; add chain bridge closed in { type filter hook prerouting priority 0; }'",
+      "nft add rule bridge closed in iifname nic0 drop",
+    ]);
+    const before = await stand.configuration();
+    const made = stand.network();
+    const refusal =
+      "gateways 192.0.2.1, 10.91.0.1, fe80::1 of nic0 did not answer by lan, but had before; nic0 is as before";
+
+    await expect(stand.make(made)).rejects.toThrow(refusal);
+    expect((await stand.configuration()).filter((line) => line.includes("nic0"))).toEqual(
+      before.filter((line) => line.includes("nic0")),
+    );
+    expect(await stand.switchOfNic()).toBeUndefined();
+
+    const begin = performance.now();
+    await expect(stand.agent.datapath.ensureNetwork(made, [])).rejects.toThrow(refusal);
+    expect(performance.now() - begin).toBeLessThan(1000); // no second try so soon
+    await stand.agent.datapath.removeNetwork(made, []);
+    expect(await stand.configuration()).toEqual(before);
+    await stand.requireReach();
+
+    await shell(host, ["nft delete table bridge closed"]);
+    await stand.make(made);
+    expect(await stand.holders()).toEqual(["lan"]);
+    await stand.requireReach();
+  });
+});
