@@ -103,6 +103,24 @@ export class MovedUplinkStand implements AsyncDisposable {
     this.agent = await startHostAgent(this.lab.host, options);
   }
 
+  /** @returns what waits for a line of `ip monitor` from now on. */
+  async watchFor(pattern: RegExp): Promise<() => Promise<void>> {
+    const monitor = this.lab.host.spawn(["ip", "-oneline", "monitor", "link", "address"]);
+    let text = "";
+    const told = new Promise<void>((resolve) => {
+      monitor.stdout?.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+        if (text.split("\n").some((line) => pattern.test(line))) resolve();
+      });
+    });
+    await shell(this.lab.host, ["ip link add told0 type bridge; ip link del told0"]);
+    await waitUntil("ip monitor to watch", () => text.includes("told0"), { intervalMs: 5 });
+    return async () => {
+      await told;
+      monitor.kill();
+    };
+  }
+
   /** Removes the switch by hand. */
   async removeSwitch(): Promise<void> {
     if (this.ovs === undefined) await shell(this.lab.host, ["ip link del lan"]);

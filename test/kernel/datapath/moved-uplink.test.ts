@@ -10,8 +10,12 @@ import { HOST } from "../../support/uplink-lab.ts";
 /** As for a move alone (`address-move.test.ts`). */
 const UNNOTICED_MS = 1000;
 
-/** When the agent is killed: a move takes some tens of milliseconds, and more where Open vSwitch has a part in it. */
-const KILL_AFTER_MS = { bridge: [5, 15, 30, 60], ovs: [20, 60, 120, 240] } as const;
+/** When the agent is killed: as soon as ip(8) tells this of the switch's link, LINK, or of the NIC. */
+const KILL_AT = [
+  ["the link is made", /LINK/],
+  ["it gets the addresses", /LINK +inet 192\.0\.2\.10/],
+  ["the NIC loses them", /Deleted.*nic0 +inet 192\.0\.2\.10/],
+] as const;
 
 describe.each(["bridge", "ovs"] as const)("a network with moved addresses, backend %s", (backend) => {
   it("keeps connections to the host and through it, two networks share it, and the last gives it back", async () => {
@@ -66,14 +70,16 @@ describe.each(["bridge", "ovs"] as const)("a network with moved addresses, backe
     const before = await stand.configuration();
     const made = stand.network();
 
-    for (const delay of KILL_AFTER_MS[backend]) {
+    for (const [moment, told] of KILL_AT) {
+      const pattern = new RegExp(told.source.replace("LINK", made.untaggedLink));
+      const isThere = await stand.watchFor(pattern);
       const making = stand.make(made).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, delay));
+      await isThere();
       await stand.restart();
       await making;
       await stand.agent.datapath.removeNetwork(made, []);
 
-      expect([delay, ...(await stand.configuration())]).toEqual([delay, ...before]);
+      expect([moment, ...(await stand.configuration())]).toEqual([moment, ...before]);
       expect(await stand.switchOfNic()).toBeUndefined();
       await stand.requireReach();
     }
