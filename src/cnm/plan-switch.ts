@@ -32,6 +32,9 @@ const NARROWER: {
   ovs: { ageing: [15, 3600] }, // lib/mac-learning.c, normalize_idle_time
 };
 
+/** It takes part in the spanning tree before it looks at a flow (ofproto/ofproto-dpif-xlate.c, process_special). */
+export const OVS_HEARS_CONTAINERS = "in the spanning tree of Open vSwitch a container could make itself the root";
+
 /** Mode `nat` unless there is an uplink: then somebody out there is the router. */
 export function modeOf({ mode, parent }: Pick<NetworkSettings, "mode" | "parent">): NetworkMode {
   return mode ?? (parent === undefined ? "nat" : "l2");
@@ -125,6 +128,10 @@ function backendFaults(settings: NetworkSettings): string[] {
     faults.push(
       "option hairpin: Open vSwitch sends no frame back by the port by which it came; permitted with backend=bridge",
     );
+  }
+  const isGuarded = settings.antispoof ?? settings.trunk === undefined;
+  if (backend === "ovs" && settings.stp === true && isGuarded) {
+    faults.push(`option stp: ${OVS_HEARS_CONTAINERS}; permitted with antispoof=false, or with backend=bridge`);
   }
   for (const key of SWITCH_OPTIONS) {
     const [value, range] = [settings[key], NARROWER[backend][key]];

@@ -3,7 +3,7 @@ import { overlaps, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { allVlans, doMeet, formatVlanList, formatVlans } from "../vlan.ts";
 import type { Network, PlannedNetwork, SwitchSettings } from "./network.ts";
-import { stpTimerFault } from "./plan-switch.ts";
+import { OVS_HEARS_CONTAINERS, stpTimerFault } from "./plan-switch.ts";
 import { short } from "./registry.ts";
 
 type Placed = Omit<Network, "isSwitchOurs" | "keptAddresses">;
@@ -27,6 +27,7 @@ export function refuseToShare(placed: Placed, others: readonly Network[]): void 
       throw new TsnetError("conflict", `${cannot}: network ${short(other.id)} uses it ${theirs}, and ${rule}`);
     };
     refuseSwitch(placed, other, refuse);
+    refuseStp(placed, other, refuse);
     if (doMeet(placed.vlans, other.vlans)) refuseSegment(placed, other, refuse);
     refuseWayOut(placed, other, refuse);
   }
@@ -45,6 +46,15 @@ function refuseSwitch(placed: Placed, other: Network, refuse: Refuse): void {
     const theirs = other.switchSettings[key as keyof SwitchSettings]; // a key of the same type
     const isSame = theirs === undefined || theirs === value || (isOfUplink && !hasSameUplink);
     if (!isSame) refuse(`with ${key}=${theirs}`, OF_ONE_SWITCH);
+  }
+}
+
+/** What a container must not do on a network with anti-spoof, it must not do by a network beside it either. */
+function refuseStp(placed: Placed, other: Network, refuse: Refuse): void {
+  if (placed.backend !== "ovs") return;
+  if (placed.switchSettings.stp === true && other.isGuarded) refuse("with antispoof=true", OVS_HEARS_CONTAINERS);
+  if (placed.isGuarded && other.switchSettings.stp === true) {
+    refuse("with stp=true", `${OVS_HEARS_CONTAINERS}; permitted: antispoof=false`);
   }
 }
 

@@ -1,7 +1,6 @@
 // An uplink whose addresses are the switch's (`parent-address=move`): they are on an internal port for untagged frames. The
 // NIC becomes a port when that has its MAC address, and the flows follow at once: a switch without them is closed.
 import type { IfName, Network } from "../../cnm/network.ts";
-import { TsnetError } from "../../errors.ts";
 import { select } from "../../host/ovsdb-operations.ts";
 import type { RowId } from "../../host/ovsdb-values.ts";
 import { HOST_GROUP } from "../../link-group.ts";
@@ -11,7 +10,7 @@ import { originOf } from "../uplink/moved-uplinks.ts";
 import { datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
-import { type FoundBridge, type PortSpec, findRows, portChanges, removePorts } from "./rows.ts";
+import { type FoundBridge, type PortSpec, findRows, removePorts } from "./rows.ts";
 import { ensureUplinks, uplinkPorts } from "./uplink.ts";
 import { vlanColumns } from "./vlan.ts";
 
@@ -37,15 +36,11 @@ export async function ensureMovedUplink(host: OvsHost, networks: readonly Networ
   if (network === undefined) return;
   const { switchName, untaggedLink, uplink } = network;
   const { parent } = uplink;
-  const find = () => findRows(host.ovsdb, `look up uplink ${parent}`, switchName, [parent]);
-  const { bridge, ports } = await find();
+  const { bridge, ports } = await findRows(host.ovsdb, `look up uplink ${parent}`, switchName, [parent]);
   const found = ports.get(parent);
   const enslave = async () => {
-    const [spec, now] = [uplinkPorts(networks).find(({ name }) => name === parent), await find()];
-    if (spec === undefined || now.bridge === undefined) throw new TsnetError("host", `no bridge ${switchName}`);
-    const operations = portChanges(now.bridge, now.ports.get(parent), spec, 0);
-    if (operations.length > 0) await host.ovsdb.apply(`add uplink ${parent}`, operations);
-    await ensureUplinks(host, [parent]);
+    const specs = uplinkPorts(networks).filter(({ name }) => name === parent);
+    await ensureUplinks(host, switchName, specs);
     await host.flows.ensureSwitch(switchName, networks);
   };
   const isEnslaved = found !== undefined && bridge?.ports.includes(found.port._uuid) === true;

@@ -42,8 +42,9 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   else if (network.isSwitchOurs && networkOf(bridge) === undefined) {
     throw new TsnetError("conflict", `bridge ${switchName} exists and was not made by tsnet; choose another name`);
   }
+  const ofUplinks = uplinkPorts(networks);
   const isReady = ({ name }: PortSpec) => name !== moved?.uplink.parent || ports.has(name); // else it is put in later
-  const wanted = [...hostPorts(networks, bridge), ...uplinkPorts(networks).filter(isReady)];
+  const wanted = [...hostPorts(networks, bridge), ...ofUplinks.filter(isReady)];
   const operations =
     bridge === undefined
       ? await newBridge(host, networks, wanted)
@@ -55,13 +56,11 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   if (network.isSwitchOurs) await ensureOwnLink(host, network);
   if (moved !== undefined) await ensureMovedLink(host, network);
   else if (network.isHostOnSwitch) await ensureHostLink(host, network);
+  const unmoved = ofUplinks.filter(({ name }) => name !== moved?.uplink.parent);
+  await ensureUplinks(host, switchName, unmoved);
   await host.flows.ensureSwitch(switchName, networks);
-  await removeStalePorts(host, network.id);
-  await ensureUplinks(
-    host,
-    uplinks.filter((name) => name !== moved?.uplink.parent),
-  );
   await ensureMovedUplink(host, networks);
+  await removeStalePorts(host, network.id);
 }
 
 async function refuseToMake(host: OvsHost, { isSwitchOurs, switchName }: Network): Promise<void> {

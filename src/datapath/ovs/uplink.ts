@@ -1,16 +1,20 @@
 // A host's link as a port of the switch: it carries exactly the VLANs of the networks that use it, as a list, never all. The
 // link keeps its own settings; it is set up, as a link that is down carries nothing.
-import type { IfName, Network } from "../../cnm/network.ts";
+import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
-import { select } from "../../host/ovsdb-operations.ts";
+import { mutate, select } from "../../host/ovsdb-operations.ts";
+import type { Link } from "../../host/rtnetlink-link.ts";
 import { isWireless } from "../../host/wireless.ts";
 import { refuseParent } from "../uplink/parent.ts";
 import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
-import type { PortSpec } from "./rows.ts";
+import { type PortSpec, addPort, removePorts } from "./rows.ts";
 import { uplinkSettings } from "./settings.ts";
 import { uplinkColumns } from "./vlan.ts";
+
+/** Another link under the same name has another one: Open vSwitch sends to it, and listens to the one that is no more. */
+const IFINDEX = "tsnet-ifindex";
 
 /** The ports of all uplinks. @param networks - all networks of the switch; a new uplink gets the first one's mark. */
 export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
@@ -49,15 +53,40 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
   if (refusal !== undefined) throw refusal;
 }
 
-/** Sets the uplinks up. Open vSwitch takes in one that is missing as soon as it comes. */
-export async function ensureUplinks(host: OvsHost, names: readonly IfName[]): Promise<void> {
-  const present: IfName[] = [];
-  for (const name of names) {
-    const link = await host.links.findLink(name);
-    if (link !== undefined) present.push(name);
-    if (link?.isUp === false) await host.links.setLink(link.index, { isUp: true });
+/**
+ * Sets the uplinks up, and plugs those in again that went and came back.
+ * One that is not there is taken in when it comes (the host is watched).
+ */
+export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: readonly PortSpec[]): Promise<void> {
+  for (const spec of specs) {
+    const link = await host.links.findLink(spec.name);
+    if (link === undefined) continue;
+    if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
+    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec, link.index);
   }
-  if (present.length > 0) await host.ovsdb.requireInterfaces("take over the uplink", present);
+}
+
+/** By the number that the link had when it was plugged in; the first time, it is written down. */
+async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link): Promise<boolean> {
+  const doing = `look at uplink ${name}`;
+  const where: [["name", "==", string]] = [["name", "==", name]];
+  const [[row]] = await ovsdb.transact(doing, [select("Interface", where, ["ifindex", "external_ids"])]);
+  const known = row?.external_ids[IFINDEX];
+  if (known !== undefined || row?.ifindex !== index) return known === String(index);
+  await ovsdb.transact(doing, [mutate("Interface", where, [["external_ids", "insert", { [IFINDEX]: String(index) }]])]);
+  return true;
+}
+
+async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec, index: number): Promise<void> {
+  const doing = `plug in uplink ${spec.name}`;
+  const { row } = await findPortRow(host, spec.name);
+  if (row !== undefined) await host.ovsdb.apply(doing, removePorts([row._uuid]));
+  const marks = { ...spec.interface.external_ids, [IFINDEX]: String(index) };
+  await host.ovsdb.apply(
+    doing,
+    addPort(bridgeName, { ...spec, interface: { ...spec.interface, external_ids: marks } }),
+  );
+  await host.ovsdb.requireInterfaces(doing, [spec.name]);
 }
 
 async function findPortRow(host: OvsHost, name: string) {

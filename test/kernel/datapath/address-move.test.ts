@@ -1,6 +1,6 @@
 // A NIC's addresses go to the bridge and come back, on this machine's kernel: what ip(8) says, and what a TCP connection
 // from behind the router notices of it. The links are `nic0` and `br0` of `uplink-lab.ts`.
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AddressMove } from "../../../src/datapath/uplink/address-move.ts";
 import { AddressMover } from "../../support/address-mover.ts";
 import { shell } from "../../support/packet-lab.ts";
@@ -16,6 +16,11 @@ const THERE = ["recorded", "ready", "prepared", "enslaved", "switched", "finishe
 const BACK = ["back prepared", "back switched", "released", "back finished"] as const;
 
 describe("moveAddresses", () => {
+  /** Of tests after which everything is as before. */
+  let lab: UplinkLab;
+  beforeAll(async () => void (lab = await UplinkLab.up()));
+  afterAll(async () => await lab?.[Symbol.asyncDispose]());
+
   it("gives the switch's link everything that the NIC is at layer three, and nothing stays on the NIC", async () => {
     await using lab = await UplinkLab.up();
     const before = await lab.configuration();
@@ -33,7 +38,6 @@ describe("moveAddresses", () => {
   });
 
   it("comes back to what was before, twice in a row", async () => {
-    await using lab = await UplinkLab.up();
     const before = await lab.configuration();
     const mover = await AddressMover.start(lab.host);
 
@@ -80,7 +84,6 @@ describe("moveAddresses", () => {
   });
 
   it("goes back by itself when the gateways do not answer by the switch, and says which", async () => {
-    await using lab = await UplinkLab.up();
     const before = await lab.configuration();
 
     const reply = await (await AddressMover.start(lab.host)).ask({ verb: "move", isPortBlocked: true });
@@ -124,7 +127,6 @@ describe("moveAddresses", () => {
       "a route over next hop object 7",
     ],
   ])("is refused, with nothing changed, when %s names the NIC", async (_what, line, named) => {
-    await using lab = await UplinkLab.up();
     await shell(lab.host, [line]);
     const before = await lab.configuration();
 
@@ -137,8 +139,12 @@ describe("moveAddresses", () => {
 });
 
 describe("resumeMove", () => {
+  /** Of tests after which everything is as before. */
+  let lab: UplinkLab;
+  beforeAll(async () => void (lab = await UplinkLab.up()));
+  afterAll(async () => await lab?.[Symbol.asyncDispose]());
+
   it("goes back after a kill at any step of the way there", async () => {
-    await using lab = await UplinkLab.up();
     const before = await lab.configuration();
 
     for (const killAfter of THERE) {
@@ -153,7 +159,6 @@ describe("resumeMove", () => {
   });
 
   it("goes back after a kill at any step of the way back", async () => {
-    await using lab = await UplinkLab.up();
     const before = await lab.configuration();
 
     for (const killAfter of BACK) {

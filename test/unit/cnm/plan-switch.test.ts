@@ -157,6 +157,11 @@ describe("refused is", () => {
       "option hairpin: Open vSwitch sends no frame back by the port by which it came; permitted with backend=bridge",
     ],
     [
+      "the spanning tree of Open vSwitch, which containers could take over",
+      { backend: "ovs", stp: "true" },
+      "option stp: in the spanning tree of Open vSwitch a container could make itself the root; permitted with antispoof=false, or with backend=bridge",
+    ],
+    [
       "an ageing that Open vSwitch cannot have",
       { backend: "ovs", ageing: "10" },
       "option ageing: 10 is nothing that a switch of backend ovs can have; permitted: 15-3600",
@@ -194,6 +199,12 @@ describe("refused is", () => {
     },
   );
 
+  it("but not the spanning tree of an Open vSwitch whose containers may send what they like", () => {
+    for (const free of [{ antispoof: "false" }, { trunk: "10", mode: "l2" }]) {
+      expect(() => plan({ backend: "ovs", stp: "true", ...free })).not.toThrow();
+    }
+  });
+
   it("an uplink with --internal, by which frames would leave", () => {
     for (const mode of ["nat", "routed"]) {
       expect(() => plan({ parent: "eth1", mode }, { isInternal: true })).toThrow(
@@ -223,7 +234,7 @@ describe("taken is", () => {
     { backend: "ovs", ageing: "3600" },
     { ageing: "0" },
     { stp: "true", parent: "eth1", "stp-port-priority": "63", "stp-cost": "1" },
-    { stp: "true", parent: "eth1", "stp-port-priority": "255", backend: "ovs" },
+    { stp: "true", parent: "eth1", "stp-port-priority": "255", backend: "ovs", antispoof: "false" },
     { stp: "true", "stp-forward-delay": "4", "stp-max-age": "6" },
     { stp: "true", "stp-forward-delay": "11" },
     { backend: "ovs", datapath: "kernel" },

@@ -57,6 +57,16 @@ describe("networks of one switch", () => {
     ).not.toThrow();
   });
 
+  it("have no spanning tree on Open vSwitch beside a guarded network, whose containers could take it over", () => {
+    const [free, guarded] = [{ backend: "ovs", isGuarded: false }, { backend: "ovs" }] as const;
+    const tree = { ...free, switchSettings: { stp: true } };
+
+    expect(share(tree, guarded)).toThrow("with antispoof=true, and in the spanning tree of Open vSwitch a container");
+    expect(share(guarded, tree)).toThrow("with stp=true, and in the spanning tree of Open vSwitch a container");
+    expect(share(tree, free)).not.toThrow();
+    expect(share({ switchSettings: { stp: true } }, {})).not.toThrow();
+  });
+
   it.each<[string, Partial<Network>, Partial<Network>, string]>([
     ["backend", { backend: "ovs" }, {}, `with backend=bridge, ${OF_ONE_SWITCH}`],
     ["datapath", { datapathType: "kernel" }, {}, `with datapath=auto, ${OF_ONE_SWITCH}`],

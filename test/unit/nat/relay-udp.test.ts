@@ -78,11 +78,11 @@ describe("the udp relay", () => {
 
   it("forgets a client that is silent for long", async () => {
     await using container = await UdpPeer.start(tellPort);
-    await using relay = await relayTo(container.port, gate({ idleMs: 20, total: 1 }));
+    await using relay = await relayTo(container.port, gate({ idleMs: 300, total: 1 }));
     await using peer = await UdpPeer.start();
     const before = await ask(peer, relay);
 
-    await waitUntil("another socket", async () => (await ask(peer, relay)) !== before);
+    await waitUntil("another socket", async () => (await ask(peer, relay)) !== before, { intervalMs: 700 });
   });
 
   it.each([
