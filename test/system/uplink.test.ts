@@ -98,4 +98,16 @@ describe("a network with the addresses of the host's only NIC", () => {
       await expect.poll(() => host.changesSince(before, OURS), { timeout: 10_000 }).toEqual([]);
     }
   });
+
+  it("is made anew after a reboot, which gave the NIC its addresses again", async () => {
+    await host.network("lan", ...MOVED, ...LAN);
+
+    await host.reboot();
+
+    await expect.poll(() => holders(), { timeout: 10_000 }).toEqual([expect.stringMatching(/^tsn-/)]);
+    expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
+    await host.docker("network", "rm", "lan");
+    expect(await holders()).toEqual(["lan0"]);
+    expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
+  });
 });
