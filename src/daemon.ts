@@ -13,10 +13,12 @@ import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { OvsDatapath } from "./datapath/ovs/datapath.ts";
+import { MovedUplinks } from "./datapath/uplink/moved-uplinks.ts";
 import { NamedLinks } from "./datapath/named-links.ts";
 import { inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
 import { Conntrack } from "./host/conntrack.ts";
+import { L3Config } from "./host/l3-config.ts";
 import { NetlinkWatch } from "./host/netlink-watch.ts";
 import { NftTool } from "./host/nft-tool.ts";
 import { Nftables } from "./host/nftables.ts";
@@ -29,6 +31,7 @@ import { NoFirewall } from "./nat/none.ts";
 import { HostPorts } from "./nat/port-holder.ts";
 import type { RecordStore } from "./state/record-store.ts";
 import { SqliteStore } from "./state/sqlite-store.ts";
+import { UplinkStore } from "./state/uplink-store.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the host's notifications are looked through: two calls of the kernel each time. */
@@ -51,24 +54,29 @@ export interface Daemon {
 /** What the daemon holds open on this host. */
 interface HostHandles {
   readonly links: Rtnetlink;
+  readonly l3: L3Config;
   readonly elements: Nftables;
   readonly conntrack: Conntrack;
 }
 
 function openHost(): HostHandles & { close(): void } {
-  const [links, elements, conntrack] = [Rtnetlink.open(), Nftables.open(), Conntrack.open()];
-  const close = () => [links, elements, conntrack].forEach((handle) => handle.close());
-  return { links, elements, conntrack, close };
+  const [links, l3, elements, conntrack] = [Rtnetlink.open(), L3Config.open(), Nftables.open(), Conntrack.open()];
+  const close = () => {
+    [links, elements, conntrack].forEach((handle) => handle.close());
+    l3[Symbol.dispose]();
+  };
+  return { links, l3, elements, conntrack, close };
 }
 
 /** Starts the daemon. @returns as soon as it listens; recovery goes on behind. @throws TsnetError. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, pluginSocket } = options;
   const log = createLog(config.logLevel);
+  const bootId = await readBootId();
   const records = SqliteStore.open(config.stateDirectory);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, ports, ovs } = buildDrivers({ records, log, ...host }, options);
+  const { cnm, ipam, registry, reconciler, ports, ovs } = buildDrivers({ records, bootId, log, ...host }, options);
   const app = createServer({ cnm, ipam, log, gate });
   let listening: Listening;
   try {
@@ -84,7 +92,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
   const notice = (changed: Changed) => reconciler.schedule(changed);
   const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPort: () => host.elements.port });
-  const recovery = recover({ records, registry, ipam, reconciler }, log).then(
+  const recovery = recover({ records, bootId, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {
       const error = inContext("tsnet could not recover its records", failure);
@@ -109,15 +117,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 function buildDrivers(
-  base: HostHandles & { readonly records: RecordStore; readonly log: Log },
+  base: HostHandles & { readonly records: RecordStore; readonly bootId: string; readonly log: Log },
   { config, sysctlRoot }: DaemonOptions,
 ) {
-  const { records, links, elements, conntrack, log } = base;
+  const { records, bootId, links, l3, elements, conntrack, log } = base;
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
-  const bridge = new BridgeDatapath({ links, sysctl });
+  const moved = new MovedUplinks({ links, sysctl, l3 }, new UplinkStore(records, bootId), log);
+  const bridge = new BridgeDatapath({ links, sysctl, moved });
   const ovs = new OvsDatapath(
-    { links, sysctl },
+    { links, sysctl, moved },
     { ovsdb: config.ovsdb, onChanged: () => reconciler.schedule("links") },
   );
   const datapaths = { bridge, ovs };
@@ -163,16 +172,16 @@ async function releaseOf(ipam: Ipam, network: Network, endpoint: Endpoint): Prom
 
 interface Recovered {
   readonly records: RecordStore;
+  readonly bootId: string;
   readonly registry: Registry;
   readonly ipam: Ipam;
   readonly reconciler: Reconciler;
 }
 
-async function recover({ records, registry, ipam, reconciler }: Recovered, log: Log): Promise<void> {
+async function recover({ records, bootId, registry, ipam, reconciler }: Recovered, log: Log): Promise<void> {
   const startedAt = performance.now();
   registry.load();
   ipam.load();
-  const bootId = await readBootId();
   const known = records.list("host").get("boot");
   const isNewBoot = typeof known === "object" && known !== null && Reflect.get(known, "bootId") !== bootId;
   await reconciler.recover(isNewBoot);

@@ -87,6 +87,8 @@ export interface Network {
    * bridge itself; with VLANs, and on Open vSwitch, a link for each VLAN of the switch that needs one.
    */
   readonly hostLink: IfName;
+  /** The host's link for the untagged frames of the switch, as `hostLink` has it: gets the addresses of a moved uplink. */
+  readonly untaggedLink: IfName;
   /** Of the network's endpoints, as far as an endpoint has no VLANs of its own. The host is in the one named `vlan`. */
   readonly vlans: PortVlans;
   /** Whether another network of the switch may have the same VLANs, if that says so too. */
@@ -123,7 +125,7 @@ export interface Network {
 /** What `placement.ts` finds on the host: the switch, and what follows from it. */
 export type NetworkPlace = Pick<
   Network,
-  "switchName" | "hostLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
+  "switchName" | "hostLink" | "untaggedLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
 >;
 
 /** A network as it was asked for, before it has a place. */

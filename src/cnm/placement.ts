@@ -32,6 +32,7 @@ export async function placeNetwork(
     ...planned,
     switchName,
     hostLink: hostLinkName(planned.backend, switchName, planned.vlans),
+    untaggedLink: hostLinkName(planned.backend, switchName, {}),
     mtu: await mtuFor(planned, switchName, others[0], links),
     datapathType: datapath ?? others[0]?.datapathType ?? "auto",
   };

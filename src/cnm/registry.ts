@@ -4,7 +4,7 @@ import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
-import { switchNames } from "./names.ts";
+import { hostLinkName, switchNames } from "./names.ts";
 import type { IfName, Network, NetworkId, RequestedPlace } from "./network.ts";
 import type { PortBinding, PublishedPort } from "./ports.ts";
 
@@ -179,6 +179,7 @@ function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
     requested: guessRequested(network),
     datapathType: "auto",
     hostLink: network.switchName,
+    untaggedLink: hostLinkName(network.backend, network.switchName, {}),
     vlans: {},
     isVlanShared: false,
     switchSettings: {},

@@ -115,7 +115,7 @@ export function networkElements(networks: readonly Network[], apart: readonly st
     if (isHostOnSwitch && !isLinkOurs) elements.add("adopted", [link]);
     const isHostless = !hasHost(network) && (network.mode === "isolated" || isLinkOurs);
     if (isHostless) elements.add("hostless", [link]);
-    if (isHostless || (isLinkOurs && isInternal)) elements.add("sealed", [link]);
+    if (isHostless || (isLinkOurs && isInternal && !hasMoved(network))) elements.add("sealed", [link]);
     if (isHostOnSwitch) addPools(elements, network, link);
   }
   addUplinks(elements, networks);
@@ -136,8 +136,13 @@ function addUplinks(elements: Elements, networks: readonly Network[]): void {
 }
 
 /** Whether the host itself is on the network's link: by its gateway addresses, or by those that it had on the uplink. */
-function hasHost({ isHostOnSwitch, uplink, vlans }: Network): boolean {
-  return isHostOnSwitch || (uplink?.isAddressMoved === true && vlans.vlan === undefined && vlans.trunk === undefined);
+function hasHost(network: Network): boolean {
+  return network.isHostOnSwitch || hasMoved(network);
+}
+
+/** Whether the network's link is that of the host's own addresses: whatever the host forwards goes by it as well. */
+function hasMoved({ uplink, vlans }: Network): boolean {
+  return uplink?.isAddressMoved === true && vlans.vlan === undefined && vlans.trunk === undefined;
 }
 
 function addPools(elements: Elements, network: Network, link: Buffer): void {

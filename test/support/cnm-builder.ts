@@ -80,6 +80,7 @@ export function network(n = 1, more: Partial<Network> = {}): Network {
     datapathType: "auto",
     switchName,
     hostLink: hostLinkName(more.backend ?? "bridge", more.switchName ?? switchName, more.vlans ?? {}),
+    untaggedLink: hostLinkName(more.backend ?? "bridge", more.switchName ?? switchName, {}),
     vlans: {},
     isVlanShared: false,
     switchSettings: {},

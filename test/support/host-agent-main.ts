@@ -3,14 +3,20 @@
 import { createInterface } from "node:readline";
 import { BridgeDatapath } from "../../src/datapath/bridge/datapath.ts";
 import { OvsDatapath } from "../../src/datapath/ovs/datapath.ts";
+import { MovedUplinks } from "../../src/datapath/uplink/moved-uplinks.ts";
 import { TsnetError, messageOf } from "../../src/errors.ts";
+import { readBootId } from "../../src/host/boot-id.ts";
 import { Conntrack } from "../../src/host/conntrack.ts";
+import { L3Config } from "../../src/host/l3-config.ts";
 import { NftTool } from "../../src/host/nft-tool.ts";
 import { Nftables } from "../../src/host/nftables.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { Sysctl } from "../../src/host/sysctl.ts";
 import { NftablesFirewall } from "../../src/nat/nftables.ts";
 import { HostPorts } from "../../src/nat/port-holder.ts";
+import { SqliteStore } from "../../src/state/sqlite-store.ts";
+import { UplinkStore } from "../../src/state/uplink-store.ts";
+import { MemoryStore } from "./memory-store.ts";
 
 /** What a caller sends. */
 interface Request {
@@ -29,8 +35,12 @@ const sysctl = new Sysctl();
 const elements = Nftables.open();
 if (process.argv.includes("--old-kernel")) elements.own = () => Promise.resolve(false); // as before Linux 6.9
 const ovsdb = process.argv.find((arg) => arg.startsWith("--ovsdb="))?.slice("--ovsdb=".length);
+const state = process.argv.find((arg) => arg.startsWith("--state="))?.slice("--state=".length);
+const uplinks = new UplinkStore(state === undefined ? new MemoryStore() : SqliteStore.open(state), await readBootId());
+const moved = new MovedUplinks({ links, sysctl, l3: L3Config.open() }, uplinks, log);
+const host = { links, sysctl, moved };
 const parts = {
-  datapath: ovsdb === undefined ? new BridgeDatapath({ links, sysctl }) : new OvsDatapath({ links, sysctl }, { ovsdb }),
+  datapath: ovsdb === undefined ? new BridgeDatapath(host) : new OvsDatapath(host, { ovsdb }),
   firewall: new NftablesFirewall({
     nft: new NftTool(),
     elements,

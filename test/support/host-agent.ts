@@ -44,6 +44,8 @@ export interface AgentOptions {
   readonly isKernelOld?: boolean;
   /** Its datapath is Open vSwitch, with the database there. */
   readonly ovsdb?: string;
+  /** A folder for the records of uplinks; without it they end with the agent. */
+  readonly state?: string;
 }
 
 const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys";
@@ -53,6 +55,7 @@ export async function startHostAgent(namespace: NetNamespace, options: AgentOpti
   const command = [process.execPath, "--no-warnings", join(import.meta.dirname, "host-agent-main.ts")];
   if (options.isKernelOld === true) command.push("--old-kernel");
   if (options.ovsdb !== undefined) command.push(`--ovsdb=${options.ovsdb}`);
+  if (options.state !== undefined) command.push(`--state=${options.state}`);
   const prepare = options.isSysctlReadOnly === true ? READ_ONLY_SYSCTL : "true";
   const child = namespace.spawn(["sh", "-ec", `${prepare}; exec "$@"`, "sh", ...command]); // a mount namespace of its own
   const { stdin, stdout } = child;

@@ -31,13 +31,13 @@ export class SteadyStream {
   }
 
   /** Makes the server listen, once per namespace. */
-  static async serve(at: NetNamespace): Promise<void> {
+  static async serve(at: Pick<NetNamespace, "spawn">): Promise<void> {
     const server = at.spawn([process.execPath, "--no-warnings", MAIN, "server", String(PORT)]);
     if (server.stdout) await once(server.stdout, "data");
   }
 
   /** Connects, and waits until it runs steadily. */
-  static async start(from: NetNamespace, to: string): Promise<SteadyStream> {
+  static async start(from: Pick<NetNamespace, "spawn">, to: string): Promise<SteadyStream> {
     const stream = new SteadyStream(from.spawn([process.execPath, "--no-warnings", MAIN, "client", to, String(PORT)]));
     await waitUntil("the stream to run", async () => (await stream.report()).answered > 300);
     await stream.report();

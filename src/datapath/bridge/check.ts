@@ -4,6 +4,7 @@ import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { isWireless } from "../../host/wireless.ts";
 import { allVlans, formatVlans } from "../../vlan.ts";
+import { refuseSpanningTree } from "../uplink/moved-uplinks.ts";
 import { refuseParent } from "../uplink/parent.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
@@ -17,6 +18,7 @@ export async function checkNetwork(host: BridgeHost, network: Network, others: r
   if (bridge !== undefined) requireBridge(bridge);
   if (needsVlans([network])) await requireKernel(host, network);
   refuseUntaggedVid(network, others, bridge);
+  refuseSpanningTree([network, ...others], !network.isSwitchOurs && bridge?.bridge?.stp === true);
   if (needsVlans([network]) && bridge !== undefined) await checkBridge(host, network, bridge);
   await checkParent(host, network, others);
 }

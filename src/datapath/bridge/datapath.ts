@@ -7,12 +7,15 @@ import { formatAddress } from "../../cidr.ts";
 import type { HostOfLinks } from "../host-link.ts";
 import { readMark } from "../mark.ts";
 import { checkNetwork } from "./check.ts";
+import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
 import { removePair } from "../veth-pair.ts";
 import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
 
 /** The host as this folder needs it. */
-export type BridgeHost = HostOfLinks;
+export interface BridgeHost extends HostOfLinks {
+  readonly moved: MovedUplinks;
+}
 
 /** Bridges and veth pairs of one host. */
 export class BridgeDatapath implements Datapath {

@@ -5,10 +5,11 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isErrno } from "../../host/netlink.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { LINK_GROUP } from "../../link-group.ts";
+import { HOST_GROUP, LINK_GROUP } from "../../link-group.ts";
 import { runAll } from "../../undo.ts";
 import { NO_ROLE, ensureGateways, ensureHostSettings, removeGateways } from "../host-link.ts";
 import { formatMark, isHalfMade, readMark } from "../mark.ts";
+import { hasMovedAddresses, originOf } from "../uplink/moved-uplinks.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { bridgeSettingsOf, differingSettings } from "./settings.ts";
@@ -30,9 +31,10 @@ export async function ensureNetwork(host: BridgeHost, network: Network, others: 
   requireBridge(found);
   if (isSwitchOurs) await ensureOwnBridge(host, found, networks);
   else if (needsVlans([network])) requireFiltering(found);
-  const bridge = await host.links.requireLink(switchName);
-  if (hostLink === switchName) await ensureGateways(host, network, bridge.index);
-  await ensureUplinks(host, { bridge, isOurs: isSwitchOurs, networks });
+  const made = await host.links.requireLink(switchName);
+  if (hostLink === switchName) await ensureGateways(host, network, made.index);
+  await ensureUplinks(host, { bridge: made, isOurs: isSwitchOurs, networks });
+  const bridge = await host.links.requireLink(switchName); // perhaps with the uplink's MAC address by now
   if (isSwitchOurs && !bridge.isUp) await host.links.setLink(bridge.index, { isUp: true });
   if (network.isHostOnSwitch && vlans.vlan !== undefined) await ensureVlanLink(host, bridge, network, vlans.vlan);
 }
@@ -76,16 +78,24 @@ async function ensureOwnBridge(host: BridgeHost, bridge: Link, networks: readonl
     }
     await host.links.setLink(bridge.index, { alias: formatMark("network", network.id) });
   }
-  if (bridge.mtu !== network.mtu) await host.links.setLink(bridge.index, { mtu: network.mtu });
+  await ensureGroup(host, bridge, networks);
+  if (bridge.mtu !== network.mtu && !hasMovedAddresses(networks))
+    await host.links.setLink(bridge.index, { mtu: network.mtu });
   const settings = differingSettings(bridgeSettingsOf(networks), bridge.bridge);
   if (Object.keys(settings).length > 0) await host.links.setLink(bridge.index, { bridge: settings });
   await ensureVlans(host, bridge, networks);
   await ensureRoleOf(host, bridge, networks);
 }
 
+/** Rules keep from links of our group what they do not know. With the host's own addresses a bridge is the host's link. */
+async function ensureGroup({ links }: BridgeHost, bridge: Link, networks: readonly Network[]): Promise<void> {
+  const group = hasMovedAddresses(networks) ? HOST_GROUP : LINK_GROUP;
+  if (bridge.group !== group) await links.setLink(bridge.index, { group });
+}
+
 /** What the host is on the bridge itself say the networks without a VLAN, which agree; moved addresses bring their own. */
 async function ensureRoleOf(host: BridgeHost, bridge: Link, networks: readonly Network[]): Promise<void> {
-  if (networks.some(({ uplink }) => uplink?.isAddressMoved === true)) return;
+  if (hasMovedAddresses(networks)) return;
   const role = networks.find(({ hostLink }) => hostLink === bridge.name) ?? NO_ROLE;
   await ensureHostSettings(host, role, bridge);
 }
@@ -93,6 +103,8 @@ async function ensureRoleOf(host: BridgeHost, bridge: Link, networks: readonly N
 /** Removes what `ensureNetwork` made, as far as it carries our mark and nobody else needs it. */
 export async function removeNetwork(host: BridgeHost, network: Network, others: readonly Network[]): Promise<void> {
   const bridge = await host.links.findLink(network.switchName);
+  // First of all: a bridge that is deleted takes the host's addresses along.
+  if (hasMovedAddresses([network])) await removeUplink(host, bridge, network, others);
   if (bridge === undefined) return;
   const isMarked = readMark("network", bridge) !== undefined || isHalfMade(bridge);
   if (network.isSwitchOurs && isMarked && others.length === 0) return host.links.deleteLink(bridge.index);
@@ -120,18 +132,25 @@ async function removeHostLink(
 
 async function removeUplink(
   host: BridgeHost,
-  bridge: Link,
+  bridge: Link | undefined,
   { uplink }: Network,
   others: readonly Network[],
 ): Promise<void> {
   if (uplink === undefined || uplinksOf(others).includes(uplink.parent)) return;
-  await releaseUplink(host, bridge, uplink.parent);
+  const { parent, isAddressMoved } = uplink;
+  const release = async () => {
+    if (bridge !== undefined) await releaseUplink(host, bridge, parent);
+  };
+  await (isAddressMoved ? host.moved.giveBack(parent, release) : release());
 }
 
 /** What the network alone needed goes: its VLANs, and what the host was by it. */
 async function narrow(host: BridgeHost, bridge: Link, network: Network, others: readonly Network[]): Promise<void> {
-  if (network.isSwitchOurs) await ensureVlans(host, bridge, others);
-  if (network.isSwitchOurs) await ensureRoleOf(host, bridge, others);
+  if (network.isSwitchOurs) {
+    await ensureVlans(host, bridge, others);
+    await ensureGroup(host, bridge, others);
+    await ensureRoleOf(host, bridge, others);
+  }
   await ensureUplinks(host, { bridge, isOurs: network.isSwitchOurs, networks: others });
 }
 
@@ -152,9 +171,12 @@ export async function removeStrayBridges(
     const switchName = isVlan ? nameOf.get(link.peerIndex ?? 0) : link.name;
     if (!(isBridge || isVlan) || (switchName !== undefined && inUse.has(switchName))) continue;
     const ports = links.filter((port) => isBridge && port.masterIndex === link.index);
-    for (const port of ports.filter((one) => readMark("endpoint", one) === undefined && !isHalfMade(one))) {
-      await host.links.setLink(port.index, { masterIndex: 0 });
+    const uplinks = ports.filter((one) => readMark("endpoint", one) === undefined && !isHalfMade(one));
+    if (isBridge && link.group === HOST_GROUP) {
+      const origin = originOf(link, uplinks);
+      await host.moved.rescue(link, origin, () => host.links.setLink(origin.index, { masterIndex: 0 }));
     }
+    for (const port of uplinks) await host.links.setLink(port.index, { masterIndex: 0 });
     await host.links.deleteLink(link.index);
   }
 }

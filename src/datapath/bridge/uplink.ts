@@ -21,8 +21,20 @@ export interface SharedBridge {
 export async function ensureUplinks(host: BridgeHost, shared: SharedBridge): Promise<void> {
   for (const parent of uplinksOf(shared.networks)) {
     const link = await host.links.findLink(parent);
-    if (link !== undefined) await ensureUplink(host, shared, link);
+    if (link === undefined) continue;
+    const isMoved = shared.networks.some(({ uplink }) => uplink?.parent === parent && uplink.isAddressMoved);
+    await (isMoved ? ensureMoved(host, shared, parent, link) : ensureUplink(host, shared, link));
   }
+}
+
+/** With the addresses that the host has on it. */
+async function ensureMoved(host: BridgeHost, shared: SharedBridge, parent: IfName, link: Link): Promise<void> {
+  const { bridge } = shared;
+  await host.moved.ensure(parent, bridge.name as IfName, {
+    isEnslaved: link.masterIndex === bridge.index,
+    enslave: async () => ensureUplink(host, shared, await host.links.requireLink(parent)),
+    release: () => releaseUplink(host, bridge, parent),
+  });
 }
 
 /** Gives a link back to the host. One that is not there, or elsewhere by now, is left. */
@@ -62,10 +74,8 @@ async function putIn(
   await links.setLink(link.index, { masterIndex: bridge.index });
 }
 
-/** The addresses that the host had on an uplink were in its untagged frames, whatever the networks carry. */
 function vlansOf({ bridge, isOurs, networks }: SharedBridge, { name }: Link): PortVlan[] {
   const { tagged, isUntagged } = uplinkVlans(name as IfName, networks); // the name of an uplink
-  const isMoved = networks.some(({ uplink }) => uplink?.parent === name && uplink.isAddressMoved);
-  const untagged = isUntagged || isMoved ? untaggedIn(untaggedVid(bridge, isOurs)) : [];
+  const untagged = isUntagged ? untaggedIn(untaggedVid(bridge, isOurs)) : [];
   return [...untagged, ...taggedIn(tagged.filter((vid) => untagged[0]?.vid !== vid))];
 }

@@ -4,6 +4,7 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError, inContext } from "../../errors.ts";
 import { chooseDatapathType, datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
+import { refuseSpanningTree } from "../uplink/moved-uplinks.ts";
 import { findRows } from "./rows.ts";
 import { requireFreeUplink } from "./uplink.ts";
 
@@ -13,7 +14,7 @@ const USERSPACE_MTU = 65_521;
 const NAMES = { system: "kernel", netdev: "userspace" } as const;
 
 /** Changes nothing. @throws TsnetError as `Datapath.check`. */
-export async function check(host: OvsHost, network: Network, _others: readonly Network[]): Promise<void> {
+export async function check(host: OvsHost, network: Network, others: readonly Network[]): Promise<void> {
   const { switchName, datapathType, mtu, isSwitchOurs } = network;
   try {
     await host.ovsdb.waitForVswitchd("wait for Open vSwitch");
@@ -33,5 +34,6 @@ export async function check(host: OvsHost, network: Network, _others: readonly N
   if (type === "netdev" && mtu > USERSPACE_MTU) {
     throw new TsnetError("unsupported", `mtu ${mtu} is not possible in userspace; permitted: up to ${USERSPACE_MTU}`);
   }
+  refuseSpanningTree([network, ...others], !isSwitchOurs && bridge?.stp_enable === true);
   await requireFreeUplink(host, network);
 }

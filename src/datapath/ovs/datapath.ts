@@ -8,6 +8,7 @@ import { TsnetError } from "../../errors.ts";
 import { select } from "../../host/ovsdb-operations.ts";
 import { Ovsdb } from "../../host/ovsdb.ts";
 import type { HostOfLinks } from "../host-link.ts";
+import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
 import { check } from "./check.ts";
 import { attach, detach, reattach } from "./endpoint.ts";
 import { requireNoLink } from "./internal-link.ts";
@@ -19,6 +20,7 @@ import { findRows } from "./rows.ts";
 
 /** The host as this folder needs it. */
 export interface OvsHost extends HostOfLinks {
+  readonly moved: MovedUplinks;
   readonly ovsdb: Ovsdb;
   readonly flows: OpenFlowSwitches;
 }
@@ -37,12 +39,12 @@ export class OvsDatapath implements Datapath {
   readonly #host: OvsHost;
 
   /** Connects when it is first used. @throws TsnetError `invalid` for an address that is none. */
-  constructor(host: HostOfLinks, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
-    const { links, sysctl } = host;
+  constructor(host: HostOfLinks & Pick<OvsHost, "moved">, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
+    const { links, sysctl, moved } = host;
     const ovsdb = new Ovsdb(address, { onConnected: onChanged, onChanged });
     const management = new Management(ovsdb, address);
     const flows = new OpenFlowSwitches({ ovsdb, links, management, onRestored: onChanged });
-    this.#host = { links, sysctl, ovsdb, flows };
+    this.#host = { links, sysctl, moved, ovsdb, flows };
   }
 
   /** Ends the connections. What is there stays as it is. */

@@ -3,7 +3,7 @@
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { LINK_GROUP } from "../../link-group.ts";
+import { HOST_GROUP, LINK_GROUP } from "../../link-group.ts";
 import { ensureGateways, ensureHostSettings } from "../host-link.ts";
 import { formatMark, readMark } from "../mark.ts";
 import type { OvsHost } from "./datapath.ts";
@@ -35,6 +35,17 @@ export async function ensureHostLink(host: OvsHost, network: Network): Promise<v
   if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
 }
 
+/**
+ * The host's link for untagged frames with the addresses of a moved uplink, which bring their settings along: rules keep from
+ * links of our group what they do not know. Another link of the network's is made as ever.
+ */
+export async function ensureMovedLink(host: OvsHost, network: Network): Promise<void> {
+  const link = await requireInternal(host, network.untaggedLink);
+  await ensureMark(host, network, link, HOST_GROUP);
+  if (network.isHostOnSwitch && network.hostLink !== network.untaggedLink) return ensureHostLink(host, network);
+  await ensureGateways(host, network, link.index);
+}
+
 /** Removes what a stopped Open vSwitch left of a link of ours: its tap devices outlive it. */
 export async function removeLeftLink(host: OvsHost, name: string): Promise<void> {
   const link = await host.links.findLink(name);
@@ -50,10 +61,10 @@ async function requireInternal(host: OvsHost, name: string): Promise<Link> {
   return host.links.requireLink(name);
 }
 
-async function ensureMark(host: OvsHost, { id, mtu }: Network, link: Link): Promise<void> {
-  const isMarked = link.group === LINK_GROUP && readMark("network", link) !== undefined;
-  if (!isMarked) await host.links.setLink(link.index, { group: LINK_GROUP, alias: formatMark("network", id) });
-  if (link.mtu !== mtu) await host.links.setLink(link.index, { mtu });
+async function ensureMark(host: OvsHost, { id, mtu }: Network, link: Link, group = LINK_GROUP): Promise<void> {
+  const isMarked = link.group === group && readMark("network", link) !== undefined;
+  if (!isMarked) await host.links.setLink(link.index, { group, alias: formatMark("network", id) });
+  if (group === LINK_GROUP && link.mtu !== mtu) await host.links.setLink(link.index, { mtu });
 }
 
 function isOurs(link: Link): boolean {

@@ -9,17 +9,19 @@ import { removeGateways } from "../host-link.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import { chooseDatapathType } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
-import { ensureHostLink, ensureOwnLink, removeLeftLink, requireNoLink } from "./internal-link.ts";
+import { ensureHostLink, ensureMovedLink, ensureOwnLink, removeLeftLink, requireNoLink } from "./internal-link.ts";
 import { networkMark, networkOf } from "./marks.ts";
+import { ensureMovedUplink, findMoved, releaseMovedUplink, rescueAddresses, untaggedPort } from "./moved-uplink.ts";
 import {
   type FoundBridge,
   type FoundPort,
   type PortSpec,
-  addPort,
   changesOf,
   changesTo,
   findRows,
   insertPort,
+  isOurPort,
+  portChanges,
   removePorts,
 } from "./rows.ts";
 import { bridgeSettings } from "./settings.ts";
@@ -30,16 +32,19 @@ import { inertColumns, vlanColumns } from "./vlan.ts";
 /** Makes the bridge, its ports, the host's link and the host's addresses be as the network needs them. */
 export async function ensureNetwork(host: OvsHost, network: Network, others: readonly Network[]): Promise<void> {
   const networks = [network, ...others] as const;
-  const { switchName, hostLink } = network;
+  const { switchName, hostLink, untaggedLink } = network;
+  const moved = findMoved(networks);
   const uplinks = uplinksOf(networks);
   const doing = `set up bridge ${switchName}`;
-  const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [switchName, hostLink, ...uplinks]);
+  const names = [...new Set([switchName, hostLink, untaggedLink, ...uplinks])];
+  const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, names);
   if (bridge === undefined) await refuseToMake(host, network);
   else if (network.isSwitchOurs && networkOf(bridge) === undefined) {
     throw new TsnetError("conflict", `bridge ${switchName} exists and was not made by tsnet; choose another name`);
   }
   const ofUplinks = uplinkPorts(networks);
-  const wanted = [...hostPorts(network, bridge), ...ofUplinks];
+  const isReady = ({ name }: PortSpec) => name !== moved?.uplink.parent || ports.has(name); // else it is put in later
+  const wanted = [...hostPorts(networks, bridge), ...ofUplinks.filter(isReady)];
   const operations =
     bridge === undefined
       ? await newBridge(host, networks, wanted)
@@ -49,9 +54,12 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
         ];
   if (operations.length > 0) await host.ovsdb.apply(doing, operations);
   if (network.isSwitchOurs) await ensureOwnLink(host, network);
-  if (network.isHostOnSwitch) await ensureHostLink(host, network);
-  await ensureUplinks(host, switchName, ofUplinks);
+  if (moved !== undefined) await ensureMovedLink(host, network);
+  else if (network.isHostOnSwitch) await ensureHostLink(host, network);
+  const unmoved = ofUplinks.filter(({ name }) => name !== moved?.uplink.parent);
+  await ensureUplinks(host, switchName, unmoved);
   await host.flows.ensureSwitch(switchName, networks);
+  await ensureMovedUplink(host, networks);
   await removeStalePorts(host, network.id);
 }
 
@@ -108,14 +116,17 @@ function ownChanges(
 }
 
 /** The host's link has the MAC of the bridge that tsnet made, or that of the network for which it was made. */
-function hostPorts(network: Network, bridge: FoundBridge | undefined): PortSpec[] {
-  if (!network.isHostOnSwitch) return [];
+function hostPorts(networks: readonly [Network, ...Network[]], bridge: FoundBridge | undefined): PortSpec[] {
+  const [network] = networks;
+  const ofMoved = findMoved(networks) === undefined ? [] : [untaggedPort(network)];
+  if (!network.isHostOnSwitch || ofMoved.some(({ name }) => name === network.hostLink)) return ofMoved;
   const { hostLink: name, vlans, mtu, switchMac } = network;
   const mac = (network.isSwitchOurs ? bridge?.other_config["hwaddr"] : undefined) ?? switchMac;
   const { vlan } = vlans; // untagged, also where endpoints get other VLANs besides
   const columns = vlanColumns(vlan === undefined ? {} : { vlan });
   const mark = networkMark(network.id);
   return [
+    ...ofMoved,
     {
       name,
       port: { ...columns, external_ids: mark },
@@ -124,33 +135,20 @@ function hostPorts(network: Network, bridge: FoundBridge | undefined): PortSpec[
   ];
 }
 
-/** A port that is there keeps the mark and the MAC that it has: it may have been made for another network. */
-function portChanges(
-  bridge: FoundBridge,
-  found: FoundPort | undefined,
-  spec: PortSpec,
-  n: number,
-): Operation<unknown>[] {
-  if (found === undefined) return addPort(bridge.name, spec, n);
-  if (!isOurPort(bridge, found)) {
-    const why = "it is a port of Open vSwitch that tsnet did not make, or of another bridge";
-    throw new TsnetError("conflict", `link ${spec.name} cannot be a port of ${bridge.name}: ${why}`);
-  }
-  const { external_ids: _mark, ...port } = spec.port;
-  const { external_ids: _sameMark, mac: _mac, ...ofInterface } = spec.interface;
-  return changesTo(found, { name: spec.name, port, interface: ofInterface });
-}
-
-function isOurPort(bridge: FoundBridge, { port }: FoundPort): boolean {
-  return bridge.ports.includes(port._uuid) && networkOf(port) !== undefined;
-}
-
 /** Removes what `ensureNetwork` made, as far as it carries our mark and nobody else needs it. */
 export async function removeNetwork(host: OvsHost, network: Network, others: readonly Network[]): Promise<void> {
-  const { switchName, hostLink } = network;
-  const isHostLinkNeeded = others.some((other) => other.isHostOnSwitch && other.hostLink === hostLink);
+  const { switchName, hostLink, untaggedLink } = network;
+  await releaseMovedUplink(host, network, others);
+  const isNeeded = (name: string) =>
+    others.some((other) => other.isHostOnSwitch && other.hostLink === name) ||
+    (name === untaggedLink && findMoved(others) !== undefined);
+  const isHostLinkNeeded = isNeeded(hostLink);
+  const ownLinks = [hostLink, ...(findMoved([network]) === undefined ? [] : [untaggedLink])];
   const [own, shared] = [uplinksOf([network]), uplinksOf(others)];
-  const unneeded = [...(isHostLinkNeeded ? [] : [hostLink]), ...own.filter((name) => !shared.includes(name))];
+  const unneeded = [
+    ...new Set(ownLinks.filter((name) => !isNeeded(name))),
+    ...own.filter((name) => !shared.includes(name)),
+  ];
   const doing = `remove network from bridge ${switchName}`;
   const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [...unneeded, ...shared]);
   if (bridge !== undefined && network.isSwitchOurs && networkOf(bridge) === undefined) return; // somebody else's by now
@@ -172,7 +170,8 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
   if (isHostLinkNeeded) {
     const link = await host.links.findLink(hostLink);
     if (link !== undefined) await removeGateways(host, network, link.index);
-  } else await removeLeftLink(host, hostLink);
+  }
+  for (const name of ownLinks) if (!isNeeded(name)) await removeLeftLink(host, name);
   if (network.isSwitchOurs && others.length === 0) await removeLeftLink(host, switchName);
 }
 
@@ -180,9 +179,10 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
 export async function removeStrayBridges(host: OvsHost, networkId: string, inUse: ReadonlySet<string>): Promise<void> {
   const doing = `remove the bridge of network ${networkId}`;
   const [rows] = await host.ovsdb.transact(doing, [
-    select("Bridge", [["external_ids", "includes", networkMark(networkId)]], ["_uuid", "name"]),
+    select("Bridge", [["external_ids", "includes", networkMark(networkId)]], ["_uuid", "name", "ports"]),
   ]);
   const strays = rows.filter(({ name }) => !inUse.has(name));
+  for (const stray of strays) await rescueAddresses(host, stray);
   if (strays.length > 0) await host.ovsdb.apply(doing, [removeBridges(strays.map(({ _uuid }) => _uuid))]);
   for (const { name } of strays) await removeLeftLink(host, name);
 }

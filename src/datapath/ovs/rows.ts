@@ -6,6 +6,8 @@ import { type Operation, expectNamed, insert, mutate, select, update } from "../
 import type { ColumnName, Row, Values } from "../../host/ovsdb-schema.ts";
 import type { RowId, StringMap } from "../../host/ovsdb-values.ts";
 import type { Ovsdb } from "../../host/ovsdb.ts";
+import { TsnetError } from "../../errors.ts";
+import { networkOf } from "./marks.ts";
 
 /** A port as it shall be. Of maps, only the entries named here are tsnet's. */
 export interface PortSpec {
@@ -127,6 +129,28 @@ export function changesOf<T extends "Bridge" | "Port" | "Interface">(
   }
   if (Object.keys(changed).length === 0) return operations;
   return [update<"Bridge">(table as "Bridge", where, changed), ...operations]; // columns of `wanted`, with their values
+}
+
+/** A port that is there keeps the mark and the MAC that it has: it may have been made for another network. */
+export function portChanges(
+  bridge: FoundBridge,
+  found: FoundPort | undefined,
+  spec: PortSpec,
+  n: number,
+): Operation<unknown>[] {
+  if (found === undefined) return addPort(bridge.name, spec, n);
+  if (!isOurPort(bridge, found)) {
+    const why = "it is a port of Open vSwitch that tsnet did not make, or of another bridge";
+    throw new TsnetError("conflict", `link ${spec.name} cannot be a port of ${bridge.name}: ${why}`);
+  }
+  const { external_ids: _mark, ...port } = spec.port;
+  const { external_ids: _sameMark, mac: _mac, ...ofInterface } = spec.interface;
+  return changesTo(found, { name: spec.name, port, interface: ofInterface });
+}
+
+/** Whether tsnet made it, in that bridge. */
+export function isOurPort(bridge: FoundBridge, { port }: FoundPort): boolean {
+  return bridge.ports.includes(port._uuid) && networkOf(port) !== undefined;
 }
 
 /** Takes ports from whichever bridges have them; their rows go with that. */

@@ -52,6 +52,9 @@ export class SwitchMembers {
     if (!this.#isOurs) return;
     const hosts = networks.filter(({ isHostOnSwitch }) => isHostOnSwitch);
     const byLink = new Map(hosts.map(({ hostLink, vlans }) => [hostLink, { name: hostLink, vlan: vlans.vlan ?? 0 }]));
+    for (const { untaggedLink: name } of networks.filter(({ uplink }) => uplink?.isAddressMoved)) {
+      byLink.set(name, { name, vlan: 0 });
+    }
     this.#gateways = [...byLink.values()];
     this.#uplinks = uplinksOf(networks).map((name) => {
       const { tagged, isUntagged } = uplinkVlans(name, networks);

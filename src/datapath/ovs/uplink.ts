@@ -29,7 +29,7 @@ export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
 /**
  * Refuses a link that cannot become a port of the switch, or is one of somebody else's making.
  *
- * @throws TsnetError `not-found`, `invalid`, `conflict`, `unsupported`.
+ * @throws TsnetError `not-found`, `invalid`, `conflict`.
  */
 export async function requireFreeUplink(host: OvsHost, network: Network): Promise<void> {
   if (network.uplink === undefined) return;
@@ -51,8 +51,6 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
     ovsBridge: bridgeName,
   });
   if (refusal !== undefined) throw refusal;
-  if (!isAddressMoved) return;
-  throw new TsnetError("unsupported", "option parent-address: move is not possible with backend=ovs; permitted: keep");
 }
 
 /**

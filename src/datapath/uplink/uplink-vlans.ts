@@ -6,7 +6,7 @@ import { allVlans } from "../../vlan.ts";
 export interface UplinkVlans {
   /** Tagged, ascending. */
   readonly tagged: readonly number[];
-  /** Whether untagged frames pass: those of the networks without a VLAN. */
+  /** Whether untagged frames pass: those of the networks without a VLAN, and of the host where its addresses were moved. */
   readonly isUntagged: boolean;
 }
 
@@ -16,7 +16,7 @@ export function uplinkVlans(parent: IfName, networks: readonly Network[]): Uplin
   const lists = users.map(({ vlans }) => allVlans(vlans));
   return {
     tagged: [...new Set(lists.flat())].sort((a, b) => a - b),
-    isUntagged: lists.some((ids) => ids.length === 0),
+    isUntagged: lists.some((ids) => ids.length === 0) || users.some(({ uplink }) => uplink?.isAddressMoved),
   };
 }
 

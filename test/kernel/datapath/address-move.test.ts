@@ -1,6 +1,6 @@
 // A NIC's addresses go to the bridge and come back, on this machine's kernel: what ip(8) says, and what a TCP connection
 // from behind the router notices of it. The links are `nic0` and `br0` of `uplink-lab.ts`.
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AddressMove } from "../../../src/datapath/uplink/address-move.ts";
 import { AddressMover } from "../../support/address-mover.ts";
 import { shell } from "../../support/packet-lab.ts";
@@ -16,6 +16,11 @@ const THERE = ["recorded", "ready", "prepared", "enslaved", "switched", "finishe
 const BACK = ["back prepared", "back switched", "released", "back finished"] as const;
 
 describe("moveAddresses", () => {
+  /** Of tests after which everything is as before. */
+  let shared: UplinkLab;
+  beforeAll(async () => void (shared = await UplinkLab.up()));
+  afterAll(async () => await shared?.[Symbol.asyncDispose]());
+
   it("gives the switch's link everything that the NIC is at layer three, and nothing stays on the NIC", async () => {
     await using lab = await UplinkLab.up();
     const before = await lab.configuration();
@@ -33,7 +38,7 @@ describe("moveAddresses", () => {
   });
 
   it("comes back to what was before, twice in a row", async () => {
-    await using lab = await UplinkLab.up();
+    const lab = shared;
     const before = await lab.configuration();
     const mover = await AddressMover.start(lab.host);
 
@@ -80,7 +85,7 @@ describe("moveAddresses", () => {
   });
 
   it("goes back by itself when the gateways do not answer by the switch, and says which", async () => {
-    await using lab = await UplinkLab.up();
+    const lab = shared;
     const before = await lab.configuration();
 
     const reply = await (await AddressMover.start(lab.host)).ask({ verb: "move", isPortBlocked: true });
@@ -117,14 +122,20 @@ describe("moveAddresses", () => {
   });
 
   it.each([
-    ["a routing policy rule", "ip rule add iif nic0 lookup 100", "a routing policy rule with iif nic0"],
+    [
+      "a routing policy rule",
+      "ip rule add iif nic0 lookup 100",
+      "ip rule del iif nic0 lookup 100",
+      "a routing policy rule with iif nic0",
+    ],
     [
       "a next hop object",
       "ip nexthop add id 7 via 192.0.2.1 dev nic0; ip route add 10.95.0.0/16 nhid 7",
+      "ip nexthop del id 7",
       "a route over next hop object 7",
     ],
-  ])("is refused, with nothing changed, when %s names the NIC", async (_what, line, named) => {
-    await using lab = await UplinkLab.up();
+  ])("is refused, with nothing changed, when %s names the NIC", async (_what, line, undone, named) => {
+    const lab = shared;
     await shell(lab.host, [line]);
     const before = await lab.configuration();
 
@@ -133,12 +144,18 @@ describe("moveAddresses", () => {
     expect(reply.message).toContain(`cannot move the addresses of nic0 to br0: there is ${named}`);
     expect(reply.stored).toBeUndefined();
     expect(await lab.configuration()).toEqual(before);
+    await shell(lab.host, [undone]);
   });
 });
 
 describe("resumeMove", () => {
+  /** Of tests after which everything is as before. */
+  let shared: UplinkLab;
+  beforeAll(async () => void (shared = await UplinkLab.up()));
+  afterAll(async () => await shared?.[Symbol.asyncDispose]());
+
   it("goes back after a kill at any step of the way there", async () => {
-    await using lab = await UplinkLab.up();
+    const lab = shared;
     const before = await lab.configuration();
 
     for (const killAfter of THERE) {
@@ -153,7 +170,7 @@ describe("resumeMove", () => {
   });
 
   it("goes back after a kill at any step of the way back", async () => {
-    await using lab = await UplinkLab.up();
+    const lab = shared;
     const before = await lab.configuration();
 
     for (const killAfter of BACK) {

@@ -172,7 +172,7 @@ describe("what is listed", () => {
 });
 
 describe("a record of before there were VLANs, uplinks and other backends", () => {
-  const NEW_KEYS = ["requested", "datapathType", "hostLink", "vlans", "isVlanShared", "switchSettings"];
+  const NEW_KEYS = ["requested", "datapathType", "hostLink", "untaggedLink", "vlans", "isVlanShared", "switchSettings"];
   const without = (body: object, keys: readonly string[]) =>
     Object.fromEntries(Object.entries(body).filter(([key]) => !keys.includes(key)));
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { reattach } from "../../../src/datapath/bridge/endpoint.ts";
 import type { BridgePort } from "../../../src/host/rtnetlink-bridge-port.ts";
-import type { Rtnetlink } from "../../../src/host/rtnetlink.ts";
+import type { BridgeHost } from "../../../src/datapath/bridge/datapath.ts";
 import { Sysctl } from "../../../src/host/sysctl.ts";
 import { endpoint, network } from "../../support/cnm-builder.ts";
 
@@ -18,7 +18,7 @@ function hostWith(bridgePort: BridgePort) {
     ensureFdbEntry: async () => {},
     setLink: async (_index: number, change: object) => void changes.push(change),
   };
-  return { host: { links: links as unknown as Rtnetlink, sysctl: new Sysctl() }, changes }; // what reattach calls of it
+  return { host: { links, sysctl: new Sysctl() } as unknown as BridgeHost, changes }; // what reattach calls of it
 }
 
 describe("reattach", () => {

@@ -131,6 +131,7 @@ describe("the elements of a network", () => {
 
     expect(setsOf(network(1, moved))).not.toHaveProperty("hostless");
     expect(setsOf(network(1, moved))).not.toHaveProperty("sealed");
+    expect(setsOf(network(1, { ...moved, mode: "nat", isInternal: true }))).not.toHaveProperty("sealed");
     for (const more of [
       { uplink: { ...moved.uplink, isAddressMoved: false } },
       { vlans: { vlan: 10 }, hostLink: ifName(BR) },

@@ -1,0 +1,36 @@
+// The records of uplinks whose addresses were moved. A record is of one boot of the host: the next one gives a NIC its
+// addresses anew, and what an older record says would be taken from it, or given to it, a second time.
+import type { RecordStore } from "./record-store.ts";
+
+/** Records of kind `uplink` by the uplink's name. */
+export class UplinkStore {
+  readonly #records: RecordStore;
+  readonly #bootId: string;
+  readonly #known: Map<string, unknown>;
+
+  /** Reads all of them. @throws TsnetError `internal` for one that is no JSON. */
+  constructor(records: RecordStore, bootId: string) {
+    [this.#records, this.#bootId, this.#known] = [records, bootId, new Map(records.list("uplink"))];
+  }
+
+  /** Undefined as well for a record of another boot. */
+  find(parent: string): unknown {
+    const body = this.#known.get(parent);
+    if (typeof body !== "object" || body === null) return undefined;
+    return Reflect.get(body, "bootId") === this.#bootId ? body : undefined;
+  }
+
+  /** @throws TsnetError `host` when the disk refuses; then what was known before is known still. */
+  async put(parent: string, body: object): Promise<void> {
+    const whole = { ...body, bootId: this.#bootId };
+    await this.#records.commit([{ op: "put", kind: "uplink", id: parent, body: whole }]);
+    this.#known.set(parent, whole);
+  }
+
+  /** Absent is no failure. @throws TsnetError `host`, as `put`. */
+  async remove(parent: string): Promise<void> {
+    if (!this.#known.has(parent)) return;
+    await this.#records.commit([{ op: "remove", kind: "uplink", id: parent }]);
+    this.#known.delete(parent);
+  }
+}
