@@ -38,6 +38,7 @@ const INET_SETS = [
 const BRIDGE_SETS = [
   "unguarded",
   "access",
+  "trunk",
   "uplinks",
   "native",
   "untagged",
@@ -176,7 +177,8 @@ function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint)
   if (!network.isGuarded) {
     elements.add("unguarded", [link]);
     const hasVlansAround = allVlans(network.vlans).length > 0 || network.uplink !== undefined;
-    if (hasVlansAround && endpoint.vlans.trunk === undefined) elements.add("access", [link]);
+    if (endpoint.vlans.trunk !== undefined) elements.add("trunk", [link]);
+    else if (hasVlansAround) elements.add("access", [link]);
     return;
   }
   const mac = macPart(endpoint.mac);

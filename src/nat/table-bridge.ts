@@ -2,7 +2,8 @@
 // group of tsnet of which they say nothing carries no frame. The EtherType comes first: a tag of VLAN 0 would hide all that
 // follows. A first fragment that begins with another extension header would hide its message in the next one (RFC 7112).
 //   unguarded   link                   antispoof=false
-//   access      link                   of these the ones without trunk: the bridge would take frames with a tag of their VLAN
+//   access      link                   of these the ones beside VLANs or an uplink: the bridge would take a tag of their VLAN
+//   trunk       link                   of these the ones with VLANs of their own: a second tag would come out as the first
 //   own         link . MAC             everyone else
 //   any         link                   without addresses of ours (null IPAM) the MAC decides alone
 //   own4/6      link . MAC . address   IPv6: with the link-local address that belongs to the MAC
@@ -20,6 +21,7 @@ import { UNTAGGED_VID } from "../vlan.ts";
 export const BRIDGE = `
 	set unguarded { type ifname; }
 	set access { type ifname; }
+	set trunk { type ifname; }
 	set uplinks { type ifname; }
 	set native { type ifname; }
 	set untagged { type ifname; }
@@ -52,7 +54,7 @@ export const BRIDGE = `
 	}
 	chain unguarded {
 		iifname @access ether type { 8021q, 8021ad } drop
-		goto single_tag
+		iifname @trunk goto single_tag
 	}
 	chain uplink {
 		iifname @native vlan id ${UNTAGGED_VID} drop

@@ -202,7 +202,7 @@ describe("the identity of an endpoint", () => {
     expect(free({})).toEqual({ unguarded: ["p "] });
     expect(free({ vlans: { vlan: 10 } })).toEqual({ unguarded: ["p "], access: ["p "] });
     expect(free({ uplink: { parent: ifName("eth1"), isAddressMoved: false } })).toMatchObject({ access: ["p "] });
-    expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "] });
+    expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "], trunk: ["p "] });
   });
 });
 
