@@ -199,6 +199,7 @@ export class AttackLab implements AsyncDisposable {
       sandboxes.map(async ({ namespace, address }) => {
         const isTentative = async () => (await namespace.exec(["ip", "-6", "address", "show", "tentative"])) !== "";
         await waitUntil("addresses to be ready", async () => !(await isTentative()));
+        await namespace.exec(["ip", "neigh", "flush", "all"]); // what attacks that worked made it believe
         const addresses = each.hasIpv6 ? [address[4], address[6]] : [address[4]];
         for (const to of addresses) await waitUntil(`answer from ${to}`, () => canPing(this.lab.host, to));
       }),
