@@ -1,0 +1,133 @@
+// Moments in which something is made or removed, while everybody sends without a pause into every VLAN he can think of: a
+// neighbour on the uplink, a container that stays (`steady`), and one that comes and goes (`guest`).
+import { describe, expect, it } from "vitest";
+import type { Network } from "../../../src/cnm/network.ts";
+import type { PortVlans } from "../../../src/vlan.ts";
+import { endpoint } from "../../support/cnm-builder.ts";
+import { type Permitted, VlanFlooding } from "../../support/vlan-flooding.ts";
+import { PATIENCE, type VlanHost } from "../../support/vlan-host.ts";
+import { formatTags } from "../../support/vlan-probe.ts";
+import { VlanStage } from "../../support/vlan-stage.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+
+const ROUNDS = 20;
+/** The container that comes and goes, as the stage makes the first one of network 1. */
+const GUEST = endpoint(11, 1);
+
+/** A network of the scene. */
+interface Part extends PortVlans {
+  readonly isOnUplink: boolean;
+}
+
+interface Scene {
+  readonly title: string;
+  readonly steady: Part;
+  readonly guest: Part;
+  /** Whether its network comes and goes with the guest. */
+  readonly isNetworkNew: boolean;
+}
+
+const SCENES: readonly Scene[] = [
+  {
+    title: "a container comes and goes in VLAN 100, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { vlan: 100, isOnUplink: true },
+    isNetworkNew: false,
+  },
+  {
+    title: "a container comes and goes on an untagged network, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { isOnUplink: true },
+    isNetworkNew: false,
+  },
+  {
+    title: "VLAN 100 comes and goes on the uplink, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { vlan: 100, isOnUplink: true },
+    isNetworkNew: true,
+  },
+  {
+    title: "VLAN 100 comes and goes on the uplink, beside an untagged network",
+    steady: { isOnUplink: true },
+    guest: { vlan: 100, isOnUplink: true },
+    isNetworkNew: true,
+  },
+  {
+    title: "an untagged network comes and goes on the uplink, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { isOnUplink: true },
+    isNetworkNew: true,
+  },
+  {
+    title: "the uplink itself comes and goes, beside VLAN 200 which does not use it",
+    steady: { vlan: 200, isOnUplink: false },
+    guest: { vlan: 100, isOnUplink: true },
+    isNetworkNew: true,
+  },
+  {
+    title: "the uplink itself comes and goes, beside an untagged network which does not use it",
+    steady: { isOnUplink: false },
+    guest: { vlan: 100, isOnUplink: true },
+    isNetworkNew: true,
+  },
+];
+
+/** Creation and removal. */
+export function describeMoments(makeHost: () => Promise<VlanHost>): void {
+  describe("while everybody sends", () => {
+    for (const { title, steady, guest, isNetworkNew } of SCENES) {
+      it(`no frame leaks when ${title}, ${ROUNDS} times`, async () => {
+        await using stage = await VlanStage.up(makeHost);
+        const stays = planOf(stage, 2, steady);
+        const comes = planOf(stage, 1, guest);
+        for (const each of isNetworkNew ? [stays] : [stays, comes]) await stage.make(each);
+        const there = await stage.attach("steady", stays, 1);
+        const home = await stage.machine("guest");
+        using flooding = new VlanFlooding(stage);
+        flooding.add("uplink", { namespace: stage.neighbour, ifName: "lan0" }, stage.station("uplink"), {
+          ...(steady.isOnUplink && inbound(steady, "steady")),
+          ...(guest.isOnUplink && inbound(guest, "guest")),
+        });
+        flooding.add("steady", { namespace: there.namespace, ifName: "eth0" }, there, outbound(steady));
+        const sender = { mac: GUEST.mac, address: GUEST.address?.split("/")[0] ?? "" };
+        flooding.add("guest", { namespace: home, ifName: "eth0" }, sender, outbound(guest));
+        await stage.settle();
+
+        const { leaks, arrived } = await flooding.during(async () => {
+          for (let round = 0; round < ROUNDS; round++) {
+            if (isNetworkNew) await stage.make(comes);
+            await stage.attach("guest", comes, 1, { namespace: home });
+            const has = (name: string, at: string) => flooding.isSeen(name, at);
+            const both = () => has(`uplink ${tagOf(guest)}`, "guest") && has("guest untagged", "uplink");
+            await waitUntil("the guest to be heard and to hear", both, { limitMs: 5000 * PATIENCE, intervalMs: 1 });
+            flooding.look();
+            await stage.detach("guest");
+            if (isNetworkNew) await stage.unmake(comes);
+          }
+        });
+
+        expect(leaks).toEqual([]);
+        expect(arrived).toEqual(expect.arrayContaining(steady.isOnUplink ? ["steady untagged at uplink"] : []));
+      });
+    }
+  });
+}
+
+function planOf(stage: VlanStage, n: number, { vlan, isOnUplink }: Part): Network {
+  const { uplink, ...network } = stage.plan(n, vlan === undefined ? {} : { vlan });
+  return isOnUplink && uplink !== undefined ? { ...network, uplink } : network;
+}
+
+function tagOf({ vlan }: Part): string {
+  return formatTags(vlan === undefined ? [] : [vlan]);
+}
+
+/** A priority tag alone means no VLAN. */
+function inbound(part: Part, at: string): Permitted {
+  const there = { [at]: "untagged" };
+  return part.vlan === undefined ? { untagged: there, "0": there } : { [tagOf(part)]: there };
+}
+
+function outbound(part: Part): Permitted {
+  return part.isOnUplink ? { untagged: { uplink: tagOf(part) } } : {};
+}
