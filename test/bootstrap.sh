@@ -5,7 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 installed=node_modules/.package-lock.json
-if [ ! -x node_modules/.bin/node ] || [ ! -f $installed ] || [ package-lock.json -nt $installed ]; then
+if [ -L node_modules ]; then
+  echo "node_modules is another working copy's, which npm ci would empty: nothing is installed" >&2
+elif [ ! -x node_modules/.bin/node ] || [ ! -f $installed ] || [ package-lock.json -nt $installed ]; then
   echo "installing npm packages (npm ci)" >&2
   npm ci --ignore-scripts --no-audit --no-fund >&2
   touch $installed

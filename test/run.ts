@@ -1,16 +1,19 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
-// totals. Arguments choose: suite names (`kernel system`), and `--engines=20.10,26.1,28.5` runs the system suite once each.
-// After `vm` any test files may follow: they run in the virtual machine instead of its own ones.
-// Start it through `bootstrap.sh`.
+// totals. Most tests wait most of their time: the virtual machine runs beside the suites that follow it, with what these leave of
+// the processors, and its report comes when both are done. Arguments choose: suite names (`kernel system`), and
+// `--engines=20.10,26.1,28.5` runs the system suite once each. After `vm` any test files may follow: they run in the virtual
+// machine instead of its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
+import { inspect } from "node:util";
 import { execa } from "execa";
 import { ENGINE_VERSIONS, selectedEngine } from "./support/engines.ts";
 import { onProcessEnd } from "./support/lab-cleanup.ts";
 import { TEST_PACKAGES, VM_PACKAGES, ensurePackages } from "./support/packages.ts";
+import { type SuiteOutput, say } from "./support/suite-output.ts";
 import { type SuiteCount, countOnly, readReport, sumCounts } from "./support/suite-count.ts";
 import { runInVm } from "./support/vm.ts";
 
@@ -20,9 +23,8 @@ interface Suite {
   readonly script?: string;
   readonly projects?: readonly string[];
   readonly engine?: string;
+  /** It then runs beside the suites that follow. */
   readonly isInVm?: boolean;
-  /** Runs only when it is named: an emulated machine takes its time. */
-  readonly isOnRequest?: boolean;
   /** Instead of all files of the projects. */
   readonly files?: readonly string[];
 }
@@ -33,6 +35,19 @@ interface Result {
   readonly durationMs: number;
 }
 
+/** Of a suite that ran beside others, among whose reports its own has no place. */
+interface HeldBack {
+  readonly result: Result;
+  readonly text: string;
+}
+
+/** Where a suite writes. */
+interface Desk {
+  readonly output: SuiteOutput;
+  /** For its report; empty. */
+  readonly folder: string;
+}
+
 const REPO = join(import.meta.dirname, "..");
 const SUITE_LIMIT_MS = 25 * 60_000;
 
@@ -40,10 +55,10 @@ const SUITES: readonly Suite[] = [
   { name: "check", script: "check" },
   { name: "build", script: "build" },
   { name: "unit", projects: ["unit", "wire"] },
-  { name: "kernel", projects: ["kernel"] },
   { name: "plugin:build", script: "plugin:build" },
+  { name: "vm", projects: ["vm"], isInVm: true },
+  { name: "kernel", projects: ["kernel"] },
   { name: "system", projects: ["system"] },
-  { name: "vm", projects: ["vm"], isInVm: true, isOnRequest: true },
 ];
 
 process.exitCode = await main(process.argv.slice(2)).catch((failure: unknown) => {
@@ -57,7 +72,15 @@ async function main(args: readonly string[]): Promise<number> {
   console.log("\n== packages");
   await ensurePackages([...TEST_PACKAGES, ...(suites.some(({ isInVm }) => isInVm === true) ? VM_PACKAGES : [])]);
   const results: Result[] = [];
-  for (const suite of suites) results.push(await runSuite(suite));
+  const beside: Promise<HeldBack>[] = [];
+  for (const suite of suites) {
+    if (suite.isInVm !== true || suite === suites.at(-1)) results.push(await runHere(suite));
+    else beside.push(runBeside(suite));
+  }
+  for (const { result, text } of await Promise.all(beside)) {
+    console.log(`\n== ${result.suite.name}\n${text}`);
+    results.push(result);
+  }
   return printTotals(results);
 }
 
@@ -80,9 +103,7 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
     const known = SUITES.map((suite) => suite.name).join(", ");
     throw new Error(`unknown: ${bad.join(", ")}; suites: ${known}; --engines=${ENGINE_VERSIONS.join(",")}`);
   }
-  const chosen = SUITES.filter(
-    (suite) => names.includes(suite.name) || (names.length === 0 && suite.isOnRequest !== true),
-  );
+  const chosen = SUITES.filter((suite) => names.includes(suite.name) || names.length === 0);
   if (files.length > 0)
     return chosen.map((suite) => (suite.isInVm === true ? { ...suite, files, projects: projectsOf(files) } : suite));
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
@@ -96,62 +117,81 @@ function projectsOf(files: readonly string[]): readonly string[] {
   return [...new Set(files.map((file) => relative(import.meta.dirname, resolve(REPO, file)).split("/")[0] ?? ""))];
 }
 
-async function runSuite(suite: Suite): Promise<Result> {
+async function runHere(suite: Suite): Promise<Result> {
   console.log(`\n== ${suite.name}`);
-  const start = performance.now();
-  const count = suite.projects === undefined ? await runScript(suite) : await runVitest(suite, suite.projects);
-  return { suite, count, durationMs: performance.now() - start };
+  return await withFolder(async (folder) => await runSuite(suite, { folder, output: "inherit" }));
 }
 
-async function runScript(suite: Suite): Promise<SuiteCount> {
-  const { failed } = await execa("npm", ["run", "--silent", suite.script ?? suite.name], settings(suite));
-  return countOnly(failed ? 1 : 0);
+async function runBeside(suite: Suite): Promise<HeldBack> {
+  console.log(`\n== ${suite.name}: beside what follows; its report comes at the end`);
+  return await withFolder(async (folder) => {
+    const file = join(folder, "output");
+    const result = await runSuite(suite, { folder, output: { file, append: true } });
+    return { result, text: await readFile(file, "utf8") };
+  });
 }
 
-async function runVitest(suite: Suite, projects: readonly string[]): Promise<SuiteCount> {
+async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "tsnet-report-"));
   const forget = onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
   try {
-    const report = join(folder, "report.json");
-    const selection = projects.flatMap((project) => ["--project", project]);
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const options = ["run", "--config", "test/vitest.config.ts", ...selection, ...reporters, ...(suite.files ?? [])];
-    const hasFailed = suite.isInVm === true ? await failsInVm(options, folder) : await fails(options, suite);
-    return await readReport(report, hasFailed);
+    return await work(folder);
   } finally {
     forget();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function fails(options: readonly string[], suite: Suite): Promise<boolean> {
-  const { failed } = await execa("vitest", options, settings(suite));
+async function runSuite(suite: Suite, desk: Desk): Promise<Result> {
+  const start = performance.now();
+  const count =
+    suite.projects === undefined ? await runScript(suite, desk) : await runVitest(suite, suite.projects, desk);
+  return { suite, count, durationMs: performance.now() - start };
+}
+
+async function runScript(suite: Suite, desk: Desk): Promise<SuiteCount> {
+  const { failed } = await execa("npm", ["run", "--silent", suite.script ?? suite.name], settings(suite, desk));
+  return countOnly(failed ? 1 : 0);
+}
+
+async function runVitest(suite: Suite, projects: readonly string[], desk: Desk): Promise<SuiteCount> {
+  const report = join(desk.folder, "report.json");
+  const selection = projects.flatMap((project) => ["--project", project]);
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const config = ["--config", "test/vitest.config.ts", "--configLoader", "native"]; // it needs no bundling, which takes long in the VM
+  const options = ["run", ...config, ...selection, ...reporters, ...(suite.files ?? [])];
+  const hasFailed = suite.isInVm === true ? await failsInVm(options, desk) : await fails(options, suite, desk);
+  return await readReport(report, hasFailed);
+}
+
+async function fails(options: readonly string[], suite: Suite, desk: Desk): Promise<boolean> {
+  const { failed } = await execa("vitest", options, settings(suite, desk));
   return failed;
 }
 
-/** Runs vitest in the virtual machine. @param folder - the one that it may write to. */
-async function failsInVm(options: readonly string[], folder: string): Promise<boolean> {
+/** Runs vitest in the virtual machine, which may write to the folder and nowhere else. */
+async function failsInVm(options: readonly string[], { folder, output }: Desk): Promise<boolean> {
   const passed = Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "TSNET_ENGINE"].includes(name));
   const env = { ...Object.fromEntries(passed), CI: "1", ...(process.stdout.isTTY ? {} : { NO_COLOR: "1" }) };
   const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
   try {
-    const { exitCode, console: text } = await runInVm(job, SUITE_LIMIT_MS);
-    if (exitCode !== 0) console.log(`\nconsole of the virtual machine:\n${text}`);
+    const { exitCode, console: text } = await runInVm(job, SUITE_LIMIT_MS, output);
+    if (exitCode !== 0) say(output, `\nconsole of the virtual machine:\n${text}`);
     return exitCode !== 0;
   } catch (failure) {
-    console.error("the virtual machine could not be made:", failure);
+    say(output, `the virtual machine could not be made: ${inspect(failure)}`);
     return true;
   }
 }
 
-function settings(suite: Suite) {
+function settings(suite: Suite, { output }: Desk) {
   const env = suite.engine === undefined ? {} : { TSNET_ENGINE: suite.engine };
   return {
     cwd: REPO,
     env,
     stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit",
+    stdout: output,
+    stderr: output,
     reject: false,
     timeout: SUITE_LIMIT_MS,
     forceKillAfterDelay: 30_000, // SIGTERM first: the labs take themselves down

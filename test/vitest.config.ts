@@ -5,17 +5,22 @@ import { defineConfig } from "vitest/config";
 /** An emulated processor is some twenty times slower than the machine (support/vm.ts). */
 const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
 
-const project = (name: string, include: string[], timeoutMs: number, fileParallelism = true) => ({
+/** Files by twos, because most of them wait most of their time. */
+const project = (name: string, include: string[], timeoutMs: number) => ({
   test: {
     name,
     include,
     root: import.meta.dirname + "/..",
     testTimeout: timeoutMs * PATIENCE,
     hookTimeout: timeoutMs * PATIENCE,
-    fileParallelism,
-    maxWorkers: fileParallelism ? 2 : 1,
+    maxWorkers: 2,
     pool: "forks" as const,
   },
+});
+
+/** Where a process takes many seconds to start, all files share one. */
+const inOneProcess = ({ test }: ReturnType<typeof project>) => ({
+  test: { ...test, isolate: false, fileParallelism: false, maxWorkers: 1 },
 });
 
 export default defineConfig({
@@ -24,9 +29,9 @@ export default defineConfig({
     projects: [
       project("unit", ["test/unit/**/*.test.ts"], 10_000),
       project("wire", ["test/wire/**/*.test.ts"], 15_000),
-      project("kernel", ["test/kernel/**/*.test.ts"], 60_000, false),
-      project("system", ["test/system/**/*.test.ts"], 180_000, false),
-      project("vm", ["test/vm/**/*.test.ts"], 60_000, false),
+      project("kernel", ["test/kernel/**/*.test.ts"], 60_000),
+      project("system", ["test/system/**/*.test.ts"], 180_000),
+      inOneProcess(project("vm", ["test/vm/**/*.test.ts"], 60_000)),
     ],
   },
 });

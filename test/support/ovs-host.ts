@@ -1,5 +1,5 @@
-// An Open vSwitch of a test's own: ovsdb-server and ovs-vswitchd with the userspace datapath in a network namespace, all their
-// files in a temp folder. Tests judge by `ovs-vsctl` and `ovsdb-client`.
+// An Open vSwitch of a test's own: ovsdb-server and ovs-vswitchd in a network namespace, with the userspace datapath unless the
+// kernel's is asked for, all their files in a temp folder. Tests judge by `ovs-vsctl` and `ovsdb-client`.
 import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,30 +9,38 @@ import { waitUntil } from "./wait-until.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 
+/** As `datapath_type` says it: userspace, or the kernel module `openvswitch`, which must be loaded. */
+export type OvsDatapath = "netdev" | "system";
+
+/** An emulated processor (support/vm.ts) needs longer. */
+const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
+
 /** For `await using`: ends the processes and removes namespace and folder. */
 export class OvsHost implements AsyncDisposable {
   readonly ns: NetNamespace;
   readonly #folder: string;
+  readonly #datapath: OvsDatapath;
 
-  private constructor(ns: NetNamespace, folder: string) {
+  private constructor(ns: NetNamespace, folder: string, datapath: OvsDatapath) {
     this.ns = ns;
     this.#folder = folder;
+    this.#datapath = datapath;
   }
 
   /** Nothing runs yet; the database is there, initialized when ovsdb-server first starts. */
-  static async create(): Promise<OvsHost> {
+  static async create(datapath: OvsDatapath = "netdev"): Promise<OvsHost> {
     const folder = await mkdtemp(join(tmpdir(), "tsnet-ovs-"));
-    const host = new OvsHost(await NetNamespace.create("ovs"), folder);
+    const host = new OvsHost(await NetNamespace.create("ovs"), folder, datapath);
     return host.#unlessFailing(() => host.ns.exec(["ovsdb-tool", "create", host.#path("conf.db"), SCHEMA]));
   }
 
   /** With both daemons running, and a bridge `br0`. */
-  static async running(): Promise<OvsHost> {
-    const host = await OvsHost.create();
+  static async running(datapath: OvsDatapath = "netdev"): Promise<OvsHost> {
+    const host = await OvsHost.create(datapath);
     return host.#unlessFailing(async () => {
       await host.startDatabase();
       await host.startVswitchd();
-      await host.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+      await host.vsctl("add-br", "br0", "--", "set", "bridge", "br0", `datapath_type=${datapath}`);
     });
   }
 
@@ -45,23 +53,25 @@ export class OvsHost implements AsyncDisposable {
   async startDatabase(): Promise<ChildProcess> {
     const remotes = [`--remote=p${this.address}`, "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"];
     const child = this.#spawn("ovsdb-server", this.#path("conf.db"), ...remotes);
-    await waitUntil("ovsdb-server to answer", async () => {
-      await this.vsctl("--no-wait", "init");
-      return true;
-    });
+    const answers = async () => (await this.vsctl("--no-wait", "init")) === "";
+    await waitUntil("ovsdb-server to answer", answers, { limitMs: 10_000 * PATIENCE });
     return child;
   }
 
   /** Waits until it has taken over what the database says. */
   async startVswitchd(): Promise<ChildProcess> {
-    const child = this.#spawn("ovs-vswitchd", this.address, "--disable-system");
+    const child = this.#spawn(
+      "ovs-vswitchd",
+      this.address,
+      ...(this.#datapath === "netdev" ? ["--disable-system"] : []),
+    );
     await this.vsctl("init");
     return child;
   }
 
   /** Runs ovs-vsctl, which waits for ovs-vswitchd unless told `--no-wait`. @returns its output without the last line end. */
   async vsctl(...args: readonly string[]): Promise<string> {
-    return (await this.ns.exec(["ovs-vsctl", `--db=${this.address}`, "--timeout=10", ...args])).trimEnd();
+    return (await this.ns.exec(["ovs-vsctl", `--db=${this.address}`, `--timeout=${10 * PATIENCE}`, ...args])).trimEnd();
   }
 
   /** What `ovsdb-client monitor` prints from now on, as it comes. */

@@ -2,17 +2,20 @@
 // the machine's own, read-only under a layer in memory (9p), so that every program and this repository are there without
 // an image being built; what it writes is lost when it ends, but for one folder. It has no network, and needs no help of
 // the processor: KVM is used where it works, and qemu emulates elsewhere, some twenty times slower than the machine.
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { onProcessEnd } from "./lab-cleanup.ts";
 import { makeLabFolder, removeLabFolder, removeLabFolderAtOnce } from "./lab-folder.ts";
+import { type SuiteOutput, say } from "./suite-output.ts";
 import { provideVmKernel } from "./vm-kernel.ts";
 import { type VmJob, packRamdisk } from "./vm-ramdisk.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const MEMORY_MIB = 4096;
+/** What runs beside it, with limits that are not made for an emulated machine, goes first. */
+const NICENESS = "10";
 /** A guest that KVM really runs says its first word after a second or two. */
 const KVM_LIMIT_MS = 15_000;
 /** How each way of running fits; without AVX the emulation is quicker. */
@@ -37,22 +40,24 @@ interface Boot {
   readonly folder: string;
   readonly machine: readonly string[];
   readonly limitMs: number;
+  readonly output: SuiteOutput;
 }
 
 /**
- * Boots, runs one command as root whose output goes to this process's standard output, and powers off. In its environment
- * `TSNET_VM` says `kvm` or `tcg`. Nothing stays behind: neither files but those in the job's share, nor processes, not even
- * when this process is killed.
+ * Boots, runs one command as root, and powers off. In the command's environment `TSNET_VM` says `kvm` or `tcg`. Nothing stays
+ * behind: neither files but those in the job's share, nor processes, not even when this process is killed.
  *
  * @param limitMs - for all of it.
+ * @param output - takes the command's.
  * @throws Error when the kernel cannot be fetched or the RAM disk not be packed.
  */
-export async function runInVm(job: VmJob, limitMs: number): Promise<VmOutcome> {
+export async function runInVm(job: VmJob, limitMs: number, output: SuiteOutput): Promise<VmOutcome> {
   const kernel = await provideVmKernel();
   const folder = makeLabFolder("vm");
   const forget = onProcessEnd(() => removeLabFolderAtOnce(folder));
   try {
-    for (const accelerator of accelerators()) {
+    const mark = join(dirname(kernel.root), "kvm-failed");
+    for (const accelerator of accelerators(mark)) {
       const env = { ...job.env, TSNET_VM: accelerator };
       const ramdisk = await packRamdisk(join(folder, accelerator), kernel, { ...job, env });
       const machine = [
@@ -63,8 +68,9 @@ export async function runInVm(job: VmJob, limitMs: number): Promise<VmOutcome> {
         ramdisk,
         ...devices(job.share),
       ];
-      const outcome = await boot(accelerator, { folder, machine, limitMs });
+      const outcome = await boot(accelerator, { folder, machine, limitMs, output });
       if (outcome !== undefined) return outcome;
+      writeFileSync(mark, bootId());
     }
     throw new Error("unreachable: qemu can always emulate");
   } finally {
@@ -73,13 +79,18 @@ export async function runInVm(job: VmJob, limitMs: number): Promise<VmOutcome> {
   }
 }
 
-function accelerators(): readonly Accelerator[] {
+/** Those to be tried in turn. @param mark - a file with the id of the boot since which KVM is known to fail. */
+function accelerators(mark: string): readonly Accelerator[] {
   try {
     accessSync("/dev/kvm", constants.R_OK | constants.W_OK);
-    return ["kvm", "tcg"];
   } catch {
     return ["tcg"];
   }
+  return readText(mark) === bootId() ? ["tcg"] : ["kvm", "tcg"];
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
 }
 
 function devices(share: string): string[] {
@@ -105,19 +116,22 @@ function devices(share: string): string[] {
 }
 
 /** @returns undefined when KVM does not run this kernel, although its device is there. */
-async function boot(accelerator: Accelerator, { folder, machine, limitMs }: Boot): Promise<VmOutcome | undefined> {
+async function boot(
+  accelerator: Accelerator,
+  { folder, machine, limitMs, output }: Boot,
+): Promise<VmOutcome | undefined> {
   const log = join(folder, `${accelerator}.log`);
   const lines = ["-serial", `file:${log}`, "-serial", "stdio"]; // the console, and the job's output
-  const bound = ["--pdeathsig", "KILL", "--", "prlimit", "--core=0", "--"];
+  const bound = ["--pdeathsig", "KILL", "--", "prlimit", "--core=0", "--", "nice", "-n", NICENESS, "--"];
   const qemu = execa("setpriv", [...bound, "qemu-system-x86_64", ...machine, ...lines], {
     cwd: folder,
-    stdio: ["ignore", "inherit", "pipe"],
+    stdio: ["ignore", output, "pipe"],
     reject: false,
     timeout: limitMs,
     forceKillAfterDelay: 2000,
   });
   if (accelerator === "kvm" && !(await comesUp(qemu, log))) {
-    console.error("KVM does not run a Debian kernel on this machine: emulating");
+    say(output, "KVM does not run a Debian kernel on this machine: emulating");
     qemu.kill("SIGKILL");
     await qemu;
     return undefined;
