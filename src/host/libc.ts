@@ -1,4 +1,4 @@
-// The few calls of the C library that Node.js does not offer: raw sockets. The only file that imports koffi. What a
+// The few calls of the C library that Node.js does not offer: raw sockets and what is asked by them. The only file that imports koffi. What a
 // message on such a socket means is left to `netlink.ts` and `iptables-legacy.ts`; failures carry their errno name.
 import { constants } from "node:os";
 import koffi from "koffi";
@@ -21,6 +21,10 @@ const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 
+/** A `struct ifreq` on machines of 64 bits: the link's name, then a union with a pointer. */
+const IFREQ_LENGTH = 40;
+const IFREQ_DATA = 16;
+
 type Call = (...args: readonly unknown[]) => number;
 type Foreign = Call & { readonly async: (...args: readonly unknown[]) => void };
 
@@ -37,6 +41,7 @@ const libc = {
     "int setsockopt(int fd, int level, int name, const void *value, uint32_t length)",
   ) as Foreign,
   getsockopt: library.func("int getsockopt(int fd, int level, int name, void *value, void *length)") as Foreign,
+  ioctl: library.func("int ioctl(int fd, unsigned long request, void *argument)") as Foreign,
   close: library.func("int close(int fd)") as Foreign,
   strerror: library.func("const char *strerror(int errno)") as (errno: number) => string,
 };
@@ -125,6 +130,22 @@ export function receiveNow(fd: number, buffer: Buffer): number | undefined {
  */
 export async function receiveMessage(fd: number, buffer: Buffer): Promise<number> {
   return fitting(await onThread("receive", libc.recv, [fd, buffer, buffer.length, MSG_TRUNC]), buffer);
+}
+
+/**
+ * Has a link's driver do something, on a thread of koffi: the kernel may wait for other changes of links.
+ *
+ * @param name - of a link in the socket's network namespace.
+ * @param data - what `ifr_data` of the `struct ifreq` shall point to.
+ * @throws TsnetError `host`, ENODEV for a name that no link has or can have. Source: ioctl(2), netdevice(7).
+ */
+export async function commandLink(fd: number, command: number, name: string, data: Buffer): Promise<void> {
+  const doing = `command ${command} to link ${name}`;
+  if (Buffer.byteLength(name) >= IFREQ_DATA) throw errnoError(doing, constants.errno.ENODEV); // cut off it may be another's
+  const request = Buffer.concat([Buffer.alloc(IFREQ_LENGTH), data]); // one piece of memory, which stays until the end
+  request.write(name);
+  request.writeBigUInt64LE(koffi.address(request) + BigInt(IFREQ_LENGTH), IFREQ_DATA);
+  await onThread(doing, libc.ioctl, [fd, command, request]);
 }
 
 /** Closes a socket. Errors are ignored: the descriptor is gone in any case. Source: close(2), notes. */

@@ -89,6 +89,13 @@ export function u8Attribute(type: number, value: number): Buffer {
   return bytesAttribute(type, Buffer.of(value));
 }
 
+/** An attribute of 16 bits. */
+export function u16Attribute(type: number, value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(value);
+  return bytesAttribute(type, bytes);
+}
+
 /** An attribute of 32 bits. */
 export function u32Attribute(type: number, value: number): Buffer {
   const bytes = Buffer.alloc(4);

@@ -9,11 +9,13 @@ import {
   parseAttributes,
   textAttribute,
   textOf,
+  u16Attribute,
   u32Attribute,
 } from "./netlink.ts";
+import { type BridgeSettings, bridgeAttributes, parseBridge } from "./rtnetlink-bridge.ts";
 import {
-  type BridgePort,
   type BridgePortChange,
+  type BridgePortState,
   bridgePortAttributes,
   parseBridgePort,
 } from "./rtnetlink-bridge-port.ts";
@@ -35,8 +37,10 @@ export const IFLA = {
   ALT_IFNAME: 53,
 } as const;
 
-const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+/** Attributes within IFLA_LINKINFO. */
+export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
+const IFLA_VLAN_ID = 1;
 const IFF_UP = 1;
 const HEADER_LENGTH = 16;
 
@@ -57,7 +61,11 @@ export interface Link {
   /** The bridge, or other master, of which it is a port. */
   readonly masterIndex?: number;
   /** How its bridge treats it; absent for a link that is no port of one. */
-  readonly bridgePort?: BridgePort;
+  readonly bridgePort?: BridgePortState;
+  /** The settings of a bridge itself; absent for any other link. */
+  readonly bridge?: BridgeSettings;
+  /** The tag of a VLAN link, 802.1Q or 802.1ad. */
+  readonly vlanId?: number;
   /** The other end of a veth pair, or the link below a VLAN; absent when that is in another namespace. */
   readonly peerIndex?: number;
   readonly altNames: readonly string[];
@@ -69,6 +77,23 @@ export interface BridgeSpec {
   readonly mac: string;
   readonly mtu: number;
   readonly group: number;
+  /** What is absent is as the kernel has it. */
+  readonly bridge?: BridgeSettings;
+}
+
+/** A VLAN link (802.1Q) to make: it has the frames of its parent that carry its tag, without the tag. */
+export interface VlanSpec {
+  readonly name: string;
+  readonly parentIndex: number;
+  /** 1 to 4094. */
+  readonly vlanId: number;
+  /** That of the parent unless given. */
+  readonly mac?: string;
+  /** At most that of the parent. */
+  readonly mtu: number;
+  readonly group: number;
+  /** The parent must be up for this (ENETDOWN). */
+  readonly isUp: boolean;
 }
 
 /** A veth pair to make. Both ends get the same group; only the near one gets a master and is set up. */
@@ -97,13 +122,17 @@ export interface LinkChange {
   readonly name?: string;
   /** Of a port: done before it is set up. A link that is no port refuses it (EOPNOTSUPP). */
   readonly bridgePort?: BridgePortChange;
+  /** Of a bridge: done before all else. Any other link refuses it (EOPNOTSUPP). */
+  readonly bridge?: BridgeSettings;
 }
 
 /** Reads the payload of an RTM_NEWLINK message. */
 export function parseLink(payload: Buffer): Link {
   const attributes = parseAttributes(payload.subarray(HEADER_LENGTH));
   const info = parseAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
-  const kind = info.get(IFLA_INFO.KIND);
+  const kind = textOf(info.get(IFLA_INFO.KIND) ?? Buffer.alloc(0));
+  const data = info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0);
+  const vlanId = kind === "vlan" ? parseAttributes(data).get(IFLA_VLAN_ID) : undefined;
   const isPort = textOf(info.get(IFLA_INFO.SLAVE_KIND) ?? Buffer.alloc(0)) === "bridge";
   const alias = attributes.get(IFLA.IFALIAS);
   const master = attributes.get(IFLA.MASTER);
@@ -111,7 +140,7 @@ export function parseLink(payload: Buffer): Link {
   return {
     index: payload.readInt32LE(4),
     name: textOf(attributes.get(IFLA.IFNAME) ?? Buffer.alloc(0)),
-    ...(kind && { kind: textOf(kind) }),
+    ...(kind !== "" && { kind }),
     ...(alias && { alias: textOf(alias) }),
     group: attributes.get(IFLA.GROUP)?.readUInt32LE() ?? 0,
     mac: formatMac(attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(0)),
@@ -119,6 +148,8 @@ export function parseLink(payload: Buffer): Link {
     isUp: (payload.readUInt32LE(8) & IFF_UP) !== 0,
     ...(master && { masterIndex: master.readUInt32LE() }),
     ...(isPort && { bridgePort: parseBridgePort(info.get(IFLA_INFO.SLAVE_DATA) ?? Buffer.alloc(0)) }),
+    ...(kind === "bridge" && { bridge: parseBridge(data) }),
+    ...(vlanId && { vlanId: vlanId.readUInt16LE() }),
     ...(peer && { peerIndex: peer.readUInt32LE() }),
     altNames: parseAttributeList(attributes.get(IFLA.PROP_LIST) ?? Buffer.alloc(0))
       .filter(({ type }) => type === IFLA.ALT_IFNAME)
@@ -139,27 +170,38 @@ export function linkHeader(index: number, options: { readonly family?: number; r
 }
 
 /** RTM_NEWLINK for a new bridge. */
-export function bridgeParts(spec: BridgeSpec): Buffer[] {
-  const kind = nestedAttribute(IFLA.LINKINFO, [textAttribute(IFLA_INFO.KIND, "bridge")]);
-  return [linkHeader(0), ...changeAttributes(spec), kind];
+export function bridgeParts({ bridge = {}, ...spec }: BridgeSpec): Buffer[] {
+  const info = kindAttributes("bridge", bridgeAttributes(bridge));
+  return [linkHeader(0), ...changeAttributes(spec), nestedAttribute(IFLA.LINKINFO, info)];
+}
+
+/** RTM_NEWLINK for a new VLAN link. */
+export function vlanParts({ parentIndex, vlanId, isUp, ...spec }: VlanSpec): Buffer[] {
+  const info = kindAttributes("vlan", [u16Attribute(IFLA_VLAN_ID, vlanId)]);
+  const parent = u32Attribute(IFLA.LINK, parentIndex);
+  return [linkHeader(0, { isUp }), ...changeAttributes(spec), parent, nestedAttribute(IFLA.LINKINFO, info)];
 }
 
 /** RTM_NEWLINK for a new veth pair, complete: the kernel makes all of it or nothing. */
 export function vethParts({ peer, isUp, ...near }: VethSpec): Buffer[] {
   const far = [linkHeader(0), ...changeAttributes({ mtu: near.mtu, group: near.group, ...peer })];
-  const info = [
-    textAttribute(IFLA_INFO.KIND, "veth"),
-    nestedAttribute(IFLA_INFO.DATA, [bytesAttribute(VETH_INFO_PEER, Buffer.concat(far))]),
-  ];
+  const info = kindAttributes("veth", [bytesAttribute(VETH_INFO_PEER, Buffer.concat(far))]);
   return [linkHeader(0, { isUp }), ...changeAttributes(near), nestedAttribute(IFLA.LINKINFO, info)];
 }
 
 /** RTM_NEWLINK for changes of an existing link. */
 export function changeParts(index: number, change: LinkChange): Buffer[] {
+  const { bridge, bridgePort } = change;
+  const info: Buffer[] = [];
+  if (bridge !== undefined) info.push(...kindAttributes("bridge", bridgeAttributes(bridge)));
+  if (bridgePort !== undefined) info.push(nestedAttribute(IFLA_INFO.SLAVE_DATA, bridgePortAttributes(bridgePort)));
   const parts = [linkHeader(index, change), ...changeAttributes(change)];
-  if (change.bridgePort === undefined) return parts;
-  const port = nestedAttribute(IFLA_INFO.SLAVE_DATA, bridgePortAttributes(change.bridgePort));
-  return [...parts, nestedAttribute(IFLA.LINKINFO, [port])];
+  return info.length === 0 ? parts : [...parts, nestedAttribute(IFLA.LINKINFO, info)];
+}
+
+/** What stands in IFLA_LINKINFO: the kind of a link, and what only that kind has. */
+function kindAttributes(kind: string, data: readonly Buffer[]): Buffer[] {
+  return [textAttribute(IFLA_INFO.KIND, kind), nestedAttribute(IFLA_INFO.DATA, data)];
 }
 
 function changeAttributes(change: LinkChange): Buffer[] {

@@ -3,6 +3,7 @@
 import type { Address, Family, Subnet } from "../cidr.ts";
 import { parseAttributes } from "./netlink.ts";
 import { addressOf, familyOf, kernelFamily } from "./rtnetlink-address.ts";
+import { type LinkRequests, RTM } from "./rtnetlink-requests.ts";
 
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, TABLE: 15 } as const;
 const HEADER_LENGTH = 12;
@@ -62,4 +63,18 @@ export function parseRoute(payload: Buffer, asked: RouteSelection): Route | unde
     ...(oif && { oifIndex: oif.readUInt32LE() }),
     ...(gateway && { gateway: addressOf(family, gateway) }),
   };
+}
+
+/** Unicast routes of the main table and local routes of the local table, IPv4 and IPv6. */
+export async function listRoutes(requests: LinkRequests): Promise<Route[]> {
+  const routes: Route[] = [];
+  for (const family of [4, 6] as const satisfies Family[]) {
+    for (const asked of ROUTE_SELECTIONS) {
+      const request = { type: RTM.GETROUTE, parts: [routeHeader(family, asked)] };
+      // ENOENT: the table was never used. EOPNOTSUPP: a kernel without IPv6.
+      const payloads = await requests.dump(`list IPv${family} routes`, request, ["ENOENT", "EOPNOTSUPP"]);
+      routes.push(...payloads.flatMap((payload) => parseRoute(payload, asked) ?? []));
+    }
+  }
+  return routes;
 }

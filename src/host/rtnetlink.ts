@@ -1,10 +1,9 @@
 // The kernel's links, their addresses and the routes, by rtnetlink: what `ip` and `bridge` do, without a process. Every
 // method is one kernel message, or two where it says so. The messages are in `rtnetlink-*.ts`, the queue and the errors
 // in `netlink-socket.ts`. A link is named to the kernel by its index: names can move to another link, indexes cannot.
-import { type Family, formatAddress } from "../cidr.ts";
+import { formatAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { NLM_F, type NetlinkMessage, isErrno, u32Attribute, textAttribute } from "./netlink.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
+import { NLM_F, isErrno } from "./netlink.ts";
 import {
   type InterfaceAddress,
   type LinkAddress,
@@ -16,15 +15,15 @@ import {
 import { fdbEntryParts } from "./rtnetlink-fdb.ts";
 import {
   type BridgeSpec,
-  IFLA,
   type Link,
   type LinkChange,
   type VethSpec,
+  type VlanSpec,
   bridgeParts,
   changeParts,
   linkHeader,
-  parseLink,
   vethParts,
+  vlanParts,
 } from "./rtnetlink-link.ts";
 import {
   type AddressGeneration,
@@ -33,26 +32,16 @@ import {
   ipv4ConfParts,
   parseIpv4Conf,
 } from "./rtnetlink-link-settings.ts";
-import { ROUTE_SELECTIONS, type Route, parseRoute, routeHeader } from "./rtnetlink-route.ts";
-
-/** Message types (include/uapi/linux/rtnetlink.h, RTM_*). */
-const RTM = {
-  NEWLINK: 16,
-  DELLINK: 17,
-  GETLINK: 18,
-  NEWADDR: 20,
-  DELADDR: 21,
-  GETADDR: 22,
-  GETROUTE: 26,
-  NEWNEIGH: 28,
-  DELNEIGH: 29,
-} as const;
-
-/** Asks for the notification that a change causes (include/uapi/linux/netlink.h). */
-const NLM_F_ECHO = 0x8;
-
-/** Counters are a third of a link's description, and nobody here reads them. */
-const WITHOUT_COUNTERS = u32Attribute(IFLA.EXT_MASK, 1 << 3); // RTEXT_FILTER_SKIP_STATS
+import {
+  type PortVlan,
+  parsePortVlans,
+  vlanChangeParts,
+  vlanDifference,
+  vlanListParts,
+} from "./rtnetlink-port-vlan.ts";
+import { LinkRequests, RTM } from "./rtnetlink-requests.ts";
+import { type Route, listRoutes } from "./rtnetlink-route.ts";
+import { VlanSupport } from "./rtnetlink-vlan-support.ts";
 
 /**
  * The links, addresses and routes of the network namespace in which it was opened.
@@ -61,20 +50,17 @@ const WITHOUT_COUNTERS = u32Attribute(IFLA.EXT_MASK, 1 << 3); // RTEXT_FILTER_SK
  * tells the reason), and `unavailable` when it does not answer within 5 s.
  */
 export class Rtnetlink implements Disposable {
-  readonly #socket: NetlinkSocket;
-
-  private constructor(socket: NetlinkSocket) {
-    this.#socket = socket;
-  }
+  readonly #requests = new LinkRequests();
+  readonly #support = new VlanSupport(this.#requests);
 
   /** @throws TsnetError `host`. */
   static open(): Rtnetlink {
-    return new Rtnetlink(NetlinkSocket.open(NETLINK_ROUTE));
+    return new Rtnetlink();
   }
 
   /** Refuses further calls; those under way still end. */
   close(): void {
-    void this.#socket.close();
+    this.#requests[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -83,38 +69,78 @@ export class Rtnetlink implements Disposable {
 
   /** The link of that name, or undefined. A link that has the name only as an alternative name does not count. */
   async findLink(name: string): Promise<Link | undefined> {
-    const payload = await this.#getLink(`look up link ${name}`, [linkHeader(0), textAttribute(IFLA.IFNAME, name)]);
-    const link = payload && parseLink(payload);
-    return link?.name === name ? link : undefined;
+    return this.#requests.find(name);
   }
 
   /** The link of that name. @throws TsnetError `host` with errno ENODEV if there is none. */
   async requireLink(name: string): Promise<Link> {
-    const link = await this.findLink(name);
-    if (link) return link;
-    throw new TsnetError("host", `link ${name} does not exist`, { cause: { errno: "ENODEV" } });
+    return this.#requests.require(name);
   }
 
   /** All links, ordered by nothing in particular. */
   async listLinks(): Promise<Link[]> {
-    const parts = [linkHeader(0), WITHOUT_COUNTERS];
-    const messages = await this.#socket.dump("list links", { type: RTM.GETLINK, parts });
-    return messages.map(({ payload }) => parseLink(payload));
+    return this.#requests.list();
   }
 
-  /** Makes a bridge, set down. @returns its index. @throws TsnetError `host`, EEXIST if the name is taken. */
+  /**
+   * Makes a bridge, set down, with all its settings or not at all.
+   *
+   * @returns its index.
+   * @throws TsnetError `host`, EEXIST if the name is taken.
+   */
   async addBridge(spec: BridgeSpec): Promise<number> {
-    return this.#addLink(`add bridge ${spec.name}`, spec.name, bridgeParts(spec));
+    return this.#requests.add(`add bridge ${spec.name}`, spec.name, bridgeParts(spec));
   }
 
   /** Makes a veth pair, all of it or nothing. @returns the near end's index. @throws TsnetError `host`, EEXIST if a name is taken. */
   async addVeth(spec: VethSpec): Promise<number> {
-    return this.#addLink(`add veth ${spec.name} with peer ${spec.peer.name}`, spec.name, vethParts(spec));
+    return this.#requests.add(`add veth ${spec.name} with peer ${spec.peer.name}`, spec.name, vethParts(spec));
+  }
+
+  /** Makes a VLAN link. @returns its index. @throws TsnetError `host`, EEXIST if the name is taken or the parent has that VLAN. */
+  async addVlan(spec: VlanSpec): Promise<number> {
+    return this.#requests.add(`add VLAN link ${spec.name}`, spec.name, vlanParts(spec));
   }
 
   /** Changes a link. The kernel works through the changes and stops at the first that it refuses. */
   async setLink(index: number, change: LinkChange): Promise<void> {
     await this.#onLink("change", index, RTM.NEWLINK, changeParts(index, change));
+  }
+
+  /** Whether bridges of this kernel can filter VLANs. The answer is kept; nothing is made to find it. */
+  async hasBridgeVlans(): Promise<boolean> {
+    return this.#support.hasBridgeVlans();
+  }
+
+  /** Whether this kernel has VLAN links (802.1Q). The answer is kept; nothing is made to find it. */
+  async hasVlanLinks(): Promise<boolean> {
+    return this.#support.hasVlanLinks();
+  }
+
+  /**
+   * The VLANs of a bridge port, or of a bridge itself, by number.
+   *
+   * @throws TsnetError `host`: ENODEV, EINVAL for a link that is neither, EOPNOTSUPP on a kernel without bridge VLANs.
+   */
+  async portVlans(index: number): Promise<PortVlan[]> {
+    const request = { type: RTM.GETVLAN, parts: vlanListParts(index) };
+    const payloads = await this.#requests.dump(this.#requests.naming("list VLANs of", index), request);
+    return payloads.flatMap(parsePortVlans);
+  }
+
+  /**
+   * Makes a port, or a bridge itself, have exactly these VLANs. One message reads; if there is a difference, one adds and
+   * one removes. What is there and wanted stays untouched throughout.
+   *
+   * @param options.isSelf - the link is the bridge itself, not a port.
+   * @throws TsnetError `host` as `portVlans`, `internal` for a list that no port can have.
+   */
+  async setPortVlans(index: number, wanted: readonly PortVlan[], { isSelf = false } = {}): Promise<void> {
+    const { added, removed } = vlanDifference(wanted, await this.portVlans(index));
+    const add = vlanChangeParts(index, added, isSelf);
+    if (added.length > 0) await this.#onLink("add VLANs to", index, RTM.SETLINK, add);
+    const remove = vlanChangeParts(index, removed, isSelf);
+    if (removed.length > 0) await this.#onLink("remove VLANs of", index, RTM.DELLINK, remove);
   }
 
   /** Says how IPv6 makes the link-local address at the next set-up. A link without IPv6 makes none: that is success. */
@@ -130,7 +156,7 @@ export class Rtnetlink implements Disposable {
 
   /** The IPv4 settings of a link. @throws TsnetError `host`, ENODEV for a link that is absent or has no IPv4. */
   async ipv4Conf(index: number): Promise<Ipv4Conf> {
-    const payload = await this.#getLink(`read IPv4 settings of link ${index}`, [linkHeader(index)]);
+    const payload = await this.#requests.get(`read IPv4 settings of link ${index}`, [linkHeader(index)]);
     const conf = payload && parseIpv4Conf(payload);
     if (conf) return conf;
     throw new TsnetError("host", `link ${index} does not exist or has no IPv4`, { cause: { errno: "ENODEV" } });
@@ -156,9 +182,9 @@ export class Rtnetlink implements Disposable {
   /** The IP addresses of one link, none if it is absent, or without `linkIndex` of all. */
   async listAddresses(linkIndex = 0): Promise<LinkAddress[]> {
     const request = { type: RTM.GETADDR, parts: [addressHeader(linkIndex)] };
-    const messages = await absentIs([], ["ENODEV"], this.#socket.dump("list addresses", request));
-    return messages
-      .flatMap(({ payload }) => parseLinkAddress(payload) ?? [])
+    const payloads = await this.#requests.dump("list addresses", request, ["ENODEV"]);
+    return payloads
+      .flatMap((payload) => parseLinkAddress(payload) ?? [])
       .filter((address) => linkIndex === 0 || address.linkIndex === linkIndex);
   }
 
@@ -182,32 +208,9 @@ export class Rtnetlink implements Disposable {
 
   /** Unicast routes of the main table and local routes of the local table, IPv4 and IPv6. */
   async listRoutes(): Promise<Route[]> {
-    const routes: Route[] = [];
-    for (const family of [4, 6] as const satisfies Family[]) {
-      for (const asked of ROUTE_SELECTIONS) {
-        const request = { type: RTM.GETROUTE, parts: [routeHeader(family, asked)] };
-        const dump = this.#socket.dump(`list IPv${family} routes`, request);
-        // ENOENT: the table was never used. EOPNOTSUPP: a kernel without IPv6.
-        const messages = await absentIs([], ["ENOENT", "EOPNOTSUPP"], dump);
-        routes.push(...messages.flatMap(({ payload }) => parseRoute(payload, asked) ?? []));
-      }
-    }
-    return routes;
+    return listRoutes(this.#requests);
   }
 
-  async #getLink(doing: string, parts: readonly Buffer[]): Promise<Buffer | undefined> {
-    const request = { type: RTM.GETLINK, parts: [...parts, WITHOUT_COUNTERS] };
-    const [message] = await absentIs<NetlinkMessage[]>([], ["ENODEV"], this.#socket.request(doing, request));
-    return message?.payload;
-  }
-
-  async #addLink(doing: string, name: string, parts: readonly Buffer[]): Promise<number> {
-    const flags = NLM_F.CREATE | NLM_F.EXCL | NLM_F_ECHO;
-    const [made] = await this.#socket.request(doing, { type: RTM.NEWLINK, flags, parts });
-    return (made ? parseLink(made.payload) : await this.requireLink(name)).index; // before Linux 6.2 nothing is echoed
-  }
-
-  /** A change of one link, which an error names by its name as long as it has one. */
   async #onLink(
     doing: string,
     index: number,
@@ -216,13 +219,7 @@ export class Rtnetlink implements Disposable {
     successes: readonly string[] = [],
     flags = 0,
   ): Promise<void> {
-    const naming = async () => `${doing} link ${await this.#nameOf(index)}`;
-    await absentIs([], successes, this.#socket.request(naming, { type, flags, parts }));
-  }
-
-  async #nameOf(index: number): Promise<string> {
-    const payload = await this.#getLink(`look up link ${index}`, [linkHeader(index)]).catch(() => undefined);
-    return payload ? parseLink(payload).name : `with index ${index}`;
+    await this.#requests.change({ doing, index, type, parts, successes, flags });
   }
 
   async #hasAddress(linkIndex: number, { address, prefixLength }: InterfaceAddress): Promise<boolean> {
@@ -233,15 +230,5 @@ export class Rtnetlink implements Disposable {
         present.address.value === address.value &&
         present.prefixLength === prefixLength,
     );
-  }
-}
-
-/** The result, or `instead` if the kernel refused with one of these reasons. */
-async function absentIs<T>(instead: T, reasons: readonly string[], result: Promise<T>): Promise<T> {
-  try {
-    return await result;
-  } catch (failure) {
-    if (isErrno(failure, ...reasons)) return instead;
-    throw failure;
   }
 }

@@ -1,6 +1,8 @@
 // What every Datapath promises; run by each implementation and by the fake. The promises are in `datapath/`, by what they are
 // about.
 import { beforeEach, describe, expect } from "vitest";
+import type { Backend } from "../../src/cnm/network.ts";
+import { dualStack, network } from "../support/cnm-builder.ts";
 import { describeEndpoints } from "./datapath/endpoints.ts";
 import { describeFrames } from "./datapath/frames.ts";
 import type { DatapathHost, SwitchingHost } from "./datapath/host.ts";
@@ -15,6 +17,7 @@ export function describeDatapath(name: string, makeHost: () => Promise<DatapathH
     get host() {
       return host;
     },
+    ...networksOf(() => host.backend),
     link: async (of) => (await host.see()).get(of),
     unchangedBy: async (work) => {
       const before = await host.see();
@@ -41,6 +44,7 @@ export function describeSwitching(name: string, makeHost: () => Promise<Switchin
     get host() {
       return host;
     },
+    ...networksOf(() => host.backend),
   };
 
   describe(`Switching: ${name}`, () => {
@@ -50,4 +54,11 @@ export function describeSwitching(name: string, makeHost: () => Promise<Switchin
 
     describeFrames(suite);
   });
+}
+
+function networksOf(backend: () => Backend): Pick<DatapathSuite, "network" | "dualStack"> {
+  return {
+    network: (n, more) => network(n, { backend: backend(), ...more }),
+    dualStack: (n, more) => dualStack(n, { backend: backend(), ...more }),
+  };
 }

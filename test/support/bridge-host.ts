@@ -38,6 +38,7 @@ export async function bridgeHost(): Promise<BridgeHost> {
   return {
     namespace,
     agent,
+    backend: "bridge",
     datapath: agent.datapath,
     see: async () => new Map((await list()).map((link) => [link.ifname, seen(link)])),
     async clear() {
@@ -65,7 +66,8 @@ export async function bridgeHost(): Promise<BridgeHost> {
   };
 }
 
-function seen(link: IpLink): SeenLink {
+/** One link of that listing. */
+export function seen(link: IpLink): SeenLink {
   const addresses = (link.addr_info ?? []).filter(({ scope }) => scope === "global");
   return {
     identity: link.ifindex,

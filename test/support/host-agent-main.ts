@@ -2,10 +2,12 @@
 // a line. Node.js reads files and starts processes on threads that do not follow setns(2), so a process is needed.
 import { createInterface } from "node:readline";
 import { BridgeDatapath } from "../../src/datapath/bridge/datapath.ts";
+import { OvsDatapath } from "../../src/datapath/ovs/datapath.ts";
 import { TsnetError, messageOf } from "../../src/errors.ts";
 import { Conntrack } from "../../src/host/conntrack.ts";
 import { NftTool } from "../../src/host/nft-tool.ts";
 import { Nftables } from "../../src/host/nftables.ts";
+import { Ovsdb } from "../../src/host/ovsdb.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { Sysctl } from "../../src/host/sysctl.ts";
 import { NftablesFirewall } from "../../src/nat/nftables.ts";
@@ -27,8 +29,12 @@ const links = Rtnetlink.open();
 const sysctl = new Sysctl();
 const elements = Nftables.open();
 if (process.argv.includes("--old-kernel")) elements.own = () => Promise.resolve(false); // as before Linux 6.9
+const ovsdb = process.argv.find((arg) => arg.startsWith("--ovsdb="))?.slice("--ovsdb=".length);
 const parts = {
-  datapath: new BridgeDatapath({ links, sysctl }),
+  datapath:
+    ovsdb === undefined
+      ? new BridgeDatapath({ links, sysctl })
+      : new OvsDatapath({ links, sysctl, ovsdb: new Ovsdb(ovsdb) }),
   firewall: new NftablesFirewall({
     nft: new NftTool(),
     elements,

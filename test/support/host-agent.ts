@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly isSysctlReadOnly?: boolean;
   /** A Linux before 6.9, where tables of nftables have no lasting owner: anybody can change ours. */
   readonly isKernelOld?: boolean;
+  /** Its datapath is Open vSwitch, with the database there. */
+  readonly ovsdb?: string;
 }
 
 const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys";
@@ -50,6 +52,7 @@ const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,b
 export async function startHostAgent(namespace: NetNamespace, options: AgentOptions = {}): Promise<HostAgent> {
   const command = [process.execPath, "--no-warnings", join(import.meta.dirname, "host-agent-main.ts")];
   if (options.isKernelOld === true) command.push("--old-kernel");
+  if (options.ovsdb !== undefined) command.push(`--ovsdb=${options.ovsdb}`);
   const prepare = options.isSysctlReadOnly === true ? READ_ONLY_SYSCTL : "true";
   const child = namespace.spawn(["sh", "-ec", `${prepare}; exec "$@"`, "sh", ...command]); // a mount namespace of its own
   const { stdin, stdout } = child;
@@ -73,7 +76,7 @@ export async function startHostAgent(namespace: NetNamespace, options: AgentOpti
         Reflect.get(target, name) ?? ((...args: readonly unknown[]) => call(part, String(name), args)),
     });
   return {
-    datapath: remote("datapath", { kind: "bridge" }) as Datapath, // every method is carried over
+    datapath: remote("datapath", { kind: options.ovsdb === undefined ? "bridge" : "ovs" }) as Datapath, // every method is carried over
     firewall: remote("firewall", {}) as Firewall, // likewise
     ports: remote("ports", {}) as HostAgent["ports"], // likewise
     kill: async () => {

@@ -4,17 +4,14 @@ import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
 import { TsnetError } from "../../errors.ts";
-import type { Rtnetlink } from "../../host/rtnetlink.ts";
-import type { Sysctl } from "../../host/sysctl.ts";
+import type { HostOfLinks } from "../host-link.ts";
 import { readMark } from "../mark.ts";
-import { attach, detach, ensureHairpin, reattach } from "./endpoint.ts";
+import { removePair } from "../veth-pair.ts";
+import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
 
 /** The host as this folder needs it. */
-export interface BridgeHost {
-  readonly links: Rtnetlink;
-  readonly sysctl: Sysctl;
-}
+export type BridgeHost = HostOfLinks;
 
 /** Bridges and veth pairs of one host. */
 export class BridgeDatapath implements Datapath {
@@ -68,7 +65,7 @@ export class BridgeDatapath implements Datapath {
   }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
-    await detach(this.#host, endpoint);
+    await removePair(this.#host.links, endpoint);
   }
 
   async inventory(): Promise<Inventory> {

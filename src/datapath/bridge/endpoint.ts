@@ -7,20 +7,18 @@ import { TsnetError } from "../../errors.ts";
 import { isErrno } from "../../host/netlink.ts";
 import { type BridgePort, isPortAs } from "../../host/rtnetlink-bridge-port.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { LINK_GROUP } from "../../link-group.ts";
-import { formatMark, isHalfMade, readMark } from "../mark.ts";
+import { formatMark } from "../mark.ts";
+import { type PortOf, addPair, isPairOf } from "../veth-pair.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { ensureNetwork } from "./network.ts";
 
 /** What the kernel answers when a bridge has 1023 ports (net/bridge/br_if.c, find_portno); Node.js has no name for it. */
 const EXFULL = "E54";
 
-type Port = Pick<Endpoint, "endpointId" | "hostIfName">;
-
 /** Makes the pair anew: what an interrupted attempt left is removed. */
 export async function attach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
   const bridge = await requireSwitch(host, network, endpoint);
-  const index = await addPair(host, bridge, endpoint);
+  const index = await addPort(host, bridge, endpoint);
   if (network.isGuarded) await host.links.ensureFdbEntry(index, endpoint.mac);
   await host.links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
   const alias = formatMark("endpoint", endpoint.endpointId);
@@ -39,7 +37,7 @@ export async function reattach(host: BridgeHost, network: Network, endpoint: End
 
 async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
   const port = await host.links.findLink(endpoint.hostIfName);
-  if (port === undefined || !isOurs(port, endpoint)) return;
+  if (port === undefined || !isPairOf(port, endpoint)) return;
   const bridge = await requireSwitch(host, network, endpoint);
   const isInBridge = port.masterIndex === bridge.index;
   if (!isInBridge) {
@@ -54,16 +52,10 @@ async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): 
 }
 
 /** Sets hairpin mode of a port, as far as it is in a bridge. */
-export async function ensureHairpin(host: BridgeHost, port: Port, isOn: boolean): Promise<void> {
+export async function ensureHairpin(host: BridgeHost, port: PortOf, isOn: boolean): Promise<void> {
   const link = await host.links.findLink(port.hostIfName);
-  if (link?.bridgePort === undefined || !isOurs(link, port)) return;
+  if (link?.bridgePort === undefined || !isPairOf(link, port)) return;
   if (link.bridgePort.isHairpin !== isOn) await host.links.setLink(link.index, { bridgePort: { isHairpin: isOn } });
-}
-
-/** Removes the pair, wherever its other end is. */
-export async function detach(host: BridgeHost, port: Port): Promise<void> {
-  const link = await host.links.findLink(port.hostIfName);
-  if (link !== undefined && isOurs(link, port)) await host.links.deleteLink(link.index);
 }
 
 /**
@@ -82,24 +74,13 @@ function settingsOf({ isGuarded, isIccAllowed }: Network): BridgePort {
   };
 }
 
-async function addPair(host: BridgeHost, bridge: Link, endpoint: Endpoint): Promise<number> {
-  const { hostIfName: name, sandboxIfName, mac, mtu } = endpoint;
-  const peer = { name: sandboxIfName, mac };
-  const pair = { name, mtu, group: LINK_GROUP, masterIndex: bridge.index, isUp: false, peer };
+async function addPort(host: BridgeHost, bridge: Link, endpoint: Endpoint): Promise<number> {
   try {
-    return await host.links.addVeth(pair).catch(async (failure: unknown) => {
-      if (!isErrno(failure, "EEXIST")) throw failure;
-      await detach(host, endpoint);
-      return host.links.addVeth(pair);
-    });
+    return await addPair(host.links, endpoint, bridge.index);
   } catch (failure) {
     if (!isErrno(failure, EXFULL)) throw failure;
     throw new TsnetError("exhausted", `bridge ${bridge.name} is full: it has 1023 ports`, { cause: failure });
   }
-}
-
-function isOurs(link: Link, port: Port): boolean {
-  return link.kind === "veth" && (readMark("endpoint", link) === port.endpointId || isHalfMade(link));
 }
 
 /** The network's bridge. An entry for the bridge's own MAC would take what is meant for the host. */

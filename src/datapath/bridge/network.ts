@@ -1,29 +1,14 @@
 // A network's bridge: made with a MAC address of its own (else it would change with every port, ip-link(8)), with IPv6
 // only where the network has it, and with the host's addresses in the modes that have a gateway on the host. A bridge
 // that somebody else made gets the addresses and nothing else.
-import { type Address, formatAddress, parseAddress, parseSubnet } from "../../cidr.ts";
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isErrno } from "../../host/netlink.ts";
-import type { Ipv4Conf } from "../../host/rtnetlink-link-settings.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { LINK_GROUP } from "../../link-group.ts";
+import { ensureGateways, ensureHostSettings, removeGateways } from "../host-link.ts";
 import { formatMark, isHalfMade, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
-
-/** ARP is answered for no address at all, or only for addresses of the link itself (ip-sysctl.rst, arp_ignore). */
-const ARP_IGNORE = { never: 8, ofTheLink: 1 } as const;
-
-/**
- * No container tells the host other routes, or has it follow a route that the packet brings along. The host's `conf/all`
- * has a say too: it sends redirects unless both are 0, and while it forwards nothing it takes them unless both are 0
- * (include/linux/inetdevice.h, IN_DEV_TX_REDIRECTS and IN_DEV_RX_REDIRECTS).
- */
-const TRUSTS_NOBODY = {
-  acceptRedirects: 0,
-  sendRedirects: 0,
-  acceptSourceRoute: 0,
-} as const satisfies Partial<Ipv4Conf>;
 
 /** Refuses a link that is no Linux bridge. @throws TsnetError `conflict`. */
 export function requireBridge(link: Link): void {
@@ -37,9 +22,7 @@ export async function ensureNetwork(host: BridgeHost, network: Network): Promise
   const bridge = found ?? (await addBridge(host, network));
   requireBridge(bridge);
   if (network.isSwitchOurs) await ensureOwnSettings(host, network, bridge);
-  if (network.isHostOnSwitch) {
-    for (const address of gatewayAddresses(network)) await host.links.addAddress(bridge.index, address);
-  }
+  await ensureGateways(host, network, bridge.index);
   if (network.isSwitchOurs && !bridge.isUp) await host.links.setLink(bridge.index, { isUp: true });
 }
 
@@ -67,32 +50,7 @@ async function ensureOwnSettings(host: BridgeHost, network: Network, bridge: Lin
     await host.links.setLink(bridge.index, { alias: formatMark("network", network.id) });
   }
   if (bridge.mtu !== network.mtu) await host.links.setLink(bridge.index, { mtu: network.mtu });
-  await ensureIpv6(host, network);
-  await ensureIpv4(host, network, bridge.index);
-}
-
-async function ensureIpv4(host: BridgeHost, network: Network, index: number): Promise<void> {
-  const present = await host.links.ipv4Conf(index);
-  const arpIgnore = network.isHostOnSwitch ? ARP_IGNORE.ofTheLink : ARP_IGNORE.never;
-  const isRouter = network.isHostOnSwitch && !network.isInternal;
-  const wanted: Partial<Ipv4Conf> = { ...TRUSTS_NOBODY, ...(!isRouter && { arpIgnore }) };
-  const isRight = Object.entries(wanted).every(([name, value]) => Reflect.get(present, name) === value);
-  if (!isRight) await host.links.setIpv4Conf(index, wanted);
-}
-
-/** IPv6 only where the host has IPv6 addresses on the bridge; routers among the containers are never believed. */
-async function ensureIpv6(host: BridgeHost, network: Network): Promise<void> {
-  const folder = `ipv6/conf/${network.switchName}`;
-  const isWanted = network.isHostOnSwitch && network.hasIpv6;
-  if ((await host.sysctl.read(`${folder}/disable_ipv6`)) === undefined) {
-    if (!isWanted) return;
-    throw new TsnetError("unsupported", `this host has no IPv6; create network ${network.switchName} without --ipv6`);
-  }
-  if (isWanted) {
-    await host.sysctl.ensure(`${folder}/accept_ra`, "0");
-    await host.sysctl.ensure(`${folder}/accept_redirects`, "0");
-  }
-  await host.sysctl.ensure(`${folder}/disable_ipv6`, isWanted ? "0" : "1");
+  await ensureHostSettings(host, network, bridge);
 }
 
 /** Removes what `ensureNetwork` made, as far as it carries our mark and nobody else needs it. */
@@ -102,11 +60,7 @@ export async function removeNetwork(host: BridgeHost, network: Network, others: 
   const isMarked = readMark("network", bridge) !== undefined || isHalfMade(bridge);
   if (network.isSwitchOurs && isMarked && others.length === 0) return host.links.deleteLink(bridge.index);
   if (network.isSwitchOurs && !isMarked) return; // somebody else's by now
-  if (!network.isHostOnSwitch) return;
-  const kept = new Set(network.keptAddresses);
-  for (const address of gatewayAddresses(network)) {
-    if (!kept.has(formatAddress(address.address))) await host.links.deleteAddress(bridge.index, address);
-  }
+  await removeGateways(host, network, bridge.index);
 }
 
 /** Removes the bridges that carry our mark for this network, except those whose names are in use. */
@@ -119,10 +73,4 @@ export async function removeStrayBridges(
     const isStray = link.kind === "bridge" && readMark("network", link) === networkId && !inUse.has(link.name);
     if (isStray) await host.links.deleteLink(link.index);
   }
-}
-
-function gatewayAddresses(network: Network): { address: Address; prefixLength: number }[] {
-  return network.pools.flatMap(({ subnet, gateway }) =>
-    gateway === undefined ? [] : [{ address: parseAddress(gateway), prefixLength: parseSubnet(subnet).prefixLength }],
-  );
 }

@@ -1,11 +1,11 @@
 // What a Datapath promises about the ports of endpoints.
 import { describe, expect, it } from "vitest";
-import { endpoint, endpointId, network } from "../../support/cnm-builder.ts";
+import { endpoint, endpointId } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
 
 /** `attach`, `reattach`, `detach`. */
 export function describeEndpoints(suite: DatapathSuite): void {
-  const { link, unchangedBy } = suite;
+  const { link, network, unchangedBy } = suite;
 
   describe("attach", () => {
     it("makes one port in the switch and a free end with the endpoint's MAC and MTU", async () => {
@@ -19,14 +19,14 @@ export function describeEndpoints(suite: DatapathSuite): void {
       expect((await link(free))?.switchName).toBeUndefined();
     });
 
-    it("changes neither MAC nor MTU of the switch", async () => {
+    it("changes neither MAC nor MTU of the host's link", async () => {
       await suite.host.datapath.ensureNetwork(network(), []);
-      const before = await link(network().switchName);
+      const before = await link(network().hostLink);
       await suite.host.datapath.attach(network(), endpoint(1, 1, { mtu: 1280, mac: "02:00:00:00:00:01" }), []);
 
-      expect(await link(network().switchName)).toEqual(before);
+      expect(await link(network().hostLink)).toEqual(before);
       await suite.host.datapath.detach(endpoint());
-      expect(await link(network().switchName)).toEqual(before);
+      expect(await link(network().hostLink)).toEqual(before);
     });
 
     it("leaves one port when it is called twice", async () => {
@@ -45,7 +45,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
 
       await suite.host.datapath.attach(network(), endpoint(), []);
 
-      expect(await link(network().switchName)).toMatchObject({ isUp: true, addresses: ["10.1.1.1/24"] });
+      expect(await link(network().hostLink)).toMatchObject({ isUp: true, addresses: ["10.1.1.1/24"] });
       expect((await link(endpoint().hostIfName))?.switchName).toBe(network().switchName);
     });
 
@@ -60,9 +60,9 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     }
 
-    it("refuses the MAC of the switch itself, and leaves nothing", async () => {
+    it("refuses the MAC of the host's link, and leaves nothing", async () => {
       await suite.host.datapath.ensureNetwork(network(), []);
-      const thief = endpoint(1, 1, { mac: network().switchMac });
+      const thief = endpoint(1, 1, { mac: (await link(network().hostLink))?.mac ?? "" });
 
       await unchangedBy(() =>
         expect(suite.host.datapath.attach(network(), thief, [])).rejects.toMatchObject({ code: "conflict" }),

@@ -1,5 +1,6 @@
 // What the contract of datapaths needs of a host. It is looked at from outside, never by the datapath's own getters.
 import type { Datapath } from "../../../src/cnm/datapath.ts";
+import type { Backend } from "../../../src/cnm/network.ts";
 
 /** One link as it is seen from outside. */
 export interface SeenLink {
@@ -17,6 +18,8 @@ export interface SeenLink {
 
 /** A host to which the datapath has access, seen and disturbed from outside. */
 export interface DatapathHost {
+  /** For the networks of the tests. */
+  readonly backend: Backend;
   readonly datapath: Datapath;
   /** All links by name. */
   see(): Promise<ReadonlyMap<string, SeenLink>>;
@@ -34,13 +37,15 @@ export interface DatapathHost {
 }
 
 /** A host at which frames can be sent and seen. */
-export interface SwitchingHost extends Pick<DatapathHost, "datapath" | "deleteLink" | "release"> {
+export interface SwitchingHost extends Pick<DatapathHost, "backend" | "datapath" | "deleteLink" | "release"> {
   /**
    * Sends one frame out of a free end, with these MAC addresses.
    *
-   * @returns where it came out: names of free ends, and of switches for the host itself, sorted.
+   * @returns where it came out: names of free ends, and of the host's links for the host itself, sorted.
    */
   send(freeEnd: string, source: string, destination: string): Promise<readonly string[]>;
+  /** Whether a port can send a frame back to where it came from. */
+  readonly canHairpin: boolean;
   /** Takes all protection off a port, and what the switch knows of the endpoint's MAC, as somebody with a tool could. */
   openPort(name: string): Promise<void>;
   /** Keeps away from a port, likewise, all frames that no address of a known endpoint brings there. */

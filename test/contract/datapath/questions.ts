@@ -1,12 +1,14 @@
 // What a Datapath promises to say about the host.
 import { describe, expect, it } from "vitest";
-import { endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
+import { endpoint, endpointId, ifName, networkId } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
 
 const SHARED = ifName("shared0");
 
 /** `inspectSwitch`, `inventory`. */
 export function describeQuestions(suite: DatapathSuite): void {
+  const { network } = suite;
+
   describe("what is asked", () => {
     it("inspectSwitch tells absent, ours and foreign switches apart", async () => {
       await suite.host.datapath.ensureNetwork(network(), []);

@@ -27,6 +27,7 @@ describeSwitching("bridge", async () => {
   const macOf = (name: string) => [1, 2, 3].map((n) => endpoint(n)).find(({ hostIfName }) => hostIfName === name)?.mac;
   return {
     ...host,
+    canHairpin: true,
     send: (...frame) => sendAndSee(namespace, ...frame),
     async openPort(name) {
       await set(name, "isolated off learning on flood on locked off");

@@ -69,12 +69,12 @@ export async function countFrames(at: NetNamespace, wanted: Readonly<Record<stri
 /**
  * Sends one frame out of a free end on the host, and after it one that the host surely gets.
  *
- * @returns the links by which the former came in: free ends, and bridges for the host itself.
+ * @returns the links by which the former came in: free ends, and the host's own links for the host itself.
  */
 export async function sendAndSee(host: NetNamespace, freeEnd: string, source: string, destination: string) {
   const links = await host.json<IpLink[]>(["ip", "-json", "link", "show"]);
   const freeEnds = links.filter(({ ifname }) => ifname.startsWith("tsc"));
-  const bridges = links.filter(({ ifname }) => ifname.startsWith("tsn-"));
+  const bridges = links.filter(({ ifname, flags }) => /^ts[ng]/.test(ifname) && flags.includes("UP"));
   const own = links.find(({ ifname }) => ifname === freeEnd)?.address ?? "";
   await setUp(host, freeEnds);
   const seen = await countFrames(host, {

@@ -40,6 +40,27 @@ describe("setLink of a bridge port", () => {
     expect(await port(ns)).toEqual({ ...first, [flag]: off });
   });
 
+  it("sets what the spanning tree reckons with", async () => {
+    await using ns = await NetNamespace.create();
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addPort(rtnetlink);
+    const first = await port(ns);
+    expect(first).toMatchObject({ cost: 2, priority: 32 });
+
+    await rtnetlink.setLink(index, { bridgePort: { pathCost: 65_535, priority: 63 } });
+    expect(await port(ns)).toEqual({ ...first, cost: 65_535, priority: 63 });
+    await rtnetlink.setLink(index, { bridgePort: { priority: 0 } });
+    expect(await port(ns)).toEqual({ ...first, cost: 65_535, priority: 0 });
+  });
+
+  it.each([{ pathCost: 0 }, { pathCost: 65_536 }, { priority: 64 }])("refuses %j", async (bridgePort) => {
+    await using ns = await NetNamespace.create();
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const index = await addPort(rtnetlink);
+
+    await expect(rtnetlink.setLink(index, { bridgePort })).rejects.toThrow("(ERANGE)");
+  });
+
   it("sets several together with state and alias", async () => {
     await using ns = await NetNamespace.create();
     using rtnetlink = ns.enter(() => Rtnetlink.open());
@@ -109,6 +130,8 @@ describe("a link's bridgePort", () => {
     ["locked on", { isLocked: true }],
     ["mcast_router 0", { isRouterAllowed: false }],
     ["mcast_router 2", {}],
+    ["cost 300", { pathCost: 300 }],
+    ["priority 7", { priority: 7 }],
   ])("tells what bridge(8) set: %j", async (setting, expected) => {
     await using ns = await NetNamespace.create();
     using rtnetlink = ns.enter(() => Rtnetlink.open());
@@ -125,6 +148,9 @@ describe("a link's bridgePort", () => {
       isLocked: false,
       isRouterAllowed: true,
       passesReserved: false,
+      pathCost: 2,
+      priority: 32,
+      stpState: "disabled",
       ...expected,
     });
   });
@@ -138,6 +164,25 @@ describe("a link's bridgePort", () => {
 
     expect(await ns.exec(["ip", "-d", "-json", "link", "show", "tsv0"])).toContain('"group_fwd_mask":"0xfffd"');
     expect((await rtnetlink.requireLink("tsv0")).bridgePort).toMatchObject({ passesReserved: true });
+  });
+
+  it("tells how far the spanning tree is with the port", async () => {
+    await using ns = await NetNamespace.create();
+    using rtnetlink = ns.enter(() => Rtnetlink.open());
+    const masterIndex = await rtnetlink.addBridge({ ...BRIDGE, bridge: { stp: true, forwardDelay: 2 } });
+    await rtnetlink.addVeth({ ...VETH, masterIndex });
+    const states = new Set<unknown>();
+    for (const name of ["tsbr0", "tsp0", "tsv0"]) await ns.exec(["ip", "link", "set", name, "up"]);
+
+    const state = async () => {
+      const { bridgePort } = await rtnetlink.requireLink("tsv0");
+      states.add(bridgePort?.stpState);
+      return bridgePort?.stpState;
+    };
+    await expect.poll(state, { timeout: 10_000 }).toBe("forwarding");
+
+    expect(await port(ns)).toMatchObject({ state: "forwarding" });
+    expect([...states].filter((name) => name !== "disabled")).toEqual(["listening", "learning", "forwarding"]);
   });
 
   it("is absent for the bridge itself and for the other end of the port", async () => {

@@ -7,7 +7,9 @@ describeSwitching("the fake of the tests", async () => {
   const send = switchingOf(datapath);
   const change = (name: string, by: Partial<FakeLink>) => void Object.assign(datapath.links.get(name) ?? {}, by);
   return {
+    backend: "bridge",
     datapath,
+    canHairpin: true,
     send: async (...frame) => send(...frame),
     openPort: async (name) => change(name, { guard: { isIsolated: false } }),
     closePort: async (name) => change(name, { guard: { isIsolated: true, mac: "02:00:00:00:00:01" } }),

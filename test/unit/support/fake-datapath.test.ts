@@ -10,6 +10,7 @@ async function fakeHost(): Promise<DatapathHost> {
     return link;
   };
   return {
+    backend: "bridge",
     datapath,
     see: async () =>
       new Map(

@@ -1,0 +1,45 @@
+// Settings of the switch in Open vSwitch's words. Absent ones stay as the switch has them.
+// Source: ovs-vswitchd.conf.db(5), table Bridge: stp_enable, mcast_snooping_enable, other_config; table Port: other_config.
+import type { Network, SwitchSettings } from "../../cnm/network.ts";
+import type { Values } from "../../host/ovsdb-schema.ts";
+
+type Key = keyof SwitchSettings;
+
+const OF_BRIDGE = {
+  "stp-priority": "stp-priority",
+  "stp-forward-delay": "stp-forward-delay",
+  "stp-hello": "stp-hello-time",
+  "stp-max-age": "stp-max-age",
+  ageing: "mac-aging-time",
+} as const satisfies Partial<Record<Key, string>>;
+
+const OF_UPLINK = {
+  "stp-cost": "stp-path-cost",
+  "stp-port-priority": "stp-port-priority",
+} as const satisfies Partial<Record<Key, string>>;
+
+/** @param networks - all networks of the switch; what they say they say alike. */
+export function bridgeSettings(networks: readonly Network[]): Values<"Bridge"> {
+  const settings = merged(networks);
+  const { stp, "mcast-snooping": isSnooping } = settings;
+  return {
+    ...(stp !== undefined && { stp_enable: stp }),
+    ...(isSnooping !== undefined && { mcast_snooping_enable: isSnooping }),
+    other_config: configOf(settings, OF_BRIDGE),
+  };
+}
+
+/** @param users - the networks with that uplink. */
+export function uplinkSettings(users: readonly Network[]): Values<"Port"> {
+  return { other_config: configOf(merged(users), OF_UPLINK) };
+}
+
+function merged(networks: readonly Network[]): SwitchSettings {
+  return Object.assign({}, ...networks.map(({ switchSettings }) => switchSettings)) as SwitchSettings; // of nothing else
+}
+
+function configOf(settings: SwitchSettings, names: Partial<Record<Key, string>>): Record<string, string> {
+  const entries = Object.entries(names) as [Key, string][]; // keys of a constant
+  const given = entries.filter(([key]) => settings[key] !== undefined);
+  return Object.fromEntries(given.map(([key, name]) => [name, String(settings[key])]));
+}

@@ -1,0 +1,181 @@
+// A switch with ports by hand, as the datapath will make them: each port's other end is a link in a namespace in which nothing
+// sends of its own accord; frames are sent and heard there. One port more is for frames that say that all before them have
+// passed.
+import type { EndpointPort, VlanSet } from "../../src/datapath/ovs/flows.ts";
+import type { Flow } from "../../src/host/openflow-flow.ts";
+import { OpenFlow } from "../../src/host/openflow.ts";
+import { type Station, datagramFrame, uniqueBytes } from "./attacks.ts";
+import { ETHERTYPE, type Tag, ethernet } from "./frames.ts";
+import { linkLocalOf } from "./frames-ipv6.ts";
+import { NetNamespace } from "./namespace.ts";
+import { managementOf } from "./ovs-flows.ts";
+import { OvsHost } from "./ovs-host.ts";
+import { TaggedSocket } from "./tagged-frames.ts";
+import { waitUntil } from "./wait-until.ts";
+
+const MARK = "mark";
+const MARK_MAC = "02:4d:61:72:6b:00";
+const MARK_PORT = 999;
+
+/** A port as it is set in OVSDB. */
+export interface StandPort extends VlanSet {
+  readonly isProtected?: boolean;
+}
+
+/** For `await using`. Ports have the numbers in which they stand in `ports`, from 1 on. */
+export class OvsStand implements AsyncDisposable {
+  readonly host: OvsHost;
+  readonly client: OpenFlow;
+  readonly #sockets: ReadonlyMap<string, TaggedSocket>;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    host: OvsHost,
+    client: OpenFlow,
+    sockets: ReadonlyMap<string, TaggedSocket>,
+    stack: AsyncDisposableStack,
+  ) {
+    this.host = host;
+    this.client = client;
+    this.#sockets = sockets;
+    this.#stack = stack;
+  }
+
+  /** @param isOurs - no flows but those that are added, and ports in fragments are seen. */
+  static async with(ports: Readonly<Record<string, StandPort>>, { isOurs = true } = {}): Promise<OvsStand> {
+    await using stack = new AsyncDisposableStack();
+    const host = stack.use(await OvsHost.running());
+    if (isOurs) await host.vsctl("set-fail-mode", "br0", "secure");
+    const far = stack.use(await NetNamespace.create("far"));
+    const names = [...Object.keys(ports), MARK];
+    for (const ns of [host.ns, far]) await ns.exec(["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    for (const name of names) {
+      await host.ns.exec([
+        "ip",
+        "link",
+        "add",
+        "name",
+        name,
+        "up",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        name,
+        "netns",
+        far.name,
+      ]);
+      await far.exec(["ip", "link", "set", "dev", name, "up", "arp", "off"]);
+    }
+    const adding = Object.entries(ports).flatMap(([name, port], n) => addPort(name, n + 1, port));
+    await host.vsctl(...adding, ...addPort(MARK, MARK_PORT, { vlan: 4000 }));
+    const sockets = new Map(names.map((name) => [name, stack.use(TaggedSocket.open(far, name))]));
+    const client = stack.use(await OpenFlow.open(managementOf(host)));
+    if (isOurs) await client.setFragments("matched");
+    const actions = [{ kind: "output", port: MARK_PORT }] as const;
+    await client.addFlows([{ table: 0, priority: 65_535, cookie: 1n, match: { ethDst: MARK_MAC }, actions }]);
+    return new OvsStand(host, client, sockets, stack.move());
+  }
+
+  /** Adds flows. */
+  async add(...flows: readonly (readonly Flow[])[]): Promise<void> {
+    await this.client.addFlows(flows.flat());
+    await this.settle();
+  }
+
+  /** Waits until frames like those that have just passed go by the flows that are there now. */
+  async settle(): Promise<void> {
+    const control = this.host.address.replace(/^unix:(.*)db\.sock$/, "$1ovs-vswitchd.ctl");
+    await this.host.ns.exec(["ovs-appctl", "-t", control, "revalidator/wait"]);
+  }
+
+  /**
+   * Sends a datagram from a station's own address.
+   *
+   * @param source - default: the station's MAC address.
+   * @returns the ports at which it came out, sorted: `uplink 10` if with that tag, `uplink 10 20` if with two.
+   */
+  async send(
+    port: string,
+    from: Station,
+    to: string,
+    { tags = [], source = from.mac }: { tags?: readonly Tag[]; source?: string } = {},
+  ) {
+    const data = uniqueBytes();
+    const draft = datagramFrame({ from: source, to }, [from[4], "10.1.1.200"], { data });
+    await this.sendRaw(port, [ethernet({ ...draft, tags })]);
+    return [...this.#sockets]
+      .flatMap(([name, socket]) =>
+        socket.heard().flatMap((frame) => (frame.includes(data) ? [[name, ...tagsOf(frame)].join(" ")] : [])),
+      )
+      .sort();
+  }
+
+  /** Sends frames, and waits until they have passed. What was heard before is forgotten. */
+  async sendRaw(port: string, frames: readonly Buffer[]): Promise<void> {
+    for (const socket of this.#sockets.values()) socket.forget();
+    this.#socket(port).send(...frames);
+    for (let round = 0; round < 2; round++) await this.#mark(port); // the first one may be of the same batch, and overtake
+  }
+
+  /** The ports that heard all of these since the last frames were sent. */
+  heard(traces: readonly Buffer[]): readonly string[] {
+    return [...this.#sockets].flatMap(([name, socket]) =>
+      traces.every((trace) => socket.hasHeard(trace)) ? [name] : [],
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #mark(port: string): Promise<void> {
+    const payload = uniqueBytes();
+    this.#socket(port).send(ethernet({ from: "02:4d:61:72:6b:01", to: MARK_MAC, type: 0x88b5, payload }));
+    const isHeard = () => this.#socket(MARK).hasHeard(payload);
+    await waitUntil("the frames to pass", isHeard, { limitMs: 5000, intervalMs: 1 });
+  }
+
+  #socket(name: string): TaggedSocket {
+    const socket = this.#sockets.get(name);
+    if (socket === undefined) throw new Error(`no port ${name}`);
+    return socket;
+  }
+}
+
+/** The n-th station of a network: 10.1.1.N, fd00:1:1::N. */
+export function station(n: number): Station {
+  const mac = `02:42:0a:01:01:${n.toString(16).padStart(2, "0")}`;
+  return { mac, 4: `10.1.1.${n}`, 6: `fd00:1:1::${n.toString(16)}`, linkLocal: linkLocalOf(mac) };
+}
+
+/** That station as an endpoint at port n: guarded, with both addresses, in no VLAN, with icc. */
+export function portOf(n: number, more: Partial<EndpointPort> = {}): EndpointPort {
+  const { mac, 4: ipv4, 6: ipv6 } = station(n);
+  const addresses = { address: `${ipv4}/24`, addressIpv6: `${ipv6}/64` };
+  return {
+    ofport: n,
+    endpointId: `endpoint ${n}`,
+    vlans: {},
+    mac,
+    ...addresses,
+    isGuarded: true,
+    isIccAllowed: true,
+    ...more,
+  };
+}
+
+function addPort(name: string, ofport: number, { vlan, trunk, isProtected = false }: StandPort): readonly string[] {
+  const tag = vlan === undefined && trunk !== undefined ? [] : [`tag=${vlan ?? 0}`];
+  const mode = trunk === undefined ? "access" : vlan === undefined ? "trunk" : "native-untagged";
+  const trunks = trunk === undefined ? [] : [`trunks=${trunk.join(",")}`];
+  const port = ["--", "add-port", "br0", name, ...tag, ...trunks, `vlan_mode=${mode}`, `protected=${isProtected}`];
+  return [...port, "--", "set", "interface", name, `ofport_request=${ofport}`];
+}
+
+function tagsOf(frame: Buffer): readonly number[] {
+  const tags: number[] = [];
+  const isTag = (type: number) => type === ETHERTYPE.customerTag || type === ETHERTYPE.serviceTag;
+  for (let at = 12; isTag(frame.readUInt16BE(at)); at += 4) tags.push(frame.readUInt16BE(at + 2));
+  return tags;
+}
