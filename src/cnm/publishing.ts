@@ -16,9 +16,9 @@ export function usesHostPorts(network: Network): boolean {
   return network.mode === "nat" && !network.isInternal;
 }
 
-/** Whether the endpoint may ask for its own published port, so that a frame leaves by the port by which it came. */
+/** Whether a frame leaves by the port by which it came: the user said so, or the endpoint may ask for its own published port. */
 export function needsHairpin(network: Network, record: EndpointRecord): boolean {
-  return usesHostPorts(network) && record.ports !== undefined;
+  return network.switchSettings.hairpin === true || (usesHostPorts(network) && record.ports !== undefined);
 }
 
 /**

@@ -19,8 +19,14 @@ interface NamedLink {
   readonly index: number;
 }
 
-/** ARP is answered for no address at all, or only for addresses of the link itself (ip-sysctl.rst, arp_ignore). */
-export const ARP_IGNORE = { never: 8, ofTheLink: 1 } as const;
+/** What the host is on a link. */
+export type HostRole = Pick<Network, "isHostOnSwitch" | "isInternal" | "hasIpv6">;
+
+/** The host is no party on the link. */
+export const NO_ROLE: HostRole = { isHostOnSwitch: false, isInternal: false, hasIpv6: false };
+
+/** ARP is answered for no address at all, only for addresses of the link itself, or for any (ip-sysctl.rst, arp_ignore). */
+export const ARP_IGNORE = { never: 8, ofTheLink: 1, any: 0 } as const;
 
 /**
  * No container tells the host other routes, or has it follow a route that the packet brings along. The host's `conf/all`
@@ -33,19 +39,36 @@ export const TRUSTS_NOBODY = {
   acceptSourceRoute: 0,
 } as const satisfies Partial<Ipv4Conf>;
 
-/** Makes IPv4 and IPv6 on the link be as the network needs them, before it is set up. What is so already is not written. */
-export async function ensureHostSettings(host: HostOfLinks, network: Network, link: NamedLink): Promise<void> {
-  await ensureIpv6(host, link.name, network.isHostOnSwitch && network.hasIpv6);
-  const arpIgnore = network.isHostOnSwitch ? ARP_IGNORE.ofTheLink : ARP_IGNORE.never;
-  const isRouter = network.isHostOnSwitch && !network.isInternal;
-  await ensureIpv4(host, link.index, { ...TRUSTS_NOBODY, ...(!isRouter && { arpIgnore }) });
+/**
+ * Makes IPv4 and IPv6 on the link be as the host's role there needs them, before it is set up. What is so already is not
+ * written.
+ */
+export async function ensureHostSettings(host: HostOfLinks, role: HostRole, link: NamedLink): Promise<void> {
+  await ensureIpv6(host, link.name, role.isHostOnSwitch && role.hasIpv6);
+  const present = await host.links.ipv4Conf(link.index);
+  await setDiffering(host, link.index, present, { ...TRUSTS_NOBODY, arpIgnore: arpIgnoreFor(role, present.arpIgnore) });
 }
 
 /** Sets those IPv4 settings of a link that differ. */
 export async function ensureIpv4(host: HostOfLinks, index: number, wanted: Partial<Ipv4Conf>): Promise<void> {
-  const present = await host.links.ipv4Conf(index);
+  await setDiffering(host, index, await host.links.ipv4Conf(index), wanted);
+}
+
+async function setDiffering(
+  host: HostOfLinks,
+  index: number,
+  present: Ipv4Conf,
+  wanted: Partial<Ipv4Conf>,
+): Promise<void> {
   const isRight = Object.entries(wanted).every(([name, value]) => Reflect.get(present, name) === value);
   if (!isRight) await host.links.setIpv4Conf(index, wanted);
+}
+
+/** A router answers as the host does elsewhere, unless the link was one on which the host had no part. */
+function arpIgnoreFor({ isHostOnSwitch, isInternal }: HostRole, present: number): number {
+  if (!isHostOnSwitch) return ARP_IGNORE.never;
+  if (isInternal) return ARP_IGNORE.ofTheLink;
+  return present === ARP_IGNORE.never ? ARP_IGNORE.any : present;
 }
 
 /** IPv6 only where the host has IPv6 addresses on the link; routers among the containers are never believed. */

@@ -11,6 +11,8 @@ const IFLA_BR = {
   STP_STATE: 5,
   PRIORITY: 6,
   VLAN_FILTERING: 7,
+  ROOT_PORT: 12,
+  TOPOLOGY_CHANGE: 14,
   MCAST_SNOOPING: 23,
   VLAN_DEFAULT_PVID: 39,
 } as const;
@@ -18,7 +20,7 @@ const IFLA_BR = {
 /** USER_HZ, in which the kernel tells times to programs (time(7)). It keeps them in its own ticks: whole seconds stay exact. */
 const TICKS_PER_SECOND = 100;
 
-/** The settings of a bridge; one that this kernel does not know is absent. Source: ip-link(8), "Bridge Type Support". */
+/** The settings of a bridge; one that this kernel does not know, or does not tell now, is absent. Source: ip-link(8), "Bridge Type Support". */
 export interface BridgeSettings {
   /** Ports take in and give out only frames of their own VLANs. A kernel that cannot refuses any value (EOPNOTSUPP). */
   readonly vlanFiltering?: boolean;
@@ -67,6 +69,8 @@ export function bridgeAttributes(settings: BridgeSettings): Buffer[] {
 /** Reads the attributes that describe a bridge. */
 export function parseBridge(bytes: Buffer): BridgeSettings {
   const attributes = parseAttributes(bytes);
+  const isRoot = attributes.get(IFLA_BR.ROOT_PORT)?.readUInt16LE() === 0;
+  const isChanging = attributes.get(IFLA_BR.TOPOLOGY_CHANGE)?.readUInt8() === 1;
   const seconds = (type: number) => (attributes.get(type)?.readUInt32LE() ?? 0) / TICKS_PER_SECOND;
   const defaultPvid = attributes.get(IFLA_BR.VLAN_DEFAULT_PVID)?.readUInt16LE();
   const snooping = attributes.get(IFLA_BR.MCAST_SNOOPING)?.readUInt8();
@@ -78,10 +82,13 @@ export function parseBridge(bytes: Buffer): BridgeSettings {
     }),
     stp: attributes.get(IFLA_BR.STP_STATE)?.readUInt32LE() !== 0,
     priority: attributes.get(IFLA_BR.PRIORITY)?.readUInt16LE() ?? 0,
-    forwardDelay: seconds(IFLA_BR.FORWARD_DELAY),
-    helloTime: seconds(IFLA_BR.HELLO_TIME),
-    maxAge: seconds(IFLA_BR.MAX_AGE),
-    ageingTime: seconds(IFLA_BR.AGEING_TIME),
+    // What the kernel tells is what holds now: the times of the root, and a short ageing while the tree changes.
+    ...(isRoot && {
+      forwardDelay: seconds(IFLA_BR.FORWARD_DELAY),
+      helloTime: seconds(IFLA_BR.HELLO_TIME),
+      maxAge: seconds(IFLA_BR.MAX_AGE),
+    }),
+    ...(!isChanging && { ageingTime: seconds(IFLA_BR.AGEING_TIME) }),
     ...(snooping !== undefined && { multicastSnooping: snooping !== 0 }),
   };
 }

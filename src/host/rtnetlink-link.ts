@@ -217,7 +217,8 @@ function changeAttributes(change: LinkChange): Buffer[] {
   return attributes;
 }
 
-function formatMac(bytes: Buffer): string {
+/** Six bytes as text, lower case with colons. */
+export function formatMac(bytes: Buffer): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 

@@ -17,6 +17,7 @@ export const RTM = {
   GETROUTE: 26,
   NEWNEIGH: 28,
   DELNEIGH: 29,
+  GETNEIGH: 30,
   GETVLAN: 114,
 } as const;
 

@@ -12,7 +12,7 @@ import {
   newAddressParts,
   parseLinkAddress,
 } from "./rtnetlink-address.ts";
-import { fdbEntryParts } from "./rtnetlink-fdb.ts";
+import { fdbEntryParts, fdbListParts, parseStaticFdbEntry } from "./rtnetlink-fdb.ts";
 import {
   type BridgeSpec,
   type Link,
@@ -166,6 +166,13 @@ export class Rtnetlink implements Disposable {
   async ensureFdbEntry(portIndex: number, mac: string): Promise<void> {
     const parts = fdbEntryParts(portIndex, mac);
     await this.#onLink(`set ${mac} behind`, portIndex, RTM.NEWNEIGH, parts, [], NLM_F.CREATE | NLM_F.REPLACE);
+  }
+
+  /** The addresses that `ensureFdbEntry` set behind a port, each once, whatever the VLAN. */
+  async listFdbEntries(portIndex: number): Promise<string[]> {
+    const request = { type: RTM.GETNEIGH, parts: fdbListParts(portIndex) };
+    const payloads = await this.#requests.dump(this.#requests.naming("list addresses behind", portIndex), request);
+    return [...new Set(payloads.flatMap((payload) => parseStaticFdbEntry(payload) ?? []))];
   }
 
   /** Takes the entry for this address from the bridge of that port. That it or the port is absent is success. */

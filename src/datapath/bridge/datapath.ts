@@ -1,11 +1,12 @@
-// The Linux bridge as a datapath. One file a promise: `network.ts` makes and removes bridges, `endpoint.ts` their ports.
+// The Linux bridge as a datapath. One file a promise: `check.ts` says what cannot be had, `network.ts` makes and removes
+// bridges with their `settings.ts`, `vlan-link.ts` and `uplink.ts`, `endpoint.ts` their ports; `vlan.ts` says who has which VLAN.
 import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
-import { TsnetError } from "../../errors.ts";
 import type { HostOfLinks } from "../host-link.ts";
 import { readMark } from "../mark.ts";
+import { checkNetwork } from "./check.ts";
 import { removePair } from "../veth-pair.ts";
 import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
@@ -34,13 +35,12 @@ export class BridgeDatapath implements Datapath {
     return { state: "foreign", addresses: texts.filter((text) => !isLinkLocal(text)) };
   }
 
-  async check(network: Network): Promise<void> {
-    const isPlain = Object.keys(network.vlans).length === 0 && network.uplink === undefined;
-    if (!isPlain) throw new TsnetError("unsupported", "VLANs and uplinks are permitted with backend=ovs");
+  async check(network: Network, others: readonly Network[]): Promise<void> {
+    await checkNetwork(this.#host, network, others);
   }
 
-  async ensureNetwork(network: Network, _others: readonly Network[]): Promise<void> {
-    await ensureNetwork(this.#host, network);
+  async ensureNetwork(network: Network, others: readonly Network[]): Promise<void> {
+    await ensureNetwork(this.#host, network, others);
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -51,8 +51,8 @@ export class BridgeDatapath implements Datapath {
     await removeStrayBridges(this.#host, networkId, inUse);
   }
 
-  async attach(network: Network, endpoint: Endpoint, _others: readonly Network[]): Promise<IfName> {
-    await attach(this.#host, network, endpoint);
+  async attach(network: Network, endpoint: Endpoint, others: readonly Network[]): Promise<IfName> {
+    await attach(this.#host, network, endpoint, others);
     return endpoint.sandboxIfName;
   }
 
@@ -71,7 +71,7 @@ export class BridgeDatapath implements Datapath {
   async inventory(): Promise<Inventory> {
     const marked = (await this.#host.links.listLinks()).map((link) => ({
       ifName: link.name as IfName, // the kernel's own word
-      networkId: link.kind === "bridge" ? readMark("network", link) : undefined,
+      networkId: link.kind === "bridge" || link.kind === "vlan" ? readMark("network", link) : undefined,
       endpointId: readMark("endpoint", link),
     }));
     return {

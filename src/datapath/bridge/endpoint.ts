@@ -1,6 +1,6 @@
 // An endpoint's port: a veth pair, one end in the bridge, the other for libnetwork to move into the sandbox. The port is
-// marked and has its settings before it is set up, so that no frame passes a port that nobody would know again or that is
-// still open. The settings are the kernel's own and hold whatever becomes of the firewall.
+// marked and has its VLANs and settings before it is set up, so that no frame passes a port that nobody would know again or
+// that is still open. The settings are the kernel's own and hold whatever becomes of the firewall.
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
@@ -11,14 +11,21 @@ import { formatMark } from "../mark.ts";
 import { type PortOf, addPair, isPairOf } from "../veth-pair.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { ensureNetwork } from "./network.ts";
+import { canHaveVlans, hasVlans, needsVlans, portVlansOf } from "./vlan.ts";
 
 /** What the kernel answers when a bridge has 1023 ports (net/bridge/br_if.c, find_portno); Node.js has no name for it. */
 const EXFULL = "E54";
 
 /** Makes the pair anew: what an interrupted attempt left is removed. */
-export async function attach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
-  const bridge = await requireSwitch(host, network, endpoint);
+export async function attach(
+  host: BridgeHost,
+  network: Network,
+  endpoint: Endpoint,
+  others: readonly Network[],
+): Promise<void> {
+  const bridge = await requireSwitch(host, network, endpoint, others);
   const index = await addPort(host, bridge, endpoint);
+  await ensurePortVlans(host, bridge, index, network, endpoint); // the addresses behind a port go by VLAN
   if (network.isGuarded) await host.links.ensureFdbEntry(index, endpoint.mac);
   await host.links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
   const alias = formatMark("endpoint", endpoint.endpointId);
@@ -38,12 +45,13 @@ export async function reattach(host: BridgeHost, network: Network, endpoint: End
 async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
   const port = await host.links.findLink(endpoint.hostIfName);
   if (port === undefined || !isPairOf(port, endpoint)) return;
-  const bridge = await requireSwitch(host, network, endpoint);
+  const bridge = await requireSwitch(host, network, endpoint, []);
   const isInBridge = port.masterIndex === bridge.index;
   if (!isInBridge) {
     await host.links.setLink(port.index, { isUp: false }); // a bridge takes ports in without any settings
     await host.links.setLink(port.index, { masterIndex: bridge.index });
   }
+  await ensurePortVlans(host, bridge, port.index, network, endpoint);
   if (network.isGuarded) await host.links.ensureFdbEntry(port.index, endpoint.mac); // what is there already is not changed
   const settings = settingsOf(network);
   if (isInBridge && port.isUp && isPortAs(settings, port.bridgePort ?? {})) return;
@@ -62,7 +70,7 @@ export async function ensureHairpin(host: BridgeHost, port: PortOf, isOn: boolea
  * How the bridge shall treat the network's ports. On a guarded one nothing is learned from what an endpoint sends: where
  * its MAC is says an entry of ours, and as every endpoint has one, no frame need go to all of them for want of it.
  */
-function settingsOf({ isGuarded, isIccAllowed }: Network): BridgePort {
+function settingsOf({ isGuarded, isIccAllowed, switchSettings }: Network): BridgePort {
   const isOpen = !isGuarded;
   return {
     isIsolated: !isIccAllowed,
@@ -71,7 +79,23 @@ function settingsOf({ isGuarded, isIccAllowed }: Network): BridgePort {
     isLocked: isGuarded,
     isRouterAllowed: isOpen,
     passesReserved: true,
+    ...(switchSettings.hairpin === true && { isHairpin: true }), // else see ensureHairpin
   };
+}
+
+/** A foreign bridge gives untagged ports what it gives to all. */
+async function ensurePortVlans(
+  { links }: BridgeHost,
+  bridge: Link,
+  index: number,
+  { isSwitchOurs }: Network,
+  { vlans }: Endpoint,
+): Promise<void> {
+  const isTagged = needsVlans([{ vlans }]);
+  if (isTagged && !hasVlans(bridge)) {
+    throw new TsnetError("host", `bridge ${bridge.name} does not tell VLANs apart any more: somebody switched it off`);
+  }
+  if (isTagged || (isSwitchOurs && canHaveVlans(bridge))) await links.setPortVlans(index, portVlansOf(vlans));
 }
 
 async function addPort(host: BridgeHost, bridge: Link, endpoint: Endpoint): Promise<number> {
@@ -83,11 +107,19 @@ async function addPort(host: BridgeHost, bridge: Link, endpoint: Endpoint): Prom
   }
 }
 
-/** The network's bridge. An entry for the bridge's own MAC would take what is meant for the host. */
-async function requireSwitch(host: BridgeHost, network: Network, { mac }: Endpoint): Promise<Link> {
+/**
+ * The network's bridge, made again if it was deleted by hand, and with VLANs if somebody switched them off: the networks'
+ * records say how it was. An entry for the bridge's own MAC would take what is meant for the host.
+ */
+async function requireSwitch(
+  host: BridgeHost,
+  network: Network,
+  { mac, vlans }: Endpoint,
+  others: readonly Network[],
+): Promise<Link> {
   let bridge = await host.links.findLink(network.switchName);
-  if (bridge === undefined) {
-    await ensureNetwork(host, network); // deleted by hand: the network's record says how it was
+  if (bridge === undefined || (needsVlans([{ vlans }]) && !hasVlans(bridge))) {
+    await ensureNetwork(host, network, others);
     bridge = await host.links.findLink(network.switchName);
   }
   if (bridge === undefined) {

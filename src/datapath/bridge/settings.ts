@@ -1,0 +1,55 @@
+// What a user may set of a bridge and of its uplink's port, in the kernel's words (ip-link(8), bridge(8)). What is not set
+// stays as the bridge has it; what the networks of one bridge set does not contradict itself (cnm/switch-sharing.ts).
+import type { Network, SwitchSettings } from "../../cnm/network.ts";
+import type { BridgePort } from "../../host/rtnetlink-bridge-port.ts";
+import type { BridgeSettings } from "../../host/rtnetlink-bridge.ts";
+
+/** The options that are settings of the bridge itself. */
+const OF_THE_BRIDGE = {
+  stp: "stp",
+  "stp-priority": "priority",
+  "stp-forward-delay": "forwardDelay",
+  "stp-hello": "helloTime",
+  "stp-max-age": "maxAge",
+  ageing: "ageingTime",
+  "mcast-snooping": "multicastSnooping",
+} as const satisfies Partial<Record<keyof SwitchSettings, keyof BridgeSettings>>;
+
+/** The options that are settings of the uplink's port. */
+const OF_THE_UPLINK = {
+  "stp-cost": "pathCost",
+  "stp-port-priority": "priority",
+} as const satisfies Partial<Record<keyof SwitchSettings, keyof BridgePort>>;
+
+/** What the networks of a bridge want of it. */
+export function bridgeSettingsOf(networks: readonly Pick<Network, "switchSettings">[]): BridgeSettings {
+  return translated(networks, OF_THE_BRIDGE);
+}
+
+/** What the networks with this uplink want of its port. */
+export function uplinkSettingsOf(parent: string, networks: readonly Network[]): BridgePort {
+  const users = networks.filter(({ uplink }) => uplink?.parent === parent);
+  return translated(users, OF_THE_UPLINK);
+}
+
+/** What of the wanted a bridge has not, as far as this kernel knows it. */
+export function differingSettings(wanted: BridgeSettings, present: BridgeSettings = {}): BridgeSettings {
+  const differing = Object.entries(wanted).filter(([name, value]) => {
+    const there: unknown = Reflect.get(present, name);
+    return there !== undefined && there !== value;
+  });
+  return Object.fromEntries(differing);
+}
+
+function translated(
+  networks: readonly Pick<Network, "switchSettings">[],
+  names: Partial<Record<keyof SwitchSettings, string>>,
+): object {
+  const given = networks.flatMap(({ switchSettings }) => Object.entries(switchSettings));
+  return Object.fromEntries(
+    given.flatMap(([option, value]) => {
+      const name: unknown = Reflect.get(names, option);
+      return typeof name === "string" ? [[name, value] as const] : [];
+    }),
+  );
+}
