@@ -33,7 +33,12 @@ export class VlanFlooding implements Disposable {
   }
 
   /** Sends on a link that is there now, or later, or from time to time. */
-  add(name: string, place: { readonly namespace: NetNamespace; readonly ifName: string }, from: Sender, may: Permitted) {
+  add(
+    name: string,
+    place: { readonly namespace: NetNamespace; readonly ifName: string },
+    from: Sender,
+    may: Permitted,
+  ) {
     const eager = this.#stack.use(EagerSender.open(place.namespace));
     const frames = TAGS.map((tags) => {
       const { frame, trace } = probe(from, { tags });

@@ -72,3 +72,8 @@ export function formatTags(tags: readonly (number | Tag)[]): string {
   });
   return words.length === 0 ? "untagged" : words.join(" ");
 }
+
+/** The sender's MAC address. */
+export function macOf(frame: Buffer): string {
+  return frame.toString("hex", 6, 12).replace(/..(?!$)/g, "$&:");
+}

@@ -70,6 +70,7 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
       });
 
       it(`a frame for a neighbour in VLAN ${vlan} comes to it alone (${guarded})`, async () => {
+        await stage().send(peer); // so that the switch knows where it is
         expect(await stage().send(from, { to: stage().station(peer).mac })).toEqual({ [peer]: "untagged" });
       });
     }
@@ -107,6 +108,7 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
     it("an untagged network is untagged on the uplink and nowhere else", async () => {
       expect(await stage().send("u1")).toEqual(without(ALL_OF.untagged, "u1"));
       expect(await stage().send("uplink")).toEqual(without(ALL_OF.untagged, "uplink"));
+      await stage().send("u2"); // so that the switch knows where it is
       expect(await stage().send("u1", { to: stage().station("u2").mac })).toEqual({ u2: "untagged" });
     });
 
@@ -145,7 +147,9 @@ function without(all: Sightings, name: string): Sightings {
 /** Where a frame was seen beside its own VLAN; what the uplink had besides that one's tag. */
 function strangersTo(vlan: string, seen: Sightings): Sightings {
   const own = ALL_OF[vlan as unknown as keyof typeof ALL_OF]; // one of its keys as text
-  return Object.fromEntries(Object.entries(seen).filter(([name, tags]) => !(name in own) || tags !== own[name as never]));
+  return Object.fromEntries(
+    Object.entries(seen).filter(([name, tags]) => !(name in own) || tags !== own[name as never]),
+  );
 }
 
 function nameOf(vlan: string): string {

@@ -1,12 +1,15 @@
 // The host's own place in a VLAN: the gateway of networks of the modes nat and routed.
+import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { arp, ethernet, ETHERTYPE, icmp, ipv4, PROTOCOL, BROADCAST_MAC } from "../../support/frames.ts";
+import { DatagramListener } from "../../support/frame-capture.ts";
+import { arp, ethernet, ETHERTYPE, icmp, ipv4, PROTOCOL, BROADCAST_MAC, udpPacket } from "../../support/frames.ts";
 import { PATIENCE, type VlanHost } from "../../support/vlan-host.ts";
-import { dot1q, formatTags, tagsOf } from "../../support/vlan-probe.ts";
+import { ALL_SYSTEMS, dot1q, formatTags, macOf, tagsOf } from "../../support/vlan-probe.ts";
 import type { Station, VlanStage } from "../../support/vlan-stage.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { stageFor } from "./stage.ts";
 
+const SERVICE_PORT = 7009;
 const ARP_REPLY = 2;
 const ECHO_REPLY = 0;
 
@@ -22,7 +25,7 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
     const stage = stageFor(makeHost, async (made) => {
       const nat = made.plan(1, { vlan: 100 }, { mode: "nat", isHostOnSwitch: true });
       const routed = made.plan(2, { vlan: 200 }, { mode: "routed", isHostOnSwitch: true });
-      const l2 = made.plan(3, { vlan: 600 });
+      const l2 = made.plan(3, { vlan: 600 }, { isGuarded: false });
       const untagged = made.plan(4, {}, { mode: "nat", isHostOnSwitch: true });
       const native = made.plan(5, { vlan: 700, trunk: [701] }, { mode: "nat", isHostOnSwitch: true });
       for (const each of [nat, routed, l2, untagged, native]) await made.make(each);
@@ -70,6 +73,46 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       expect(await stage().send("l2")).toEqual({ uplink: "600" });
       expect(await stage().send("native", { tags: [701] })).toEqual({ uplink: "701" });
     });
+
+    for (const [from, tags] of [
+      ["l2", []],
+      ["uplink", [600]],
+      ["uplink", [701]],
+      ["uplink", [999]],
+    ] as const) {
+      const title =
+        from === "l2" ? "a container in a VLAN without a gateway" : `a frame from the uplink in VLAN ${tags[0]}`;
+      it(`${title} reaches no service of the host, whatever addresses it says`, async () => {
+        using service = DatagramListener.open(stage().host.namespace, SERVICE_PORT);
+        const secret = randomBytes(16);
+        const sender = stage().station(from);
+        const macs = [BROADCAST_MAC, ALL_SYSTEMS, ...(await stage().macsOfHost()).values()];
+        for (const to of macs) {
+          for (const target of [...Object.values(gateways), "255.255.255.255"]) {
+            for (const source of [sender.address, target.replace(/\d+$/, "99")]) {
+              const datagram = { from: source, to: target, fromPort: SERVICE_PORT, toPort: SERVICE_PORT, data: secret };
+              const payload = ipv4(udpPacket(datagram));
+              const frame = { to, from: sender.mac, type: ETHERTYPE.ipv4, payload, tags: tags.map(dot1q) };
+              sender.socket.send(ethernet(frame));
+            }
+          }
+        }
+        await stage().settle(sender);
+
+        expect(service.count(secret)).toBe(0);
+      });
+    }
+
+    it("a container in a gateway's VLAN reaches the service: the tests above would notice", async () => {
+      using service = DatagramListener.open(stage().host.namespace, SERVICE_PORT);
+      const secret = randomBytes(16);
+      const { mac, address: source, socket } = stage().station("nat");
+      const datagram = { from: source, to: gateways.nat, fromPort: SERVICE_PORT, toPort: SERVICE_PORT, data: secret };
+      const frame = { to: stage().station("gateway 100").mac, from: mac, type: ETHERTYPE.ipv4 };
+      socket.send(ethernet({ ...frame, payload: ipv4(udpPacket(datagram)) }));
+
+      await service.waitFor("the service to be reached", secret);
+    });
   });
 }
 
@@ -102,7 +145,8 @@ async function askEcho(
   const payload = icmp(8, 0, Buffer.from("00010001", "hex"));
   const packet = ipv4({ from: senderIn(station, target), to: target, protocol: PROTOCOL.icmp, payload });
   const request = { to, from: station.mac, type: ETHERTYPE.ipv4, payload: packet };
-  const isReply = (body: Buffer) => body[9] === PROTOCOL.icmp && body[20] === ECHO_REPLY && address(body, 12) === target;
+  const isReply = (body: Buffer) =>
+    body[9] === PROTOCOL.icmp && body[20] === ECHO_REPLY && address(body, 12) === target;
   return await ask(stage, from, ethernet({ ...request, tags: tags.map(dot1q) }), ETHERTYPE.ipv4, isReply, isAnswered);
 }
 
@@ -119,7 +163,7 @@ async function ask(
     station.socket.heard().flatMap((frame) => {
       const at = 12 + 4 * tagsOf(frame).length;
       if (frame.readUInt16BE(at) !== type || !isReply(frame.subarray(at + 2))) return [];
-      return [{ mac: macAt(frame, 6), tags: formatTags(tagsOf(frame)) }];
+      return [{ mac: macOf(frame), tags: formatTags(tagsOf(frame)) }];
     });
   stage.begin();
   station.socket.send(request);
@@ -131,10 +175,6 @@ async function ask(
 /** Its own address; from the uplink one that the gateway's network has. */
 function senderIn(station: Station, target: string): string {
   return station.name === "uplink" ? target.replace(/\d+$/, "99") : station.address;
-}
-
-function macAt(frame: Buffer, at: number): string {
-  return frame.toString("hex", at, at + 6).replace(/..(?!$)/g, "$&:");
 }
 
 function address(body: Buffer, at: number): string {

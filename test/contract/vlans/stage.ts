@@ -18,10 +18,9 @@ export function stageFor(
     stage = await VlanStage.up(makeHost);
     await build(stage);
     await stage.settle();
-    stage.strangers();
   });
   afterEach(() => {
-    expect(required().strangers(), "tags where they do not belong").toEqual([]);
+    expect(required().strangers(), "what was heard where it does not belong").toEqual([]);
   });
   afterAll(async () => {
     await stage?.[Symbol.asyncDispose]();

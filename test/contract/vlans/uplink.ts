@@ -21,7 +21,12 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
       });
 
       it("a double-tagged frame with a foreign outer tag comes to nobody", async () => {
-        for (const tags of [[0, 100], [1, 100], [999, 100], [4095, 200]]) {
+        for (const tags of [
+          [0, 100],
+          [1, 100],
+          [999, 100],
+          [4095, 200],
+        ]) {
           expect(await stage().send("uplink", { tags }), tags.join(" ")).toEqual({});
         }
       });
