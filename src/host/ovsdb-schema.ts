@@ -33,6 +33,7 @@ export const TABLES = {
     /** Empty or `system` for the kernel's, `netdev` for the one in userspace. */
     datapath_type: string,
     datapath_id: optional(string),
+    controller: setOf(reference),
     fail_mode: optional<string, "standalone" | "secure">(string),
     flood_vlans: setOf(integer),
     stp_enable: boolean,
@@ -79,6 +80,13 @@ export const TABLES = {
     ingress_policing_burst: integer,
     external_ids: stringMap,
     other_config: stringMap,
+  },
+  /** Where a bridge speaks OpenFlow: `ptcp:PORT:HOST` lets clients come there and makes none the bridge's master. */
+  Controller: {
+    ...ROW,
+    target: string,
+    connection_mode: optional<string, "in-band" | "out-of-band">(string),
+    external_ids: stringMap,
   },
   QoS: { ...ROW, type: string, other_config: stringMap, external_ids: stringMap },
 } as const;

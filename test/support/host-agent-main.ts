@@ -7,7 +7,6 @@ import { TsnetError, messageOf } from "../../src/errors.ts";
 import { Conntrack } from "../../src/host/conntrack.ts";
 import { NftTool } from "../../src/host/nft-tool.ts";
 import { Nftables } from "../../src/host/nftables.ts";
-import { Ovsdb } from "../../src/host/ovsdb.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { Sysctl } from "../../src/host/sysctl.ts";
 import { NftablesFirewall } from "../../src/nat/nftables.ts";
@@ -31,10 +30,7 @@ const elements = Nftables.open();
 if (process.argv.includes("--old-kernel")) elements.own = () => Promise.resolve(false); // as before Linux 6.9
 const ovsdb = process.argv.find((arg) => arg.startsWith("--ovsdb="))?.slice("--ovsdb=".length);
 const parts = {
-  datapath:
-    ovsdb === undefined
-      ? new BridgeDatapath({ links, sysctl })
-      : new OvsDatapath({ links, sysctl, ovsdb: new Ovsdb(ovsdb) }),
+  datapath: ovsdb === undefined ? new BridgeDatapath({ links, sysctl }) : new OvsDatapath({ links, sysctl }, { ovsdb }),
   firewall: new NftablesFirewall({
     nft: new NftTool(),
     elements,

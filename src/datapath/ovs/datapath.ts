@@ -6,27 +6,49 @@ import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { select } from "../../host/ovsdb-operations.ts";
-import type { Ovsdb } from "../../host/ovsdb.ts";
+import { Ovsdb } from "../../host/ovsdb.ts";
 import type { HostOfLinks } from "../host-link.ts";
 import { check } from "./check.ts";
 import { attach, detach, reattach } from "./endpoint.ts";
 import { requireNoLink } from "./internal-link.ts";
+import { Management } from "./management.ts";
 import { endpointOf, networkOf } from "./marks.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges } from "./network.ts";
+import { OpenFlowSwitches } from "./openflow-switches.ts";
 import { findRows } from "./rows.ts";
 
 /** The host as this folder needs it. */
 export interface OvsHost extends HostOfLinks {
   readonly ovsdb: Ovsdb;
+  readonly flows: OpenFlowSwitches;
+}
+
+/** Where Open vSwitch is, and whom to tell. */
+export interface OvsOptions {
+  /** `unix:PATH` or `tcp:HOST:PORT`, as TSNET_OVSDB has it. */
+  readonly ovsdb: string;
+  /** Open vSwitch, or what is there, has changed: look again. May not throw. */
+  readonly onChanged?: () => void;
 }
 
 /** Bridges of Open vSwitch and veth pairs of one host. */
-export class OvsDatapath implements Datapath {
+export class OvsDatapath implements Datapath, Disposable {
   readonly kind = "ovs";
   readonly #host: OvsHost;
 
-  constructor(host: OvsHost) {
-    this.#host = host;
+  /** Connects when it is first used. @throws TsnetError `invalid` for an address that is none. */
+  constructor(host: HostOfLinks, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
+    const { links, sysctl } = host;
+    const ovsdb = new Ovsdb(address, { onConnected: onChanged, onChanged });
+    const management = new Management(ovsdb, address);
+    const flows = new OpenFlowSwitches({ ovsdb, links, management, onRestored: onChanged });
+    this.#host = { links, sysctl, ovsdb, flows };
+  }
+
+  /** Ends the connections. What is there stays as it is. */
+  [Symbol.dispose](): void {
+    this.#host.flows.close();
+    this.#host.ovsdb.close();
   }
 
   async inspectSwitch(name: IfName): Promise<FoundSwitch> {

@@ -29,6 +29,7 @@ export async function attach(
   try {
     await prepareLink(host, bridge, endpoint, index);
     await addToSwitch(host, network, endpoint);
+    await host.flows.putEndpoint(network, endpoint);
     await host.links.setLink(index, { isUp: true });
   } catch (failure) {
     await detach(host, endpoint).catch(() => {}); // the failure says what is wrong
@@ -63,6 +64,7 @@ async function putBack(host: OvsHost, network: Network, endpoint: Endpoint): Pro
     await prepareLink(host, bridge, endpoint, link.index);
     await addToSwitch(host, network, endpoint);
   }
+  await host.flows.putEndpoint(network, endpoint);
   const isAsMade = isInSwitch && link.isUp;
   if (!isAsMade) await host.links.setLink(link.index, { isUp: true });
 }

@@ -12,6 +12,9 @@ const WHICH_BITS = 44n;
 /** All flows of tsnet on a switch. */
 export const ALL_OURS: CookieFilter = { cookie: OURS, mask: 0xffffn << 48n };
 
+/** Those of them that the switch itself learned. */
+export const ALL_LEARNED: CookieFilter = { cookie: OURS | (KIND.learned << WHICH_BITS), mask: 0xf_ffffn << WHICH_BITS };
+
 /** Of `switchFlows` and `adoptedSwitchFlows`. */
 export const SWITCH_COOKIE = OURS | (KIND.switch << WHICH_BITS);
 

@@ -49,6 +49,7 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   if (operations.length > 0) await host.ovsdb.apply(doing, operations);
   if (network.isSwitchOurs) await ensureOwnLink(host, network);
   if (network.isHostOnSwitch) await ensureHostLink(host, network);
+  await host.flows.ensureSwitch(switchName, networks);
   await removeStalePorts(host, network.id);
   await ensureUplinks(host, uplinks);
 }
@@ -153,6 +154,7 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
   const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [...unneeded, ...shared]);
   if (bridge !== undefined && network.isSwitchOurs && networkOf(bridge) === undefined) return; // somebody else's by now
   if (bridge !== undefined && network.isSwitchOurs && others.length === 0) {
+    await host.flows.forget(switchName, false);
     await host.ovsdb.apply(doing, [removeBridges([bridge._uuid])]);
   } else if (bridge !== undefined) {
     const ours = unneeded.flatMap((name) => ports.get(name) ?? []).filter((port) => isOurPort(bridge, port));
@@ -163,6 +165,8 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
     const operations = [...removePorts(ours.map(({ port }) => port._uuid)), ...kept];
     if (operations.length > 0) await host.ovsdb.apply(doing, operations);
     await removeStalePorts(host, network.id);
+    if (others.length === 0) await host.flows.forget(switchName, true);
+    else await host.flows.ensureSwitch(switchName, others);
   }
   if (isHostLinkNeeded) {
     const link = await host.links.findLink(hostLink);

@@ -25,7 +25,7 @@ export async function removeStalePorts(host: OvsHost, networkId: string): Promis
   }
 }
 
-/** Removes an endpoint's port from the database, without a wait for Open vSwitch. Absent is no failure. */
+/** Removes an endpoint's flows, and its port from the database, without a wait for Open vSwitch. Absent is no failure. */
 export async function removeEndpointPort(
   host: OvsHost,
   { endpointId, hostIfName }: { readonly endpointId: string; readonly hostIfName: string },
@@ -34,6 +34,9 @@ export async function removeEndpointPort(
   const [rows] = await host.ovsdb.transact(doing, [
     select("Port", [["name", "==", hostIfName]], ["_uuid", "external_ids"]),
   ]);
-  const own = rows.filter((row) => endpointOf(row) === endpointId);
-  if (own.length > 0) await host.ovsdb.transact(doing, [...removePorts(own.map(({ _uuid }) => _uuid)), count]);
+  const own = rows.find((row) => endpointOf(row) === endpointId)?._uuid;
+  if (own === undefined) return host.flows.removeEndpoint(endpointId, undefined);
+  const [bridges] = await host.ovsdb.transact(doing, [select("Bridge", [["ports", "includes", [own]]], ["name"])]);
+  await host.flows.removeEndpoint(endpointId, bridges[0]?.name);
+  await host.ovsdb.transact(doing, [...removePorts([own]), count]);
 }
