@@ -37,6 +37,11 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
     });
     const gateways = { nat: "10.1.1.1", routed: "10.1.2.1", untagged: "10.1.4.1", native: "10.1.5.1" } as const;
     const tags = { nat: [100], routed: [200], untagged: [], native: [700] } as const;
+    /** Whether frames with these tags on the uplink are of the gateway's VLAN; a priority tag alone means none. */
+    const isSame = (sent: readonly number[], name: string) => {
+      const own = formatTags(tags[name as keyof typeof tags]); // one of its keys
+      return formatTags(sent) === own || (own === "untagged" && sent[0] === 0);
+    };
 
     for (const [name, gateway] of Object.entries(gateways)) {
       const title = name === "native" ? "of a native VLAN" : name === "untagged" ? "without a VLAN" : `of mode ${name}`;
@@ -55,16 +60,29 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
         expect(await askEcho(stage(), "uplink", gateway, found?.mac ?? "", own)).toEqual([found]);
       });
 
-      it(`the gateway ${title} answers nobody in another VLAN`, async () => {
-        const [{ mac } = { mac: "" }] = await askArp(stage(), name, gateway);
-        for (const other of ["nat", "routed", "l2", "untagged", "native"].filter((each) => each !== name)) {
-          expect(await askArp(stage(), other, gateway, [], false), `ARP from ${other}`).toEqual([]);
-          if (other !== "l2") continue; // in the others the host has a place, and is a router
-          expect(await askEcho(stage(), other, gateway, mac, [], false), `ICMP from ${other}`).toEqual([]);
+      it(`the gateway ${title} hears nothing of another VLAN`, async () => {
+        const at = `gateway ${formatTags(tags[name as keyof typeof tags])}`;
+        const { mac } = stage().station(at);
+        const wire = [[], [0], [100], [200], [600], [700], [701], [999]].filter((each) => !isSame(each, name));
+        const places = ["nat", "routed", "l2", "untagged", "native"].filter((other) => other !== name);
+        const senders = [...places.map((other) => [other, []] as const), ...wire.map((id) => ["uplink", id] as const)];
+        for (const [from, sent] of senders) {
+          const what = `${from} ${formatTags(sent)}`;
+          expect(await stage().send(from, { arpFor: gateway, tags: sent }), what).not.toHaveProperty([at]);
+          expect(await stage().send(from, { to: mac, tags: sent }), what).not.toHaveProperty([at]);
         }
-        for (const others of [[], [100], [200], [600], [700], [701], [999]]) {
-          if (formatTags(others) === formatTags(tags[name as keyof typeof tags])) continue;
-          expect(await askArp(stage(), "uplink", gateway, others, false), formatTags(others)).toEqual([]);
+      });
+
+      it(`the gateway ${title} answers nobody where the host has no place`, async () => {
+        const [{ mac } = { mac: "" }] = await askArp(stage(), name, gateway);
+        for (const [from, sent] of [
+          ["l2", []],
+          ["uplink", [600]],
+          ["uplink", [701]],
+          ["uplink", [999]],
+        ] as const) {
+          expect(await askArp(stage(), from, gateway, sent, false), `ARP from ${from} ${sent[0]}`).toEqual([]);
+          expect(await askEcho(stage(), from, gateway, mac, sent, false), `ICMP from ${from} ${sent[0]}`).toEqual([]);
         }
       });
     }
