@@ -77,7 +77,6 @@ export class VlanStage implements AsyncDisposable {
     const host = stack.use(await makeHost());
     const neighbour = stack.use(await NetNamespace.create("neighbour"));
     await shell(host.namespace, [
-      "sysctl -qw net.ipv4.conf.all.rp_filter=2", // as Ubuntu has it
       `ip link add ${PARENT} type veth peer name lan0 netns ${neighbour.name}`,
       `sysctl -qw net.ipv6.conf.${PARENT}.disable_ipv6=1`, // the host itself says nothing on this wire
       `ip link set ${PARENT} up`,

@@ -1,15 +1,13 @@
 // The host's own place in a VLAN: the gateway of networks of the modes nat and routed.
-import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { DatagramListener } from "../../support/frame-capture.ts";
-import { arp, ethernet, ETHERTYPE, icmp, ipv4, PROTOCOL, BROADCAST_MAC, udpPacket } from "../../support/frames.ts";
+import { arp, ethernet, ETHERTYPE, icmp, ipv4, PROTOCOL, BROADCAST_MAC } from "../../support/frames.ts";
 import { PATIENCE, type VlanHost } from "../../support/vlan-host.ts";
-import { ALL_SYSTEMS, dot1q, formatTags, macOf, tagsOf } from "../../support/vlan-probe.ts";
+import { dot1q, formatTags, macOf, tagsOf } from "../../support/vlan-probe.ts";
 import type { Station, VlanStage } from "../../support/vlan-stage.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { reachService } from "./services.ts";
 import { stageFor } from "./stage.ts";
 
-const SERVICE_PORT = 7009;
 const ARP_REPLY = 2;
 const ECHO_REPLY = 0;
 
@@ -101,35 +99,17 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       const title =
         from === "l2" ? "a container in a VLAN without a gateway" : `a frame from the uplink in VLAN ${tags[0]}`;
       it(`${title} reaches no service of the host, whatever addresses it says`, async () => {
-        using service = DatagramListener.open(stage().host.namespace, SERVICE_PORT);
-        const secret = randomBytes(16);
-        const sender = stage().station(from);
-        const macs = [BROADCAST_MAC, ALL_SYSTEMS, ...(await stage().macsOfHost()).values()];
-        for (const to of macs) {
-          for (const target of [...Object.values(gateways), "255.255.255.255"]) {
-            for (const source of [sender.address, target.replace(/\d+$/, "99")]) {
-              const datagram = { from: source, to: target, fromPort: SERVICE_PORT, toPort: SERVICE_PORT, data: secret };
-              const payload = ipv4(udpPacket(datagram));
-              const frame = { to, from: sender.mac, type: ETHERTYPE.ipv4, payload, tags: tags.map(dot1q) };
-              sender.socket.send(ethernet(frame));
-            }
-          }
-        }
-        await stage().settle(sender);
+        const reached = await reachService(stage(), { from, tags, targets: Object.values(gateways) });
 
-        expect(service.count(secret)).toBe(0);
+        expect(reached).toEqual([]);
       });
     }
 
     it("a container in a gateway's VLAN reaches the service: the tests above would notice", async () => {
-      using service = DatagramListener.open(stage().host.namespace, SERVICE_PORT);
-      const secret = randomBytes(16);
-      const { mac, address: source, socket } = stage().station("nat");
-      const datagram = { from: source, to: gateways.nat, fromPort: SERVICE_PORT, toPort: SERVICE_PORT, data: secret };
-      const frame = { to: stage().station("gateway 100").mac, from: mac, type: ETHERTYPE.ipv4 };
-      socket.send(ethernet({ ...frame, payload: ipv4(udpPacket(datagram)) }));
+      const reached = await reachService(stage(), { from: "nat", tags: [], targets: [gateways.nat] });
 
-      await service.waitFor("the service to be reached", secret);
+      const { address } = stage().station("nat");
+      expect(reached).toContain(`${address} to ${gateways.nat} at ${stage().station("gateway 100").mac}`);
     });
   });
 }
