@@ -11,7 +11,7 @@ export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly defaultPools: readonly DefaultPool[];
   readonly firewall: "auto" | "nftables" | "none";
-  /** Where Open vSwitch's database is. No backend of this version uses it. */
+  /** Where Open vSwitch's database is, for `backend=ovs`. */
   readonly ovsdb: string;
   /** Where metrics would be served. This version has none. */
   readonly metrics: string;

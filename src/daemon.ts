@@ -12,6 +12,7 @@ import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
+import { OvsDatapath } from "./datapath/ovs/datapath.ts";
 import { NamedLinks } from "./datapath/named-links.ts";
 import { inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
@@ -67,13 +68,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = SqliteStore.open(config.stateDirectory);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, ports } = buildDrivers({ records, log, ...host }, options);
+  const { cnm, ipam, registry, reconciler, ports, ovs } = buildDrivers({ records, log, ...host }, options);
   const app = createServer({ cnm, ipam, log, gate });
   let listening: Listening;
   try {
     const paths = [config.socket, ...(pluginSocket === undefined ? [] : [pluginSocket])];
     listening = await listenOnSockets(app, paths, log);
   } catch (failure) {
+    ovs.close();
     host.close();
     records.close();
     throw failure;
@@ -98,6 +100,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await recovery;
       await reconciler.idle();
       await ports.close();
+      ovs.close();
       host.close();
       records.close();
       log.info({ pid: process.pid }, "stopped, networks are left running");
@@ -113,7 +116,11 @@ function buildDrivers(
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
   const bridge = new BridgeDatapath({ links, sysctl });
-  const datapaths = { bridge, ovs: bridge };
+  const ovs = new OvsDatapath(
+    { links, sysctl },
+    { ovsdb: config.ovsdb, onChanged: () => reconciler.schedule("links") },
+  );
+  const datapaths = { bridge, ovs };
   const isFirewallOff = config.firewall === "none";
   const hands = { nft: new NftTool(), elements, conntrack, sysctl, links, log };
   const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall(hands);
@@ -130,7 +137,8 @@ function buildDrivers(
     locks: new CnmLocks(),
     releaseAddresses,
   };
-  return { registry, ipam, ports, cnm: new Cnm(parts), reconciler: new Reconciler(parts, log) };
+  const reconciler = new Reconciler(parts, log);
+  return { registry, ipam, ports, ovs, cnm: new Cnm(parts), reconciler };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */

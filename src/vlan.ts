@@ -7,6 +7,9 @@ const LAST = 4094;
 /** The permitted ids, for messages. 0 is no VLAN (a priority tag) and 4095 is reserved (IEEE 802.1Q, table 9-2). */
 export const VLAN_RANGE = `${FIRST}-${LAST}`;
 
+/** The VLAN of untagged networks inside a Linux bridge of tsnet's own that has VLANs. */
+export const UNTAGGED_VID = 1;
+
 /** What a port carries. Neither of both: untagged frames only. */
 export interface PortVlans {
   /** The VLAN of the frames that are untagged on the port: its access VLAN, or with `trunk` the native one. */

@@ -15,11 +15,12 @@ export const STATUS_PATH = "/status";
  *
  *     { "version": "0.1.0", "isComplete": true,
  *       "networks": [
- *         { "id": "63cc06…", "state": "ready", "mode": "nat", "isInternal": false, "switch": "tsn-63cc06f3c7b",
+ *         { "id": "63cc06…", "state": "ready", "mode": "nat", "isInternal": false, "backend": "bridge",
+ *           "switch": "tsn-63cc06f3c7b", "vlan": 10, "trunk": [20, 30], "parent": "eth1",
  *           "mtu": 1500, "subnets": ["10.1.2.0/24"], "icc": true, "antispoof": true, "hostBinding": "192.0.2.1",
  *           "endpoints": [
  *             { "id": "83ad9d…", "state": "joined", "addresses": ["10.1.2.3/24"], "mac": "02:42:0a:01:02:03",
- *               "hostLink": "tsv83ad9d8339a1",
+ *               "hostLink": "tsv83ad9d8339a1", "vlan": 10, "trunk": [20, 30],
  *               "ports": [
  *                 { "protocol": "tcp", "hostAddress": "", "hostPort": 8080, "containerPort": 80 }] }] }] }
  *

@@ -67,13 +67,14 @@ export interface Datapath {
    * Removes a switch that carries our mark for that network, for when its record was lost. Absent is no failure.
    *
    * @param inUse - switches of other networks: one of them may have been made for that network and outlived it.
+   * @throws TsnetError `unavailable`, at once, while switches of this kind cannot be asked for.
    */
   removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void>;
 
   /**
-   * Makes the endpoint's port in the endpoint's VLANs: there is no moment in which it carries others. Ports of a network without `isIccAllowed` exchange no frames with one another. Into ports
-   * of a guarded network come frames from the endpoint's own MAC only, and out of them go no frames for another one;
-   * that holds from the first frame on.
+   * Makes the endpoint's port in the endpoint's VLANs: there is no moment in which it carries others. Ports of a network
+   * without `isIccAllowed` exchange no frames with one another. Into ports of a guarded network come frames from the
+   * endpoint's own MAC only, and out of them go no frames for another one; that holds from the first frame on.
    *
    * @param others - the other networks on the same switch, for when the switch has gone and is made again.
    * @returns the link that libnetwork shall move into the sandbox.
@@ -89,12 +90,16 @@ export interface Datapath {
 
   /**
    * Lets frames leave by the port by which they came, or not: what an endpoint sends to its own published port comes back
-   * to it by then. Switches that never do it, and need not, leave it. A port that is put back into its switch has lost it. An absent port is no failure; a link without our
-   * mark for the endpoint is left alone.
+   * to it by then. Switches that never do it, and need not, leave it. A port that is put back into its switch has lost
+   * it. An absent port is no failure; a link without our mark for the endpoint is left alone.
    */
   ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void>;
 
-  /** Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone. */
+  /**
+   * Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone.
+   *
+   * @throws TsnetError `host`; `unavailable` while switches of this kind cannot be asked for.
+   */
   detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void>;
 
   /** Everything on this host that carries our mark. */

@@ -9,11 +9,10 @@ import type { EndpointRef } from "./endpoint.ts";
 import { EndpointVerbs } from "./endpoint-verbs.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { isOutOfUse } from "./lost-endpoints.ts";
-import { switchNames } from "./names.ts";
-import type { IfName, Network, NetworkId } from "./network.ts";
+import type { Network, NetworkId, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { placeNetwork } from "./placement.ts";
-import { type PlannedNetwork, planNetwork, planOptions } from "./plan.ts";
+import { planNetwork, planOptions } from "./plan.ts";
 import { modeOf } from "./plan-switch.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
@@ -42,15 +41,15 @@ export class Cnm implements verbs.CnmDriver {
 
   async createNetwork(request: verbs.CreateNetwork, signal: AbortSignal): Promise<void> {
     const { registry, datapaths, firewall, locks } = this.#parts;
-    const { planned, settings } = planNetwork(request);
+    const planned = planNetwork(request);
     await locks.networks(async () => {
       const known = registry.findNetwork(planned.id);
-      if (known !== undefined) return this.#repeatNetwork(known.network, planned, settings.bridge);
+      if (known !== undefined) return this.#repeatNetwork(known.network, planned);
       refuseOverlap(
         planned,
         registry.networks().map(({ network }) => network),
       );
-      const network = await placeNetwork(planned, settings.bridge, this.#parts);
+      const network = await placeNetwork(planned, this.#parts);
       const datapath = datapaths[network.backend];
       await datapath.check(network, registry.sharersOf(network));
       await firewall.check(network);
@@ -65,10 +64,9 @@ export class Cnm implements verbs.CnmDriver {
     });
   }
 
-  async #repeatNetwork(known: Network, planned: PlannedNetwork, bridge: IfName | undefined): Promise<void> {
+  async #repeatNetwork(known: Network, planned: PlannedNetwork): Promise<void> {
     const { registry, datapaths, firewall } = this.#parts;
-    const isElsewhere = bridge === undefined ? !isFreelyPlaced(known) : bridge !== known.switchName;
-    if (isElsewhere || !isDeepStrictEqual(asPlanned(known, planned), planned))
+    if (!isDeepStrictEqual(withoutPlace(known), planned))
       throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     registry.requireNetwork(known.id);
     await datapaths[known.backend].ensureNetwork(known, registry.sharersOf(known));
@@ -76,15 +74,10 @@ export class Cnm implements verbs.CnmDriver {
   }
 
   async deleteNetwork(networkId: NetworkId): Promise<void> {
-    const { registry, datapaths, links, locks } = this.#parts;
+    const { registry, links, locks } = this.#parts;
     await locks.networks(async () => {
       const known = registry.findNetwork(networkId);
-      if (known === undefined) {
-        for (const datapath of Object.values(datapaths)) {
-          await datapath.removeStraySwitch(networkId, registry.switchesInUse());
-        }
-        return;
-      }
+      if (known === undefined) return this.#removal.strayNetwork(networkId);
       await registry.putNetwork(known.network, "removing");
       for (const { endpoint, state } of registry.endpointsOf(networkId)) {
         const isOver = state !== "joined" || (await isOutOfUse(links, endpoint));
@@ -133,18 +126,9 @@ export class Cnm implements verbs.CnmDriver {
   }
 }
 
-/** Whether a network's place is one that it gets when its user names no switch. */
-function isFreelyPlaced({ id, switchName, uplink }: Network): boolean {
-  return uplink !== undefined || switchNames(id).includes(switchName);
-}
-
-/** A network without what its place has added to the plan. */
-function asPlanned(network: Network, planned: PlannedNetwork): PlannedNetwork {
+/** A network as it was planned. */
+function withoutPlace(network: Network): PlannedNetwork {
   const { switchName: _switch, hostLink: _link, isSwitchOurs: _ours, keptAddresses: _kept, ...rest } = network;
-  const { mtu, datapathType, ...asked } = rest;
-  return {
-    ...asked,
-    ...(planned.mtu !== undefined && { mtu }),
-    ...(planned.datapathType !== undefined && { datapathType }),
-  };
+  const { mtu: _mtu, datapathType: _type, ...planned } = rest;
+  return planned;
 }

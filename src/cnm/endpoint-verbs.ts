@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
+import { doMeet } from "../vlan.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { joinResult } from "./join-result.ts";
@@ -70,13 +71,15 @@ export class EndpointVerbs {
     }
   }
 
-  #refuseSharedMac(planned: { mac: string; endpointId: string }, network: Network): void {
+  /** In VLANs of their own two endpoints may have one MAC: with the same subnet in both VLANs they even derive it. */
+  #refuseSharedMac({ mac, vlans }: Pick<Endpoint, "mac" | "vlans">, network: Network): void {
     const { registry } = this.#parts;
+    const isRival = ({ endpoint }: EndpointRecord) => endpoint.mac === mac && doMeet(endpoint.vlans, vlans);
     for (const { id } of registry.networksOn(network.switchName)) {
-      const other = registry.endpointsOf(id).find(({ endpoint }) => endpoint.mac === planned.mac);
+      const other = registry.endpointsOf(id).find(isRival);
       if (other === undefined) continue;
       const owner = `endpoint ${short(other.endpoint.endpointId)} of network ${short(id)}`;
-      throw new TsnetError("conflict", `MAC address ${planned.mac} is in use on ${network.switchName} by ${owner}`);
+      throw new TsnetError("conflict", `MAC address ${mac} is in use on ${network.switchName} by ${owner}`);
     }
   }
 
@@ -90,14 +93,10 @@ export class EndpointVerbs {
   }
 
   async delete(ref: EndpointRef): Promise<void> {
-    const { registry, datapaths, locks } = this.#parts;
+    const { registry, locks } = this.#parts;
     await locks.endpoint(ref, async () => {
       const known = registry.findEndpoint(ref.endpointId);
-      if (known !== undefined) return this.#removal.endpoint(known.endpoint);
-      for (const { host } of endpointNames(ref.endpointId)) {
-        const port = { endpointId: ref.endpointId, hostIfName: host };
-        for (const datapath of Object.values(datapaths)) await datapath.detach(port);
-      }
+      await (known === undefined ? this.#removal.strayEndpoint(ref) : this.#removal.endpoint(known.endpoint));
     });
     await this.#removal.finishNetworkOf(ref.networkId);
   }

@@ -44,6 +44,14 @@ export interface Uplink {
   readonly isAddressMoved: boolean;
 }
 
+/** What a user asked for of that which depends on the place; absent: left to tsnet. Named as the options are. */
+export interface RequestedPlace {
+  readonly bridge?: IfName;
+  readonly datapath?: DatapathType;
+  /** Bytes. */
+  readonly mtu?: number;
+}
+
 /** One subnet of a network, in canonical text. */
 export interface NetworkPool {
   /** `10.1.2.0/24`. */
@@ -69,6 +77,8 @@ export interface Network {
   /** Whether the host has the gateway addresses on the switch: modes nat and routed. */
   readonly isHostOnSwitch: boolean;
   readonly backend: Backend;
+  /** A repeated `CreateNetwork` is told from another one by it. */
+  readonly requested: RequestedPlace;
   /** Of an Open vSwitch switch that tsnet makes. */
   readonly datapathType: DatapathType;
   readonly switchName: IfName;
@@ -109,3 +119,12 @@ export interface Network {
   readonly addressSpace: string;
   readonly pools: readonly NetworkPool[];
 }
+
+/** What `placement.ts` finds on the host: the switch, and what follows from it. */
+export type NetworkPlace = Pick<
+  Network,
+  "switchName" | "hostLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
+>;
+
+/** A network as it was asked for, before it has a place. */
+export type PlannedNetwork = Omit<Network, keyof NetworkPlace>;

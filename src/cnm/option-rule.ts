@@ -63,7 +63,9 @@ function shown(text: string): string {
 
 /** One of some words. */
 export function oneOf<const T extends string>(permitted: readonly T[], fallback: T): OptionRule<T>;
+/** The same without a default. */
 export function oneOf<const T extends string>(permitted: readonly T[]): OptionRule<T | undefined>;
+/** @param fallback - the default. */
 export function oneOf<const T extends string>(permitted: readonly T[], fallback?: T): OptionRule<T | undefined> {
   const parse = (text: string): T => {
     const found = permitted.find((value) => value === text);
@@ -75,7 +77,9 @@ export function oneOf<const T extends string>(permitted: readonly T[], fallback?
 
 /** `true` or `false`. */
 export function bool(fallback: boolean): OptionRule<boolean>;
+/** The same without a default. */
 export function bool(): OptionRule<boolean | undefined>;
+/** @param fallback - the default. */
 export function bool(fallback?: boolean): OptionRule<boolean | undefined> {
   const { permitted, parse } = oneOf(["true", "false"], "true");
   return { permitted, default: fallback, parse: (text) => parse(text) === "true" };

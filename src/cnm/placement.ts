@@ -1,95 +1,114 @@
 // Finds the switch for a new network: the one that the user named, whoever made it, the one that has the network's uplink,
 // or a new one with a free name. What the networks of one switch must agree on is in `switch-sharing.ts`.
 import { TsnetError } from "../errors.ts";
-import type { FoundSwitch } from "./datapath.ts";
+import { allVlans } from "../vlan.ts";
+import type { FoundSwitch, HostLinks } from "./datapath.ts";
 import { hostLinkName, switchNames } from "./names.ts";
-import type { IfName, Network } from "./network.ts";
+import type { IfName, Network, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
-import type { PlannedNetwork } from "./plan.ts";
 import { type Registry, short } from "./registry.ts";
 import { refuseToShare } from "./switch-sharing.ts";
-
-type Parts = Pick<CnmParts, "registry" | "datapaths" | "links">;
 
 /** Of a network without uplink whose user names none. Bytes. */
 const DEFAULT_MTU = 1500;
 
+/** RFC 8200, section 5. Bytes. */
+const LEAST_IPV6_MTU = 1280;
+
 /**
  * Completes a planned network with its switch. Changes nothing.
  *
- * @param wanted - the switch that the user named; absent: that of the uplink, or one of the network's own.
  * @throws TsnetError `conflict` if that switch cannot serve this network; `not-found`, `invalid` for its uplink.
  */
 export async function placeNetwork(
   planned: PlannedNetwork,
-  wanted: IfName | undefined,
-  { registry, datapaths, links }: Parts,
+  { registry, datapaths, links }: Pick<CnmParts, "registry" | "datapaths" | "links">,
 ): Promise<Network> {
-  const named = switchOfUplink(planned, wanted, registry) ?? wanted;
+  const { bridge, datapath } = planned.requested;
+  const named = switchOfUplink(planned, registry) ?? bridge;
   const switchName = named ?? (await freeSwitchName(planned, links));
-  const sharers = registry.networksOn(switchName).filter(({ id }) => id !== planned.id);
+  const others = registry.networksOn(switchName).filter(({ id }) => id !== planned.id);
   const network = {
     ...planned,
     switchName,
     hostLink: hostLinkName(planned.backend, switchName, planned.vlans),
-    mtu: await mtuFor(planned, sharers, links),
-    datapathType: planned.datapathType ?? sharers[0]?.datapathType ?? "auto",
+    mtu: await mtuFor(planned, switchName, others[0], links),
+    datapathType: datapath ?? others[0]?.datapathType ?? "auto",
   };
-  for (const other of sharers) refuseToShare(network, other);
+  refuseToShare(network, others);
   if (named === undefined) return { ...network, isSwitchOurs: true, keptAddresses: [] };
   const found = await datapaths[planned.backend].inspectSwitch(switchName);
-  const isSwitchOurs = sharers[0]?.isSwitchOurs ?? found.state !== "foreign";
+  const isSwitchOurs = others[0]?.isSwitchOurs ?? found.state !== "foreign";
   if (!isSwitchOurs) refuseSettings(network);
   return { ...network, isSwitchOurs, keptAddresses: keptAddresses(network, found) };
 }
 
 /** The switch of which the uplink is a port already, by another network. */
-function switchOfUplink(planned: PlannedNetwork, wanted: IfName | undefined, registry: Registry): IfName | undefined {
-  const { uplink, backend } = planned;
+function switchOfUplink({ id, uplink, backend, requested }: PlannedNetwork, registry: Registry): IfName | undefined {
   if (uplink === undefined) return undefined;
-  const isUser = ({ network }: { network: Network }) => network.uplink?.parent === uplink.parent;
-  const user = registry.networks().find((record) => isUser(record) && record.network.id !== planned.id)?.network;
+  const { parent } = uplink;
+  const others = registry.networks().flatMap(({ network }) => (network.id === id ? [] : [network]));
+  const [owner] = others.filter(({ switchName }) => switchName === parent);
+  if (owner !== undefined) {
+    throw new TsnetError(
+      "conflict",
+      `link ${parent} cannot be an uplink: it is the switch of network ${short(owner.id)}`,
+    );
+  }
+  const user = others.find((other) => other.uplink?.parent === parent);
   if (user === undefined) return undefined;
-  const where = `it is the uplink of ${user.switchName}, backend ${user.backend}, for network ${short(user.id)}`;
-  if (user.backend !== backend || (wanted !== undefined && wanted !== user.switchName)) {
-    throw new TsnetError("conflict", `link ${uplink.parent} cannot be shared: ${where}, and can be in one switch only`);
+  if (user.backend !== backend || (requested.bridge !== undefined && requested.bridge !== user.switchName)) {
+    const where = `it is the uplink of ${user.switchName}, backend ${user.backend}, for network ${short(user.id)}`;
+    throw new TsnetError("conflict", `link ${parent} cannot be shared: ${where}, and can be in one switch only`);
   }
   if (user.uplink?.isAddressMoved !== uplink.isAddressMoved) {
     const how = `parent-address=${user.uplink?.isAddressMoved === true ? "move" : "keep"}`;
     const why = `network ${short(user.id)} uses it with ${how}, and the networks of one uplink must have the same`;
-    throw new TsnetError("conflict", `link ${uplink.parent} cannot be shared: ${why}`);
+    throw new TsnetError("conflict", `link ${parent} cannot be shared: ${why}`);
   }
   return user.switchName;
 }
 
-async function mtuFor(planned: PlannedNetwork, sharers: readonly Network[], links: CnmParts["links"]): Promise<number> {
-  const { uplink, hasIpv6 } = planned;
+/** @param other - a network of the same switch, whose MTU is that of the switch. */
+async function mtuFor(
+  { uplink, hasIpv6, requested }: PlannedNetwork,
+  switchName: IfName,
+  other: Network | undefined,
+  links: HostLinks,
+): Promise<number> {
   const most = uplink && (await links.mtuOf(uplink.parent));
   if (uplink !== undefined && most === undefined) {
     throw new TsnetError("not-found", `option parent: this host has no link ${uplink.parent}`);
   }
-  const mtu = planned.mtu ?? sharers[0]?.mtu ?? most ?? DEFAULT_MTU;
+  const mtu = requested.mtu ?? other?.mtu ?? most ?? DEFAULT_MTU;
   if (most !== undefined && mtu > most) {
-    throw new TsnetError(
-      "invalid",
-      `mtu ${mtu} is more than the ${most} of ${uplink?.parent}; permitted: up to ${most}`,
-    );
+    const ofUplink = `the ${most} of ${uplink?.parent}`;
+    if (requested.mtu !== undefined) {
+      throw new TsnetError("invalid", `option mtu: ${mtu} is more than ${ofUplink}; permitted: up to ${most}`);
+    }
+    const why = `network ${short(other?.id ?? "")} uses it with mtu ${mtu}, which is more than ${ofUplink}`;
+    throw new TsnetError("conflict", `switch ${switchName} cannot have that uplink: ${why}`);
   }
-  if (hasIpv6 && mtu < 1280) {
-    throw new TsnetError("invalid", `mtu ${mtu} is too small for IPv6; permitted: 1280-65535`);
+  if (hasIpv6 && mtu < LEAST_IPV6_MTU) {
+    const whose = other === undefined ? `uplink ${uplink?.parent}` : `switch ${switchName}`;
+    throw new TsnetError("invalid", `mtu ${mtu} of ${whose} is too small for IPv6, which needs ${LEAST_IPV6_MTU}`);
   }
   return mtu;
 }
 
-async function freeSwitchName(planned: PlannedNetwork, links: CnmParts["links"]): Promise<IfName> {
-  for (const switchName of switchNames(planned.id)) {
+async function freeSwitchName({ id }: PlannedNetwork, links: HostLinks): Promise<IfName> {
+  for (const switchName of switchNames(id)) {
     if (!(await links.isNameTaken(switchName))) return switchName;
   }
-  throw new TsnetError("conflict", `every name for the switch of network ${short(planned.id)} is taken on this host`);
+  throw new TsnetError("conflict", `every name for the switch of network ${short(id)} is taken on this host`);
 }
 
-function refuseSettings({ switchName, switchSettings }: Pick<Network, "switchName" | "switchSettings">): void {
-  const given = Object.keys(switchSettings);
+function refuseSettings({
+  switchName,
+  switchSettings,
+  requested,
+}: Omit<Network, "isSwitchOurs" | "keptAddresses">): void {
+  const given = [...(requested.datapath === undefined ? [] : ["datapath"]), ...Object.keys(switchSettings)];
   if (given.length === 0) return;
   const why = "tsnet did not make it and leaves its settings alone";
   throw new TsnetError("conflict", `switch ${switchName} cannot be set up by option ${given.join(", ")}: ${why}`);
@@ -100,11 +119,13 @@ function keptAddresses(
   network: Omit<Network, "isSwitchOurs" | "keptAddresses">,
   found: FoundSwitch,
 ): readonly string[] {
-  if (found.state !== "foreign" || network.hostLink !== network.switchName) return [];
-  if (network.mode === "isolated" && found.addresses.length > 0) {
+  if (found.state !== "foreign") return [];
+  const { switchName, hostLink, mode, vlans, pools } = network;
+  if (mode === "isolated" && allVlans(vlans).length === 0 && found.addresses.length > 0) {
     const why = `the host has ${found.addresses.join(", ")} on it, and mode isolated needs a switch without host addresses`;
-    throw new TsnetError("conflict", `bridge ${network.switchName} cannot be used: ${why}`);
+    throw new TsnetError("conflict", `switch ${switchName} cannot be used: ${why}`);
   }
+  if (hostLink !== switchName) return [];
   const present = found.addresses.map((address) => address.replace(/\/.*/, ""));
-  return network.pools.flatMap(({ gateway }) => (gateway && present.includes(gateway) ? [gateway] : []));
+  return pools.flatMap(({ gateway }) => (gateway && present.includes(gateway) ? [gateway] : []));
 }

@@ -2,7 +2,7 @@
 // judged by the options alone. Each fault says what is permitted.
 import { type PortVlans, formatVlanList } from "../vlan.ts";
 import type { Backend, NetworkMode, SwitchSettings } from "./network.ts";
-import { NETWORK_OPTIONS, type NetworkSettings } from "./options.ts";
+import type { NETWORK_OPTIONS, NetworkSettings } from "./options.ts";
 
 /** The options of SwitchSettings, in the order of the table of options. */
 const SWITCH_OPTIONS = [
@@ -64,9 +64,8 @@ function vlanFaults(settings: NetworkSettings): string[] {
   const overlap = trunkFault(settings);
   if (overlap !== undefined) faults.push(overlap);
   if ((mode === "nat" || mode === "routed") && trunk !== undefined && vlan === undefined) {
-    faults.push(
-      `mode ${mode} with option trunk needs option vlan: the VLAN of the gateway, untagged at the containers`,
-    );
+    const what = "the VLAN of the gateway, untagged at the containers";
+    faults.push(`mode ${mode} with option trunk needs option vlan: ${what}; the modes l2 and isolated need none`);
   }
   if (antispoof === true && trunk !== undefined) {
     faults.push(
@@ -101,13 +100,19 @@ function uplinkFaults(settings: NetworkSettings): string[] {
 function stpFaults(settings: NetworkSettings): string[] {
   const given = STP_OPTIONS.filter((key) => settings[key] !== undefined);
   if (settings.stp !== true) return given.map((key) => `option ${key} is permitted with stp=true`);
+  const fault = stpTimerFault(settings);
+  return fault === undefined ? [] : [fault];
+}
+
+/** What is wrong between the timers of the spanning tree, those that are absent at their defaults. */
+export function stpTimerFault(settings: SwitchSettings): string | undefined {
   const forwardDelay = settings["stp-forward-delay"] ?? STP_DEFAULTS.forwardDelay;
   const hello = settings["stp-hello"] ?? STP_DEFAULTS.hello;
   const maxAge = settings["stp-max-age"] ?? STP_DEFAULTS.maxAge;
   const [most, least] = [2 * (forwardDelay - 1), 2 * (hello + 1)];
-  if (maxAge >= least && maxAge <= most) return []; // IEEE 802.1D-2004, 17.14
-  const why = `with stp-hello ${hello} and stp-forward-delay ${forwardDelay} it must be ${least} to ${most} seconds`;
-  return [`option stp-max-age: ${maxAge} does not fit: ${why}`];
+  if (maxAge >= least && maxAge <= most) return undefined; // IEEE 802.1D-2004, 17.14
+  const range = least > most ? "no value fits" : `permitted: ${least === most ? least : `${least}-${most}`} seconds`;
+  return `option stp-max-age: ${maxAge} does not fit: with stp-hello ${hello} and stp-forward-delay ${forwardDelay}; ${range}`;
 }
 
 function backendFaults(settings: NetworkSettings): string[] {

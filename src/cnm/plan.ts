@@ -13,21 +13,10 @@ import {
 import { TsnetError, messageOf } from "../errors.ts";
 import type { PortVlans } from "../vlan.ts";
 import { hashedMac } from "./mac.ts";
-import type { Network, NetworkPool } from "./network.ts";
+import type { NetworkPool, PlannedNetwork } from "./network.ts";
 import { type NetworkSettings, readNetworkOptions } from "./options.ts";
 import { modeOf, switchFaults, switchSettingsOf } from "./plan-switch.ts";
 import type { CreateNetwork, NetworkOptions, RequestedPool } from "./requests.ts";
-
-/** A network without its place on a switch, which `placeNetwork` finds on the host. */
-export type PlannedNetwork = Omit<
-  Network,
-  "switchName" | "hostLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
-> & {
-  /** Absent: that of the uplink, or 1500. */
-  readonly mtu?: number;
-  /** Absent: that of the switch. */
-  readonly datapathType?: Network["datapathType"];
-};
 
 /**
  * Reads the options alone, as far as they can be judged without addresses.
@@ -46,10 +35,10 @@ export function planOptions(request: NetworkOptions): NetworkSettings {
  *
  * @throws TsnetError `invalid` or `unsupported` with all faults.
  */
-export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; settings: NetworkSettings } {
+export function planNetwork(request: CreateNetwork): PlannedNetwork {
   const { settings, faults: optionFaults } = readNetworkOptions(request.options);
   const { pools, faults: poolFaults } = readPools(request.pools);
-  const { backend, datapath: datapathType, parent, vlan, trunk, mtu, routes, "host-binding": hostBinding } = settings;
+  const { backend, bridge, datapath, parent, vlan, trunk, mtu, routes, "host-binding": hostBinding } = settings;
   const mode = modeOf(settings);
   const vlans: PortVlans = { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
   const isAddressMoved = settings["parent-address"] === "move";
@@ -61,12 +50,15 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
     isHostOnSwitch: mode === "nat" || mode === "routed",
     switchMac: hashedMac(request.networkId),
     backend,
-    ...(datapathType !== undefined && { datapathType }),
+    requested: {
+      ...(bridge !== undefined && { bridge }),
+      ...(datapath !== undefined && { datapath }),
+      ...(mtu !== undefined && { mtu }),
+    },
     vlans,
     isVlanShared: settings["shared-vlan"],
     ...(parent !== undefined && { uplink: { parent, isAddressMoved } }),
     switchSettings: switchSettingsOf(settings),
-    ...(mtu !== undefined && { mtu }),
     isMasqueraded: mode === "nat" && settings.masquerade,
     isIccAllowed: settings.icc,
     isGuarded: settings.antispoof ?? trunk === undefined,
@@ -85,7 +77,7 @@ export function planNetwork(request: CreateNetwork): { planned: PlannedNetwork; 
   if (hasIpv6 && mtu !== undefined && mtu < 1280)
     faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-65535`);
   if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
-  return { planned, settings };
+  return planned;
 }
 
 function readPools(requested: readonly RequestedPool[]): { pools: NetworkPool[]; faults: string[] } {
@@ -119,6 +111,9 @@ function modeFaults(network: PlannedNetwork, settings: NetworkSettings): string[
   for (const { subnet } of bare) faults.push(`mode ${mode} needs a gateway address in ${subnet}`);
   if (isInternal && !needsHost) {
     faults.push(`--internal is permitted in the modes nat and routed; mode ${mode} has no host address to leave out`);
+  }
+  if (isInternal && needsHost && settings.parent !== undefined) {
+    faults.push("--internal is not permitted with option parent, by which frames leave the host");
   }
   if (!settings.masquerade && mode !== "nat") faults.push("option masquerade: false is permitted in mode nat");
   if (settings["host-binding"] !== undefined && mode !== "nat") {

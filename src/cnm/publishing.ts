@@ -16,9 +16,9 @@ export function usesHostPorts(network: Network): boolean {
   return network.mode === "nat" && !network.isInternal;
 }
 
-/** Whether a frame leaves by the port by which it came: the user said so, or the endpoint may ask for its own published port. */
-export function needsHairpin(network: Network, record: EndpointRecord): boolean {
-  return network.switchSettings.hairpin === true || (usesHostPorts(network) && record.ports !== undefined);
+/** Whether frames leave by the port by which they came: by option, or when the endpoint may ask for its own published port. */
+export function needsHairpin(network: Network, { ports }: Pick<EndpointRecord, "ports">): boolean {
+  return network.switchSettings.hairpin === true || (usesHostPorts(network) && ports !== undefined);
 }
 
 /**
@@ -58,7 +58,7 @@ export class Publishing {
       await firewall.ensureEndpoint({ network, endpoint, ports }, former);
       if (usesHostPorts(network)) {
         const datapath = datapaths[network.backend];
-        undo.add(() => datapath.ensureHairpin(endpoint, former.length > 0));
+        undo.add(() => datapath.ensureHairpin(endpoint, needsHairpin(network, record)));
         await datapath.ensureHairpin(endpoint, true);
       }
       signal.throwIfAborted();
@@ -71,12 +71,13 @@ export class Publishing {
     const { endpoint, ports: former = [] } = record;
     if (former.length === 0) return;
     const network = this.#networkOf(record);
-    const next = { endpoint, state: record.state, ...sandboxOf(record), ...bindingsToKeep(network, record) };
+    const kept = { ...sandboxOf(record), ...bindingsToKeep(network, record) };
+    const next: EndpointRecord = { endpoint, state: record.state, ...kept };
     await this.#retreat(record, next, {
       change: () => firewall.ensureEndpoint({ network, endpoint, ports: [] }, former),
       restore: () => firewall.ensureEndpoint({ network, endpoint, ports: former }, []),
     });
-    if (usesHostPorts(network)) await datapaths[network.backend].ensureHairpin(endpoint, false);
+    if (usesHostPorts(network)) await datapaths[network.backend].ensureHairpin(endpoint, needsHairpin(network, next));
   }
 
   /** Takes a joined endpoint out of its sandbox: what it publishes, and its place in the rules. Its link stays. */

@@ -1,11 +1,11 @@
 // Makes the host be as the records say: at start, and whenever somebody changed links or rules. What was being made or
 // removed when the daemon died is removed; networks, ports and rules that should be there are put back. It is the same
 // code as creation, so where nothing is wrong nothing is written.
-import { messageOf } from "../errors.ts";
+import { TsnetError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { LostEndpoints, isOutOfUse } from "./lost-endpoints.ts";
 import type { CnmParts } from "./parts.ts";
-import type { NetworkId } from "./network.ts";
+import type { Backend, NetworkId } from "./network.ts";
 import { Publishing, needsHairpin } from "./publishing.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
@@ -72,16 +72,13 @@ export class Reconciler {
    * removed has no place in them. Failures are logged; those of removals and repairs are tried again later.
    */
   async run(changed: ReadonlySet<Changed> = EVERYTHING): Promise<void> {
-    const { registry } = this.#parts;
     let isComplete = await this.#attempt("firewall", "", async () => {
       if (this.#mustLookAtRules(changed)) await this.#ensureRules();
     });
     isComplete = (await this.#finishRemovals()) && isComplete;
     await this.#holdPorts();
     if (changed.has("links")) {
-      for (const { id } of registry.live()) {
-        isComplete = (await this.#attempt("network", id, () => this.#ensureNetwork(id))) && isComplete;
-      }
+      isComplete = (await this.#ensureNetworks()) && isComplete;
       isComplete = (await this.#removeLost()) && isComplete;
     }
     if (isComplete) return;
@@ -156,6 +153,21 @@ export class Reconciler {
       if (state !== "removing") continue;
       isComplete =
         (await this.#attempt("network", network.id, () => this.#removal.finishNetworkOf(network.id))) && isComplete;
+    }
+    return isComplete;
+  }
+
+  /** All networks; those of one kind of switch, once that is found to be away, wait for the next time without delaying others. */
+  async #ensureNetworks(): Promise<boolean> {
+    const away = new Set<Backend>();
+    let isComplete = true;
+    for (const { id, backend } of this.#parts.registry.live()) {
+      const task = () =>
+        this.#ensureNetwork(id).catch((failure: unknown) => {
+          if (failure instanceof TsnetError && failure.code === "unavailable") away.add(backend);
+          throw failure;
+        });
+      isComplete = !away.has(backend) && (await this.#attempt("network", id, task)) && isComplete;
     }
     return isComplete;
   }

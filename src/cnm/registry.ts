@@ -4,7 +4,8 @@ import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
-import type { IfName, Network, NetworkId } from "./network.ts";
+import { switchNames } from "./names.ts";
+import type { IfName, Network, NetworkId, RequestedPlace } from "./network.ts";
 import type { PortBinding, PublishedPort } from "./ports.ts";
 
 /** `creating`: no answer was given yet. `removing`: must go, whatever happens. */
@@ -175,6 +176,7 @@ function isRecord(body: unknown, part: "network" | "endpoint"): body is Readonly
 /** Records of before there were VLANs, uplinks and other backends have less. */
 function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
   const plain: Partial<Network> = {
+    requested: guessRequested(network),
     datapathType: "auto",
     hostLink: network.switchName,
     vlans: {},
@@ -182,6 +184,12 @@ function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
     switchSettings: {},
   };
   return { network: { ...plain, ...network }, state };
+}
+
+/** What cannot have been tsnet's own choice was asked for. */
+function guessRequested({ id, switchName, mtu }: Network): RequestedPlace {
+  const isNamed = !switchNames(id).includes(switchName);
+  return { ...(isNamed && { bridge: switchName }), ...(mtu !== 1500 && { mtu }) };
 }
 
 function completeEndpoint({ endpoint, ...rest }: EndpointRecord): EndpointRecord {

@@ -1,7 +1,10 @@
 // Taking networks and endpoints away: by the engine's verbs, as the undo of a failed creation, and when recovery
 // finishes what was interrupted. The record of what is in use says `removing` before the host is touched; it goes last.
+import { TsnetError } from "../errors.ts";
 import { runAll } from "../undo.ts";
+import type { Datapath } from "./datapath.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { endpointNames } from "./names.ts";
 import type { Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { type EndpointRecord, short } from "./registry.ts";
@@ -59,10 +62,12 @@ export class Removal {
   async #removeEndpoint(record: EndpointRecord, before: Steps, after: Steps): Promise<void> {
     const { registry, datapaths, ports } = this.#parts;
     const { endpoint } = record;
-    const backend = registry.findNetwork(endpoint.networkId)?.network.backend ?? "bridge";
+    const backend = registry.findNetwork(endpoint.networkId)?.network.backend;
+    const detach = (datapath: Datapath) => datapath.detach(endpoint);
     const what = `endpoint ${short(endpoint.endpointId)} cannot be removed`;
     const mark = () => registry.putEndpoint({ ...record, state: "removing" });
-    const host = [() => ports.release(endpoint.endpointId), () => datapaths[backend].detach(endpoint)];
+    const unplug = () => (backend === undefined ? this.#onEach(what, detach) : detach(datapaths[backend]));
+    const host = [() => ports.release(endpoint.endpointId), unplug];
     const forget = () => registry.removeEndpoint(endpoint.endpointId);
     if (record.state !== "created") {
       await runAll(what, [mark, ...before, ...host, ...after]);
@@ -76,6 +81,33 @@ export class Removal {
       await mark().catch(() => {}); // in memory it is marked all the same
       throw failure;
     }
+  }
+
+  /** Removes the switch that was made for a network without a record, by its mark. */
+  async strayNetwork(networkId: NetworkId): Promise<void> {
+    const inUse = this.#parts.registry.switchesInUse();
+    await this.#onEach(`network ${short(networkId)} cannot be removed`, (datapath) =>
+      datapath.removeStraySwitch(networkId, inUse),
+    );
+  }
+
+  /** Removes the links of an endpoint without a record, by their marks. The caller holds its lock. */
+  async strayEndpoint({ endpointId }: Pick<Endpoint, "endpointId">): Promise<void> {
+    for (const { host: hostIfName } of endpointNames(endpointId)) {
+      await this.#onEach(`endpoint ${short(endpointId)} cannot be removed`, (datapath) =>
+        datapath.detach({ endpointId, hostIfName }),
+      );
+    }
+  }
+
+  /** For what no record says where it is. A kind of switch that is away keeps nobody from removing what is not on it. */
+  async #onEach(what: string, task: (datapath: Datapath) => Promise<void>): Promise<void> {
+    const steps = Object.values(this.#parts.datapaths).map((datapath) => async () => {
+      await task(datapath).catch((failure: unknown) => {
+        if (!(failure instanceof TsnetError) || failure.code !== "unavailable") throw failure;
+      });
+    });
+    await runAll(what, steps);
   }
 
   /** Removes an endpoint that the engine forgot, with its addresses as far as no other has them. The caller holds its lock. */

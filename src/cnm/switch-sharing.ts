@@ -1,64 +1,89 @@
 // What the networks of one switch, and of one VLAN of it, must agree on; and which subnets no two networks may share.
 import { overlaps, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { type PortVlans, allVlans, doMeet, formatVlanList, formatVlans } from "../vlan.ts";
-import type { Network } from "./network.ts";
-import type { PlannedNetwork } from "./plan.ts";
+import { allVlans, doMeet, formatVlanList, formatVlans } from "../vlan.ts";
+import type { Network, PlannedNetwork, SwitchSettings } from "./network.ts";
+import { stpTimerFault } from "./plan-switch.ts";
 import { short } from "./registry.ts";
 
 type Placed = Omit<Network, "isSwitchOurs" | "keptAddresses">;
 
+/** @param theirs - how the other network uses the switch. @param rule - why that is in the way. */
+type Refuse = (theirs: string, rule: string) => never;
+
+const OF_ONE_SWITCH = "the networks of one switch must have the same";
+const OF_ONE_VLAN = "the networks of one VLAN must have the same";
+
 /**
  * Refuses a network that contradicts another one of its switch.
  *
+ * @param others - the other networks of the switch.
  * @throws TsnetError `conflict` that names the other network and what must be the same.
  */
-export function refuseToShare(planned: Placed, other: Network): void {
-  const refuse = (theirs: string, rule: string) => {
-    const why = `network ${short(other.id)} uses it ${theirs}, and ${rule}`;
-    throw new TsnetError("conflict", `bridge ${other.switchName} cannot be shared: ${why}`);
-  };
-  const same = "the networks of one switch must have the same";
-  if (planned.backend !== other.backend) refuse(`with backend=${other.backend}`, same);
-  if (planned.datapathType !== other.datapathType) refuse(`with datapath=${other.datapathType}`, same);
-  if (planned.mtu !== other.mtu) refuse(`with mtu ${other.mtu}`, `${same}, not ${planned.mtu}`);
-  for (const [key, value] of Object.entries(planned.switchSettings)) {
-    const theirs: unknown = Reflect.get(other.switchSettings, key);
-    const isOfUplink =
-      (key === "stp-cost" || key === "stp-port-priority") && planned.uplink?.parent !== other.uplink?.parent;
-    if (theirs !== undefined && theirs !== value && !isOfUplink) refuse(`with ${key}=${String(theirs)}`, same);
+export function refuseToShare(placed: Placed, others: readonly Network[]): void {
+  const cannot = `switch ${placed.switchName} cannot be shared`;
+  for (const other of others) {
+    const refuse: Refuse = (theirs, rule) => {
+      throw new TsnetError("conflict", `${cannot}: network ${short(other.id)} uses it ${theirs}, and ${rule}`);
+    };
+    refuseSwitch(placed, other, refuse);
+    if (doMeet(placed.vlans, other.vlans)) refuseSegment(placed, other, refuse);
+    refuseWayOut(placed, other, refuse);
   }
-  if (!doMeet(planned.vlans, other.vlans)) return;
-  refuseVlans(planned, other, refuse);
-  if (planned.hostLink !== other.hostLink) return;
-  const what = [`mode ${other.mode}`, other.isInternal ? "--internal" : ""].filter(Boolean).join(" and ");
-  const sameHere = allVlans(planned.vlans).length === 0 ? same : "the networks of one VLAN must have the same";
-  if (planned.mode !== other.mode || planned.isInternal !== other.isInternal) refuse(`with ${what}`, sameHere);
-  if (planned.isIccAllowed !== other.isIccAllowed) refuse(`with icc=${other.isIccAllowed}`, sameHere);
-  if (planned.isHostOnSwitch && planned.hasIpv6 !== other.hasIpv6) {
-    const family = other.hasIpv6 ? "with IPv6" : "without IPv6";
-    refuse(family, "the host has IPv6 on a switch or has it not");
+  const all = [...others, placed].map(({ switchSettings }) => switchSettings);
+  const fault = stpTimerFault(Object.assign({}, ...all) as SwitchSettings); // no two of them differ
+  if (fault !== undefined) throw new TsnetError("conflict", `${cannot}: with what its other networks set, ${fault}`);
+}
+
+function refuseSwitch(placed: Placed, other: Network, refuse: Refuse): void {
+  if (placed.backend !== other.backend) refuse(`with backend=${other.backend}`, OF_ONE_SWITCH);
+  if (placed.datapathType !== other.datapathType) refuse(`with datapath=${other.datapathType}`, OF_ONE_SWITCH);
+  if (placed.mtu !== other.mtu) refuse(`with mtu ${other.mtu}`, `${OF_ONE_SWITCH}, not ${placed.mtu}`);
+  const hasSameUplink = placed.uplink?.parent === other.uplink?.parent;
+  for (const [key, value] of Object.entries(placed.switchSettings)) {
+    const isOfUplink = key === "stp-cost" || key === "stp-port-priority";
+    const theirs = other.switchSettings[key as keyof SwitchSettings]; // a key of the same type
+    const isSame = theirs === undefined || theirs === value || (isOfUplink && !hasSameUplink);
+    if (!isSame) refuse(`with ${key}=${theirs}`, OF_ONE_SWITCH);
   }
 }
 
-/** Networks with a VLAN in common are one segment: both must know it, and their addresses must differ. */
-function refuseVlans(planned: Placed, other: Network, refuse: (theirs: string, rule: string) => void): void {
-  const common = commonVlans(planned.vlans, other.vlans);
-  if (common.length === 0) return;
-  if (!planned.isVlanShared || !other.isVlanShared) {
+/** Networks whose frames meet are one segment: both must know it. */
+function refuseSegment(placed: Placed, other: Network, refuse: Refuse): void {
+  const theirVlans = allVlans(other.vlans);
+  const common = allVlans(placed.vlans).filter((id) => theirVlans.includes(id));
+  if (common.length > 0 && !(placed.isVlanShared && other.isVlanShared)) {
     const remedy = other.isVlanShared ? "this one must say so too: shared-vlan=true" : "both must say shared-vlan=true";
     refuse(`with ${formatVlans(other.vlans)}`, `for VLAN ${formatVlanList(common)} in two networks ${remedy}`);
   }
-  for (const { subnet } of planned.pools) {
-    const met = other.pools.find((pool) => overlaps(parseSubnet(pool.subnet), parseSubnet(subnet)));
-    if (met !== undefined)
-      refuse(`with subnet ${met.subnet}`, `the subnets of one VLAN may not overlap, as ${subnet} does`);
-  }
+  const met = meetingSubnets(placed, other);
+  if (met !== undefined) refuse(`with subnet ${met.theirs}`, `subnets of one VLAN may not overlap, as ${met.own} does`);
+  const isOneIsolated = (placed.mode === "isolated") !== (other.mode === "isolated");
+  if (!isOneIsolated && placed.hostLink !== other.hostLink) return;
+  refuseHostLink(placed, other, refuse, common.length === 0 ? OF_ONE_SWITCH : OF_ONE_VLAN);
 }
 
-function commonVlans(one: PortVlans, other: PortVlans): readonly number[] {
-  const ids = allVlans(other);
-  return allVlans(one).filter((id) => ids.includes(id));
+/** Nobody gets by the uplink of another network where its own does not lead. */
+function refuseWayOut(placed: Placed, other: Network, refuse: Refuse): void {
+  const isUntagged = [placed, other].every(hasUntagged);
+  if (placed.uplink?.parent === other.uplink?.parent || !(isUntagged || doMeet(placed.vlans, other.vlans))) return;
+  const theirs = other.uplink === undefined ? "without a parent" : `with parent=${other.uplink.parent}`;
+  refuse(theirs, isUntagged ? "those that have its untagged frames must have the same" : OF_ONE_VLAN);
+}
+
+/** Whether a network has the untagged frames of the switch: with no VLAN, or with addresses of the host from the uplink. */
+function hasUntagged({ vlans, uplink }: Placed): boolean {
+  return allVlans(vlans).length === 0 || uplink?.isAddressMoved === true;
+}
+
+/** What is one for all that is behind one link of the host. */
+function refuseHostLink(placed: Placed, other: Network, refuse: Refuse, same: string): void {
+  const what = other.isInternal ? `mode ${other.mode} and --internal` : `mode ${other.mode}`;
+  if (placed.mode !== other.mode || placed.isInternal !== other.isInternal) refuse(`with ${what}`, same);
+  if (placed.isIccAllowed !== other.isIccAllowed) refuse(`with icc=${other.isIccAllowed}`, same);
+  if (placed.isHostOnSwitch && placed.hasIpv6 !== other.hasIpv6) {
+    refuse(other.hasIpv6 ? "with IPv6" : "without IPv6", "the host has IPv6 on a link or has it not");
+  }
 }
 
 /**
@@ -69,11 +94,19 @@ function commonVlans(one: PortVlans, other: PortVlans): readonly number[] {
 export function refuseOverlap(planned: PlannedNetwork, others: readonly Network[]): void {
   for (const other of others) {
     if (other.id === planned.id || !(other.isHostOnSwitch || planned.isHostOnSwitch)) continue;
-    for (const { subnet } of planned.pools) {
-      const met = other.pools.find((pool) => overlaps(parseSubnet(pool.subnet), parseSubnet(subnet)));
-      if (met === undefined) continue;
-      const why = "where the host routes for a network (modes nat and routed) no other may have its addresses";
-      throw new TsnetError("conflict", `subnet ${subnet} overlaps ${met.subnet} of network ${short(other.id)}; ${why}`);
-    }
+    const met = meetingSubnets(planned, other);
+    if (met === undefined) continue;
+    const what = `subnet ${met.own} overlaps ${met.theirs} of network ${short(other.id)}`;
+    const why = "where the host routes for a network (modes nat and routed) no other may have its addresses";
+    throw new TsnetError("conflict", `${what}; ${why}`);
   }
+}
+
+/** The first two subnets that have an address in common. */
+function meetingSubnets(
+  one: Pick<Network, "pools">,
+  other: Pick<Network, "pools">,
+): { readonly own: string; readonly theirs: string } | undefined {
+  const pairs = one.pools.flatMap((own) => other.pools.map((theirs) => ({ own: own.subnet, theirs: theirs.subnet })));
+  return pairs.find(({ own, theirs }) => overlaps(parseSubnet(own), parseSubnet(theirs)));
 }

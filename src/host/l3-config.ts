@@ -19,9 +19,11 @@ import { AF_INET, AF_INET6 } from "./libc.ts";
 import { NLM_F, findAttribute, isErrno, textOf } from "./netlink.ts";
 import { type Change, changeInOrder } from "./netlink-sequence.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
+import { linkHeader } from "./rtnetlink-link.ts";
 
 /** Message types (include/uapi/linux/rtnetlink.h, RTM_*). */
 export const RTM = {
+  GETLINK: 18,
   NEWADDR: 20,
   DELADDR: 21,
   GETADDR: 22,
@@ -43,6 +45,11 @@ const ASKING_HEADER = { [RTM.GETADDR]: 8, [RTM.GETROUTE]: 12, [RTM.GETRULE]: 12 
 const RULE_LINK = { 3: "iif", 17: "oif" } as const;
 
 const ASK_INTERVAL_MS = 10;
+
+/** IFLA_OPERSTATE, and its values IF_OPER_UNKNOWN and IF_OPER_UP (include/uapi/linux/if.h). */
+const IFLA_OPERSTATE = 16;
+const OPERATIONAL: readonly (number | undefined)[] = [0, 6];
+const LINK_HEADER_LENGTH = 16;
 
 /** Everything of one link, as plain data: payloads of rtnetlink messages in hexadecimal. */
 export interface L3Snapshot {
@@ -157,6 +164,24 @@ export class L3Config implements Disposable {
       if (open.length > 0) await new Promise((resolve) => setTimeout(resolve, ASK_INTERVAL_MS));
     }
     return machines.filter((machine) => answered.has(gatewayKey(machine)));
+  }
+
+  /**
+   * Waits until a link that got a carrier really sends. The kernel does that behind the request that caused it, and drops
+   * packets until then: dev_activate(), called by linkwatch_do_dev() in net/core/link_watch.c.
+   *
+   * @returns whether it does within the limit.
+   */
+  async becomesOperational(link: LinkRef, limitMs: number): Promise<boolean> {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const request = { type: RTM.GETLINK, parts: [linkHeader(link.index)] };
+      const [message] = await this.#socket.request(`look up link ${link.name}`, request);
+      const state = message && findAttribute(message.payload.subarray(LINK_HEADER_LENGTH), IFLA_OPERSTATE);
+      if (OPERATIONAL.includes(state?.readUInt8(0))) return true;
+      if (performance.now() > deadline) return false;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   #question(link: LinkRef, machine: Address, known: Buffer | undefined): Change {

@@ -9,14 +9,7 @@
 import { TsnetError } from "../errors.ts";
 import { type LinkRef, addressKey, addressRemoval, addressRequests } from "./l3-address.ts";
 import { type L3Config, type L3Snapshot, RTM, changeAll, gatewaysOf } from "./l3-config.ts";
-import {
-  gatewayKey,
-  isPermanent,
-  isWorthMoving,
-  neighbourKey,
-  neighbourParts,
-  neighbourRemoval,
-} from "./l3-neighbour.ts";
+import { gatewayKey, isWorthMoving, neighbourKey, neighbourParts, neighbourRemoval } from "./l3-neighbour.ts";
 import { hasGateway, hopIdentities, isOverLink, routeIdentity, routeKey, routeParts } from "./l3-route.ts";
 import { AF_INET } from "./libc.ts";
 import { NLM_F } from "./netlink.ts";
@@ -145,7 +138,7 @@ export class L3Move {
       });
   }
 
-  /** What the source has learned of them would be wrong when it gets its addresses back after a long time. */
+  /** What the source knows of the gateways could be wrong by the time it gets its addresses back. */
   async #neighbourRemovals(source: LinkRef): Promise<Change[]> {
     const wanted = new Set([
       ...this.#gatewayKeys(),
@@ -154,7 +147,7 @@ export class L3Move {
     for (const hex of this.#ends.kept?.neighbours ?? []) wanted.delete(neighbourKey(bytes(hex)));
     const present = await this.#config.neighbours(source.index);
     return present
-      .filter((entry) => wanted.has(neighbourKey(entry)) || (!isPermanent(entry) && isWorthMoving(entry, true)))
+      .filter((entry) => wanted.has(neighbourKey(entry)))
       .map((entry) =>
         change(`forget a neighbour on link ${source.name}`, RTM.DELNEIGH, neighbourRemoval(entry, source.index)),
       );

@@ -4,6 +4,7 @@ import type { GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import type { PublishedPort } from "../cnm/ports.ts";
 import type { SetElement } from "../host/nftables.ts";
+import { allVlans } from "../vlan.ts";
 import { addressPart, ifNamePart, linkLocalPart, macPart, portPart, protocolPart, subnetParts } from "./element-key.ts";
 
 const INET_SETS = [
@@ -34,7 +35,20 @@ const INET_SETS = [
   "relayed6",
 ] as const;
 
-const BRIDGE_SETS = ["unguarded", "own", "any", "own4", "own6", "nd", "nd_target", "nd_mac"] as const;
+const BRIDGE_SETS = [
+  "unguarded",
+  "access",
+  "uplinks",
+  "native",
+  "untagged",
+  "own",
+  "any",
+  "own4",
+  "own6",
+  "nd",
+  "nd_target",
+  "nd_mac",
+] as const;
 
 /** A set or map of one of our tables; the two tables have no name in common. */
 export type SetName = (typeof INET_SETS)[number] | (typeof BRIDGE_SETS)[number];
@@ -104,7 +118,21 @@ export function networkElements(networks: readonly Network[], apart: readonly st
     if (isHostless || (isLinkOurs && isInternal)) elements.add("sealed", [link]);
     if (isHostOnSwitch) addPools(elements, network, link);
   }
+  addUplinks(elements, networks);
   return elements;
+}
+
+/** What comes in by the uplinks of bridges. */
+function addUplinks(elements: Elements, networks: readonly Network[]): void {
+  const users = Map.groupBy(networks, ({ backend, uplink }) => (backend === "bridge" ? uplink?.parent : undefined));
+  for (const [parent, using] of users) {
+    if (parent === undefined) continue;
+    const link = ifNamePart(parent);
+    const isTagged = ({ vlans }: Network) => allVlans(vlans).length > 0;
+    elements.add("uplinks", [link]);
+    if (using.some((network) => !isTagged(network) || network.uplink?.isAddressMoved)) elements.add("native", [link]);
+    if (!using.some(isTagged)) elements.add("untagged", [link]);
+  }
 }
 
 /** Whether the host itself is on the network's link: by its gateway addresses, or by those that it had on the uplink. */
@@ -140,7 +168,11 @@ export function portElements(guarded: GuardedEndpoint): Elements {
 
 function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint): void {
   const link = ifNamePart(endpoint.hostIfName);
-  if (!network.isGuarded) return elements.add("unguarded", [link]);
+  if (!network.isGuarded) {
+    elements.add("unguarded", [link]);
+    if (endpoint.vlans.trunk === undefined) elements.add("access", [link]);
+    return;
+  }
   const mac = macPart(endpoint.mac);
   elements.add("own", [link, mac]);
   elements.add("nd_mac", [link, mac]);

@@ -2,17 +2,27 @@
 // group of tsnet of which they say nothing carries no frame. The EtherType comes first: a tag of VLAN 0 would hide all that
 // follows. A first fragment that begins with another extension header would hide its message in the next one (RFC 7112).
 //   unguarded   link                   antispoof=false
+//   access      link                   of these the ones without trunk: the bridge would take frames with a tag of their VLAN
 //   own         link . MAC             everyone else
 //   any         link                   without addresses of ours (null IPAM) the MAC decides alone
 //   own4/6      link . MAC . address   IPv6: with the link-local address that belongs to the MAC
 //   nd          link . MAC . address   the same, as neighbour advertisements have it (RFC 4861 4.4)
 //   nd_target   link . address         the same, without the option that names the MAC
 //   nd_mac      link . MAC             the option of neighbour solicitations (RFC 4861 4.3)
+// The links that lead to the world:
+//   uplinks     link                   a second tag would come out as the first one, in whatever VLAN it says
+//   native      link                   carries untagged frames; inside the bridge they are in VLAN 1, which no tag may say
+//   untagged    link                   carries no others; VLAN 0 is no VLAN
 import { LINK_GROUP } from "../link-group.ts";
+import { UNTAGGED_VID } from "../vlan.ts";
 
 /** Sets, chains and rules, in the notation of nft(8). */
 export const BRIDGE = `
 	set unguarded { type ifname; }
+	set access { type ifname; }
+	set uplinks { type ifname; }
+	set native { type ifname; }
+	set untagged { type ifname; }
 	set own { typeof iifname . ether saddr; }
 	set any { type ifname; }
 	set own4 { typeof iifname . ether saddr . ip saddr; }
@@ -23,9 +33,10 @@ export const BRIDGE = `
 	chain ingress {
 		type filter hook prerouting priority -250; policy accept;
 		iifgroup ${LINK_GROUP} goto identity
+		iifname @uplinks goto uplink
 	}
 	chain identity {
-		iifname @unguarded accept
+		iifname @unguarded goto unguarded
 		ether type != { arp, ip, ip6 } drop
 		iifname . ether saddr != @own drop
 		udp sport { 67, 547 } drop
@@ -38,6 +49,19 @@ export const BRIDGE = `
 		iifname . ether saddr . ip saddr @own4 accept
 		ether daddr ff:ff:ff:ff:ff:ff ip daddr 255.255.255.255 ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
 		drop
+	}
+	chain unguarded {
+		iifname @access ether type { 8021q, 8021ad } drop
+		goto single_tag
+	}
+	chain uplink {
+		iifname @native vlan id ${UNTAGGED_VID} drop
+		iifname @untagged vlan id != 0 drop
+		goto single_tag
+	}
+	chain single_tag {
+		ether type 8021ad drop
+		vlan type { 8021q, 8021ad } drop
 	}
 	chain arp_identity {
 		arp htype != 1 drop

@@ -9,6 +9,7 @@ import { execa } from "execa";
 import { type Pair, inTurn, lineOf, pair, summary, timed } from "./measure.ts";
 import { addAndRemovePorts } from "./ovsdb.ts";
 import { PORTS, publishMany, restorePorts } from "./ports.ts";
+import { moveUplink } from "./uplink.ts";
 
 const ROUNDS = 40;
 const STARTS = 7;
@@ -22,11 +23,13 @@ await execa("npm", ["run", "--silent", "build"], { cwd: REPO, stdio: "inherit" }
 
 await using lab = await LabHost.up({ name: "bench" });
 const serve = await lab.startServe();
+const uplink = await moveUplink();
 const pairs = [
   ...(await connectAndDisconnect()),
   await createAndRemoveNetwork(),
   ...(await publishMany(lab)),
   ...(await addAndRemovePorts()),
+  ...uplink.pairs,
 ];
 const restored = await restorePorts(lab, serve);
 const idle = await residentMegabytes(serve.pid);
@@ -39,9 +42,14 @@ const { open, elements } = restored;
 console.log(
   `${`${PORTS} ports, rules lost`.padEnd(22)} in the kernel ${elements.toFixed(0)} ms after the start, answering ${open.toFixed(0)} ms`,
 );
+const resent = Object.entries(uplink.resent).map(([what, each]) => `${what} ${each.toFixed(2)}`);
+console.log(`${"segments sent again".padEnd(22)} per move of an uplink: ${resent.join("; ")}`);
 const [file] = process.argv.slice(2);
 if (file !== undefined)
-  await writeFile(file, JSON.stringify({ pairs, idleMegabytes: idle, starts, restored }, null, 2));
+  await writeFile(
+    file,
+    JSON.stringify({ pairs, resent: uplink.resent, idleMegabytes: idle, starts, restored }, null, 2),
+  );
 
 /** `docker network connect` and `disconnect` of a running container, over the engine's API. */
 async function connectAndDisconnect(): Promise<Pair[]> {

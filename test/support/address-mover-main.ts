@@ -10,6 +10,7 @@ import {
 } from "../../src/datapath/uplink/address-move.ts";
 import { messageOf } from "../../src/errors.ts";
 import { L3Config } from "../../src/host/l3-config.ts";
+import { L3Move } from "../../src/host/l3-move.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { Sysctl } from "../../src/host/sysctl.ts";
 import type { MoverRequest } from "./address-mover.ts";
@@ -40,6 +41,7 @@ async function answer({ verb, move, killAfter, isPortBlocked }: MoverRequest): P
   const begin = performance.now();
   const done = async () => {
     if (verb === "move") return moveAddresses(host, "nic0", "br0", calls);
+    if (verb === "enslave last") return enslaveLast(calls.enslave);
     if (move === undefined) throw new Error("no record");
     return verb === "return" ? returnAddresses(host, move, calls) : resumeMove(host, move, calls);
   };
@@ -48,6 +50,17 @@ async function answer({ verb, move, killAfter, isPortBlocked }: MoverRequest): P
     (failure: unknown) => ({ message: messageOf(failure) }),
   );
   return { ...outcome, steps, stored, elapsedMs: performance.now() - begin };
+}
+
+/** The order that was decided against: routes lead to the switch before the NIC is in it. */
+async function enslaveLast(enslave: () => Promise<void>): Promise<void> {
+  const [source, target] = [await links.requireLink("nic0"), await links.requireLink("br0")];
+  await links.setLink(target.index, { mac: source.mac });
+  const there = new L3Move(host.l3, await host.l3.snapshot(source), { source, target });
+  await there.prepare();
+  await there.switchOver();
+  await enslave();
+  await there.finish();
 }
 
 createInterface({ input: process.stdin }).on("line", (line) => {

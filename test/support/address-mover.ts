@@ -10,7 +10,8 @@ const MAIN = join(import.meta.dirname, "address-mover-main.ts");
 
 /** What is asked for. */
 export interface MoverRequest {
-  readonly verb: "move" | "return" | "resume";
+  /** `enslave last`: a move in another order, with no test of gateways, for the benchmark. */
+  readonly verb: "move" | "return" | "resume" | "enslave last";
   /** The record, for the way back. */
   readonly move?: AddressMove;
   readonly killAfter?: AddressMoveStep;

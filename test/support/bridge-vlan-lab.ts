@@ -12,6 +12,9 @@ import { shell } from "./packet-lab.ts";
 export const SWITCH = ifName("shared0");
 export const UPLINK = ifName("up0");
 
+/** The same when the link is made again: a neighbour elsewhere stays who he is. */
+const NEIGHBOUR_MAC = "02:00:00:00:fe:01";
+
 interface ShownVlans {
   readonly ifname: string;
   readonly vlans: readonly { readonly vlan: number; readonly vlanEnd?: number; readonly flags?: readonly string[] }[];
@@ -35,7 +38,7 @@ export async function vlanLab() {
 /** The pair between both; the host's end is down. */
 export async function makeWire(host: NetNamespace, neighbour: NetNamespace): Promise<void> {
   await shell(host, [
-    `ip link add ${UPLINK} type veth peer name wire netns ${neighbour.name}`,
+    `ip link add ${UPLINK} type veth peer name wire address ${NEIGHBOUR_MAC} netns ${neighbour.name}`,
     `sysctl -qw net.ipv6.conf.${UPLINK}.disable_ipv6=1`,
   ]);
   await shell(neighbour, ["sysctl -qw net.ipv6.conf.wire.disable_ipv6=1", "ip link set wire up"]);

@@ -76,6 +76,7 @@ export function network(n = 1, more: Partial<Network> = {}): Network {
     isInternal: false,
     isHostOnSwitch,
     backend: "bridge",
+    requested: {},
     datapathType: "auto",
     switchName,
     hostLink: hostLinkName(more.backend ?? "bridge", more.switchName ?? switchName, more.vlans ?? {}),

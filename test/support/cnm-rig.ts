@@ -32,7 +32,10 @@ export const NOTHING = { links: {}, rules: [], elements: {}, held: {}, networks:
 /** A daemon's inside without the socket. */
 export class CnmRig {
   readonly records: MemoryStore;
+  /** Linux bridges, and the host's links. */
   readonly datapath: FakeDatapath;
+  /** Open vSwitch on the same host. */
+  readonly ovs: FakeDatapath;
   readonly firewall: FakeFirewall;
   readonly ports: FakePortHolder;
   readonly registry: Registry;
@@ -48,6 +51,7 @@ export class CnmRig {
   constructor(before?: Pick<CnmRig, "records" | "datapath" | "firewall">) {
     this.records = before?.records.reopened() ?? new MemoryStore();
     this.datapath = before?.datapath ?? new FakeDatapath();
+    this.ovs = new FakeDatapath("ovs", this.datapath);
     this.firewall = before?.firewall ?? new FakeFirewall();
     this.firewall.isPolicing = before === undefined;
     this.ports = new FakePortHolder();
@@ -58,7 +62,7 @@ export class CnmRig {
       this.released.push(endpointId);
       this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
     };
-    const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
+    const datapaths = { bridge: datapath, ovs: this.ovs };
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
     this.cnm = new Cnm(parts);
     const at = (level: string) => (fields: object, message: string) =>
@@ -108,7 +112,7 @@ export class CnmRig {
       steps.push("record gone");
       await removeEndpoint(id);
     };
-    for (const part of [this.datapath, this.firewall, this.ports]) {
+    for (const part of [this.datapath, this.ovs, this.firewall, this.ports]) {
       part.onCall = (call) => void (call !== "isNameTaken" && steps.push(call));
     }
     return steps;
@@ -132,6 +136,12 @@ export class CnmRig {
 
   /** Changes of host, rules and records so far. */
   get writeCount(): number {
-    return this.datapath.writeCount + this.firewall.writeCount + this.ports.writeCount + this.records.commitCount;
+    return (
+      this.datapath.writeCount +
+      this.ovs.writeCount +
+      this.firewall.writeCount +
+      this.ports.writeCount +
+      this.records.commitCount
+    );
   }
 }

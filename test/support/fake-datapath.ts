@@ -5,10 +5,13 @@ import type { Datapath, FoundSwitch, HostLinks, Inventory } from "../../src/cnm/
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { Backend, IfName, Network } from "../../src/cnm/network.ts";
 import { TsnetError } from "../../src/errors.ts";
+import { type PortVlans, allVlans } from "../../src/vlan.ts";
 
 /** One link of the host that is remembered. */
 export interface FakeLink {
-  readonly kind: "switch" | "port" | "sandbox" | "other";
+  readonly kind: "switch" | "port" | "sandbox" | "host" | "other";
+  /** Of a switch, a port, and the host's link into a network. */
+  readonly backend?: Backend;
   /** Like an interface index: another link under the same name has another one. */
   readonly identity: number;
   /** `network:ID` or `endpoint:ID`; "half" for a link of ours that a crash left without its mark. */
@@ -16,8 +19,12 @@ export interface FakeLink {
   mac?: string;
   mtu?: number;
   isUp?: boolean;
-  /** Of a port. */
+  /** Of a port, an uplink, and the host's link into a network. */
   switchName?: string;
+  /** What it carries; of an uplink `trunk` may be empty. */
+  vlans?: PortVlans;
+  /** Of an uplink: whether untagged frames pass. */
+  isUntagged?: boolean;
   /** Of a port in a switch. `mac`: the only one from which and for which it passes unicast frames. */
   guard?: { readonly isIsolated: boolean; readonly mac?: string };
   isHairpin?: boolean;
@@ -25,10 +32,12 @@ export interface FakeLink {
   readonly addresses: Set<string>;
 }
 
+let identities = 0;
+
 /** A datapath in memory. */
 export class FakeDatapath implements Datapath, HostLinks {
   readonly kind: Backend;
-  readonly links = new Map<string, FakeLink>();
+  readonly links: Map<string, FakeLink>;
   /** The calls in their order, such as `attach 1234`. */
   readonly calls: string[] = [];
   /** How many changes were made. */
@@ -36,10 +45,11 @@ export class FakeDatapath implements Datapath, HostLinks {
   /** Awaited at the start of each call, by its name. */
   onCall: (call: string) => Promise<void> | void = () => {};
   #failure: { at: number; when: "before" | "after" } | undefined;
-  #identities = 0;
 
-  constructor(kind: Backend = "bridge") {
+  /** @param host - whose links these are as well: a host has switches of both kinds. */
+  constructor(kind: Backend = "bridge", host?: FakeDatapath) {
     this.kind = kind;
+    this.links = host?.links ?? new Map<string, FakeLink>();
   }
 
   /** Makes the n-th change from now fail, 1 being the next one; `after`: the change is made all the same. */
@@ -54,7 +64,8 @@ export class FakeDatapath implements Datapath, HostLinks {
 
   /** Puts a link there that is not tsnet's, unless it gets a mark. */
   plant(name: string, link: Partial<FakeLink> & Pick<FakeLink, "kind">): void {
-    this.links.set(name, { identity: ++this.#identities, isUp: true, addresses: new Set(), ...link });
+    const backend = link.kind === "switch" ? { backend: this.kind } : {};
+    this.links.set(name, { identity: ++identities, isUp: true, addresses: new Set(), ...backend, ...link });
   }
 
   /** All that there is, for comparisons. */
@@ -88,13 +99,16 @@ export class FakeDatapath implements Datapath, HostLinks {
     return link && (link.mtu ?? 1500);
   }
 
-  async check(network: Network): Promise<void> {
-    await this.#enter("check", network.id);
+  async check({ id, uplink, switchName }: Network, _others: readonly Network[]): Promise<void> {
+    await this.#enter("check", id);
+    const master = uplink && this.links.get(uplink.parent)?.switchName;
+    if (master === undefined || master === switchName) return;
+    throw new TsnetError("conflict", `link ${uplink?.parent} is a port of ${master} already`);
   }
 
-  async ensureNetwork(network: Network, _others: readonly Network[]): Promise<void> {
+  async ensureNetwork(network: Network, others: readonly Network[]): Promise<void> {
     await this.#enter("ensureNetwork", network.id);
-    this.#ensureNetwork(network);
+    this.#ensureNetwork(network, others);
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -102,36 +116,44 @@ export class FakeDatapath implements Datapath, HostLinks {
     const link = this.links.get(network.switchName);
     if (link === undefined) return;
     const isOurs = markOf(link, "network") !== undefined || link.mark === "half";
-    if (network.isSwitchOurs && isOurs && others.length === 0) {
+    if (network.isSwitchOurs && !isOurs) return;
+    this.#ensureUplink(network, others);
+    const isHostLinkNeeded = others.some((other) => other.isHostOnSwitch && other.hostLink === network.hostLink);
+    const hostLink = this.links.get(network.hostLink);
+    if (hostLink?.kind === "host" && !isHostLinkNeeded) this.#write(() => this.links.delete(network.hostLink));
+    if (network.isSwitchOurs && others.length === 0) {
       const ports = [...this.links.values()].filter(({ switchName }) => switchName === network.switchName);
       if (ports.length > 0) throw new TsnetError("internal", `fake: ${network.switchName} still has ports`);
       return this.#write(() => this.links.delete(network.switchName));
     }
-    if (network.isSwitchOurs && !isOurs) return;
-    for (const { text, bare } of gatewaysOf(network)) {
-      if (link.addresses.has(text) && !network.keptAddresses.includes(bare))
-        this.#write(() => link.addresses.delete(text));
+    for (const { text, bare } of hostLink === undefined ? [] : gatewaysOf(network)) {
+      if (hostLink?.addresses.has(text) === true && !network.keptAddresses.includes(bare))
+        this.#write(() => hostLink.addresses.delete(text));
     }
   }
 
   async removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void> {
     await this.#enter("removeStraySwitch", networkId);
     for (const [name, link] of this.links) {
-      const isStray = markOf(link, "network") === networkId && !inUse.has(name as IfName); // only read
-      if (isStray) this.#write(() => this.links.delete(name));
+      const isStray = this.#isOwnKind(link) && markOf(link, "network") === networkId;
+      if (isStray && !inUse.has((link.switchName ?? name) as IfName))
+        // only read
+        this.#write(() => this.links.delete(name));
     }
   }
 
-  async attach(network: Network, endpoint: Endpoint, _others: readonly Network[]): Promise<IfName> {
+  async attach(network: Network, endpoint: Endpoint, others: readonly Network[]): Promise<IfName> {
     await this.#enter("attach", endpoint.endpointId);
     this.#detach(endpoint);
-    this.#requireSwitchFor(network, endpoint);
-    const { hostIfName, sandboxIfName, mac, mtu } = endpoint;
+    this.#requireSwitchFor(network, endpoint, others);
+    const { hostIfName, sandboxIfName, mac, mtu, vlans } = endpoint;
+    const { switchName } = network;
     for (const name of [hostIfName, sandboxIfName]) {
       if (this.links.has(name)) throw new TsnetError("host", `add veth ${hostIfName}: File exists (EEXIST)`);
     }
     this.#write(() => {
-      this.plant(hostIfName, { kind: "port", switchName: network.switchName, mark: "half", mtu, isUp: false });
+      const port = { kind: "port", backend: this.kind, mark: "half", switchName, vlans, mtu, isUp: false } as const;
+      this.plant(hostIfName, port);
       this.plant(sandboxIfName, { kind: "sandbox", mac, mtu, isUp: false });
     });
     const port = this.links.get(hostIfName) ?? {};
@@ -143,22 +165,24 @@ export class FakeDatapath implements Datapath, HostLinks {
   async reattach(network: Network, endpoint: Endpoint): Promise<void> {
     await this.#enter("reattach", endpoint.endpointId);
     const port = this.links.get(endpoint.hostIfName);
-    if (port === undefined || !isPortOf(port, endpoint)) return;
-    this.#requireSwitchFor(network, endpoint);
+    if (port === undefined || !this.#isPortOf(port, endpoint)) return;
+    this.#requireSwitchFor(network, endpoint, []);
     const { switchName } = network;
+    const { vlans } = endpoint;
     const guard = guardOf(network, endpoint);
     const isInPlace = port.switchName === switchName;
-    if (isInPlace && port.isUp === true && isDeepStrictEqual(port.guard, guard)) return;
+    const isRight = isDeepStrictEqual([port.isUp, port.guard, port.vlans], [true, guard, vlans]);
+    if (isInPlace && isRight) return;
     this.#write(() => {
       if (!isInPlace) delete port.isHairpin; // the switch took it in as a new one
-      Object.assign(port, { switchName, isUp: true, guard });
+      Object.assign(port, { switchName, isUp: true, guard, vlans });
     });
   }
 
   async ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void> {
     await this.#enter("ensureHairpin", endpoint.endpointId);
     const port = this.links.get(endpoint.hostIfName);
-    if (port?.switchName === undefined || !isPortOf(port, endpoint)) return;
+    if (port?.switchName === undefined || !this.#isPortOf(port, endpoint)) return;
     if ((port.isHairpin ?? false) !== isOn) this.#write(() => Object.assign(port, { isHairpin: isOn }));
   }
 
@@ -171,8 +195,8 @@ export class FakeDatapath implements Datapath, HostLinks {
     await this.#enter("inventory", "");
     const marked = (purpose: "network" | "endpoint") =>
       [...this.links].flatMap(([name, link]) => {
-        const id = markOf(link, purpose);
-        return id === undefined ? [] : [{ id, ifName: name as IfName }]; // the test's own word
+        const id = this.#isOwnKind(link) ? markOf(link, purpose) : undefined;
+        return id === undefined || link.kind === "host" ? [] : [{ id, ifName: name as IfName }]; // the test's own word
       });
     return {
       switches: marked("network").map(({ id, ifName }) => ({ networkId: id, ifName })),
@@ -184,7 +208,11 @@ export class FakeDatapath implements Datapath, HostLinks {
   unplug(name: string): void {
     const link = this.links.get(name);
     this.links.delete(name);
-    for (const port of this.links.values()) if (port.switchName === name) delete port.switchName;
+    for (const [portName, port] of this.links) {
+      if (port.switchName !== name) continue;
+      if (port.kind === "host") this.links.delete(portName);
+      else delete port.switchName;
+    }
     if (link?.kind === "port") this.links.delete(name.replace("tsv", "tsc"));
   }
 
@@ -194,7 +222,16 @@ export class FakeDatapath implements Datapath, HostLinks {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  #ensureNetwork(network: Network): void {
+  #isOwnKind({ backend }: FakeLink): boolean {
+    return backend === this.kind;
+  }
+
+  #isPortOf(link: FakeLink, { endpointId }: { readonly endpointId: string }): boolean {
+    const isMarked = link.mark === "half" || markOf(link, "endpoint") === endpointId;
+    return link.kind === "port" && this.#isOwnKind(link) && isMarked;
+  }
+
+  #ensureNetwork(network: Network, others: readonly Network[]): void {
     const found = this.links.get(network.switchName);
     if (found !== undefined) this.#requireSwitch(network.switchName, found);
     if (found === undefined && !network.isSwitchOurs) {
@@ -213,26 +250,60 @@ export class FakeDatapath implements Datapath, HostLinks {
       this.#write(() => Object.assign(link, { mark: `network:${network.id}` }));
     }
     if (network.isSwitchOurs && link.mtu !== mtu) this.#write(() => Object.assign(link, { mtu }));
-    for (const { text } of network.isHostOnSwitch ? gatewaysOf(network) : []) {
-      if (!link.addresses.has(text)) this.#write(() => link.addresses.add(text));
-    }
+    if (network.isHostOnSwitch) this.#ensureHost(network);
+    this.#ensureUplink(network, [network, ...others]);
     if (network.isSwitchOurs && link.isUp !== true) this.#write(() => Object.assign(link, { isUp: true }));
   }
 
-  #requireSwitchFor(network: Network, { mac }: Endpoint): void {
-    if (!this.links.has(network.switchName)) this.#ensureNetwork(network);
-    if (this.links.get(network.switchName)?.mac !== mac) return;
+  /** The host's link with the gateway addresses. */
+  #ensureHost(network: Network): void {
+    const { id, hostLink, switchName, vlans, mtu, switchMac: mac } = network;
+    if (!this.links.has(hostLink)) {
+      const { vlan } = vlans;
+      const carried = vlan === undefined ? {} : { vlan };
+      const made = { backend: this.kind, mark: `network:${id}`, switchName, vlans: carried, mac, mtu } as const;
+      this.#write(() => this.plant(hostLink, { kind: "host", ...made }));
+    }
+    const link = this.links.get(hostLink);
+    if (link?.kind === "host" && link.isUp !== true) this.#write(() => Object.assign(link, { isUp: true }));
+    for (const { text } of gatewaysOf(network)) {
+      if (link?.addresses.has(text) === false) this.#write(() => link.addresses.add(text));
+    }
+  }
+
+  /** @param users - the networks of the switch that may use the uplink. */
+  #ensureUplink({ uplink, switchName }: Network, users: readonly Network[]): void {
+    const link = uplink && this.links.get(uplink.parent);
+    if (uplink === undefined || link === undefined) return;
+    const lists = users.flatMap((user) => (user.uplink?.parent === uplink.parent ? [allVlans(user.vlans)] : []));
+    if (lists.length === 0) {
+      if (link.switchName !== switchName) return;
+      return this.#write(() => {
+        for (const key of ["switchName", "vlans", "isUntagged"] as const) delete link[key];
+      });
+    }
+    const trunk = [...new Set(lists.flat())].sort((a, b) => a - b);
+    const wanted = { switchName, vlans: { trunk }, isUntagged: lists.some((ids) => ids.length === 0) };
+    const { vlans, isUntagged } = link;
+    const present = { switchName: link.switchName, vlans, isUntagged };
+    if (!isDeepStrictEqual(present, wanted)) this.#write(() => Object.assign(link, wanted));
+  }
+
+  #requireSwitchFor(network: Network, { mac }: Endpoint, others: readonly Network[]): void {
+    if (!this.links.has(network.switchName)) this.#ensureNetwork(network, others);
+    if (![network.switchName, network.hostLink].some((name) => this.links.get(name)?.mac === mac)) return;
     throw new TsnetError("conflict", `MAC address ${mac} is that of bridge ${network.switchName}`);
   }
 
   #detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): void {
     const link = this.links.get(endpoint.hostIfName);
-    if (link !== undefined && isPortOf(link, endpoint)) this.#write(() => this.unplug(endpoint.hostIfName));
+    if (link !== undefined && this.#isPortOf(link, endpoint)) this.#write(() => this.unplug(endpoint.hostIfName));
   }
 
   #requireSwitch(name: string, link: FakeLink): void {
-    if (link.kind !== "switch")
-      throw new TsnetError("conflict", `link ${name} is no Linux bridge (it is ${link.kind})`);
+    if (link.kind === "switch" && this.#isOwnKind(link)) return;
+    const wanted = this.kind === "bridge" ? "Linux bridge" : "switch of Open vSwitch";
+    throw new TsnetError("conflict", `link ${name} is no ${wanted} (it is ${link.kind})`);
   }
 
   #write(change: () => unknown): void {
@@ -245,10 +316,6 @@ export class FakeDatapath implements Datapath, HostLinks {
 
 function markOf(link: FakeLink, purpose: string): string | undefined {
   return link.mark?.startsWith(`${purpose}:`) ? link.mark.slice(purpose.length + 1) : undefined;
-}
-
-function isPortOf(link: FakeLink, endpoint: { readonly endpointId: string }): boolean {
-  return link.kind === "port" && (link.mark === "half" || markOf(link, "endpoint") === endpoint.endpointId);
 }
 
 function guardOf(network: Network, { mac }: Endpoint): NonNullable<FakeLink["guard"]> {

@@ -17,6 +17,9 @@ const MARK = "mark";
 const MARK_MAC = "02:4d:61:72:6b:00";
 const MARK_PORT = 999;
 
+/** More frames at once do not fit into the socket by which Open vSwitch hears a port. */
+const BURST = 16;
+
 /** A port as it is set in OVSDB. */
 export interface StandPort extends VlanSet {
   readonly isProtected?: boolean;
@@ -25,7 +28,7 @@ export interface StandPort extends VlanSet {
 /** For `await using`. Ports have the numbers in which they stand in `ports`, from 1 on. */
 export class OvsStand implements AsyncDisposable {
   readonly host: OvsHost;
-  readonly client: OpenFlow;
+  client: OpenFlow;
   readonly #sockets: ReadonlyMap<string, TaggedSocket>;
   readonly #stack: AsyncDisposableStack;
 
@@ -70,10 +73,8 @@ export class OvsStand implements AsyncDisposable {
     const adding = Object.entries(ports).flatMap(([name, port], n) => addPort(name, n + 1, port));
     await host.vsctl(...adding, ...addPort(MARK, MARK_PORT, { vlan: 4000 }));
     const sockets = new Map(names.map((name) => [name, stack.use(TaggedSocket.open(far, name))]));
-    const client = stack.use(await OpenFlow.open(managementOf(host)));
+    const client = await markedClient(host);
     if (isOurs) await client.setFragments("matched");
-    const actions = [{ kind: "output", port: MARK_PORT }] as const;
-    await client.addFlows([{ table: 0, priority: 65_535, cookie: 1n, match: { ethDst: MARK_MAC }, actions }]);
     return new OvsStand(host, client, sockets, stack.move());
   }
 
@@ -85,8 +86,16 @@ export class OvsStand implements AsyncDisposable {
 
   /** Waits until frames like those that have just passed go by the flows that are there now. */
   async settle(): Promise<void> {
-    const control = this.host.address.replace(/^unix:(.*)db\.sock$/, "$1ovs-vswitchd.ctl");
-    await this.host.ns.exec(["ovs-appctl", "-t", control, "revalidator/wait"]);
+    await this.#appctl("revalidator/wait");
+  }
+
+  /** Ends ovs-vswitchd as `systemctl restart` does, and starts it anew: its flows are gone. */
+  async restart(): Promise<void> {
+    await this.#appctl("exit");
+    await waitUntil("ovs-vswitchd to end", () => this.client.end !== undefined);
+    await this.host.startVswitchd();
+    await this.host.vsctl("set", "bridge", "br0", "external_ids:started=anew"); // waits until it has done all before that
+    this.client = await markedClient(this.host);
   }
 
   /**
@@ -114,8 +123,10 @@ export class OvsStand implements AsyncDisposable {
   /** Sends frames, and waits until they have passed. What was heard before is forgotten. */
   async sendRaw(port: string, frames: readonly Buffer[]): Promise<void> {
     for (const socket of this.#sockets.values()) socket.forget();
-    this.#socket(port).send(...frames);
-    for (let round = 0; round < 2; round++) await this.#mark(port); // the first one may be of the same batch, and overtake
+    for (let at = 0; at < frames.length; at += BURST) {
+      this.#socket(port).send(...frames.slice(at, at + BURST));
+      for (let round = 0; round < 2; round++) await this.#mark(port); // the first one may be of the same batch, and overtake
+    }
   }
 
   /** The ports that heard all of these since the last frames were sent. */
@@ -126,7 +137,13 @@ export class OvsStand implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.client.close();
     await this.#stack.disposeAsync();
+  }
+
+  async #appctl(command: string): Promise<void> {
+    const control = this.host.address.replace(/^unix:(.*)db\.sock$/, "$1ovs-vswitchd.ctl");
+    await this.host.ns.exec(["ovs-appctl", "-t", control, command]);
   }
 
   async #mark(port: string): Promise<void> {
@@ -141,6 +158,14 @@ export class OvsStand implements AsyncDisposable {
     if (socket === undefined) throw new Error(`no port ${name}`);
     return socket;
   }
+}
+
+/** A connection, and the one flow that is the test's own. */
+async function markedClient(host: OvsHost): Promise<OpenFlow> {
+  const client = await OpenFlow.open(managementOf(host));
+  const actions = [{ kind: "output", port: MARK_PORT }] as const;
+  await client.addFlows([{ table: 0, priority: 65_535, cookie: 1n, match: { ethDst: MARK_MAC }, actions }]);
+  return client;
 }
 
 /** The n-th station of a network: 10.1.1.N, fd00:1:1::N. */

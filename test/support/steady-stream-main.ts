@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import { connect, createServer } from "node:net";
 
-const [role, ...rest] = process.argv.slice(2);
+const [role, ...args] = process.argv.slice(2);
 
 function serve(port: number): void {
   createServer({ noDelay: true }, (socket) => socket.on("error", () => {}).pipe(socket)).listen(port, "::", () => {
@@ -34,5 +34,5 @@ function stream(address: string, port: number): void {
   });
 }
 
-if (role === "server") serve(Number(rest[0]));
-else stream(rest[0] ?? "", Number(rest[1]));
+if (role === "server") serve(Number(args[0]));
+else stream(args[0] ?? "", Number(args[1]));

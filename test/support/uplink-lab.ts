@@ -94,6 +94,18 @@ export class UplinkLab implements AsyncDisposable {
     await waitUntil(`${address} to answer`, () => canPing(this.host, address));
   }
 
+  /** How many TCP segments host and remote have sent a second time, over both families. Source: proc_pid_net(5), snmp. */
+  async countResent(): Promise<number> {
+    const counts = [this.host, this.remote].map(async (machine) => {
+      const lines = (await machine.exec(["cat", "/proc/net/snmp"]))
+        .split("\n")
+        .filter((line) => line.startsWith("Tcp: "));
+      const [names, values] = lines.map((line) => line.split(" "));
+      return Number(values?.[names?.indexOf("RetransSegs") ?? -1]);
+    });
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count);
+  }
+
   /** What the host is at layer three, told by ip(8), in the kernel's order where the order means something. */
   async configuration(): Promise<string[]> {
     const show = async (...args: readonly string[]) =>

@@ -5,11 +5,8 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import type { PortVlan } from "../../host/rtnetlink-port-vlan.ts";
-import { type PortVlans, allVlans } from "../../vlan.ts";
+import { type PortVlans, UNTAGGED_VID, allVlans } from "../../vlan.ts";
 import type { BridgeHost } from "./datapath.ts";
-
-/** The VLAN of untagged networks inside a bridge of tsnet's own that has VLANs. */
-export const UNTAGGED_VID = 1;
 
 /** Whether a bridge with these networks must tell VLANs apart. */
 export function needsVlans(networks: readonly Pick<Network, "vlans">[]): boolean {

@@ -32,7 +32,7 @@ export interface OvsOptions {
 }
 
 /** Bridges of Open vSwitch and veth pairs of one host. */
-export class OvsDatapath implements Datapath, Disposable {
+export class OvsDatapath implements Datapath {
   readonly kind = "ovs";
   readonly #host: OvsHost;
 
@@ -46,7 +46,7 @@ export class OvsDatapath implements Datapath, Disposable {
   }
 
   /** Ends the connections. What is there stays as it is. */
-  [Symbol.dispose](): void {
+  close(): void {
     this.#host.flows.close();
     this.#host.ovsdb.close();
   }

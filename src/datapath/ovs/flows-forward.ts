@@ -30,7 +30,7 @@ export function forwardFlows(): readonly Flow[] {
     { kind: "move", from: { field: REGISTER.tag }, to: { field: "vlanTci" }, bits: 16 },
   ];
   const secondTag: readonly Match[] = [
-    { vlanTci: { value: 0x1000, mask: 0x1000 } },
+    { vlanVid: { value: taggedWith(0), mask: taggedWith(0) } },
     { ethType: ETHERTYPE.customerTag },
     { ethType: ETHERTYPE.serviceTag },
   ];

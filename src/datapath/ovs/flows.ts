@@ -21,9 +21,6 @@ import { type Flag, REGISTER, TABLE, UNTAGGED, classify, taggedWith } from "./fl
 /** On a user's switch ours come before his own, unless he goes to the end of the range. */
 const ADOPTED_PRIORITY = 65_000;
 
-/** A tag of VLAN 0: a priority and nothing else. */
-const PRIORITY_TAGGED = { value: 0x1000, mask: 0x1fff } as const;
-
 /** The VLANs of an endpoint's port: `{}` untagged and in no VLAN. */
 export interface VlanSet {
   /** Access, or native with `trunk`: 1 to 4094. */
@@ -180,7 +177,7 @@ function openIngress(cookie: bigint, membership: Membership, takesPriorities: bo
     goTo: TABLE.learn,
   });
   if (isTagged) return [tagged({ vlanVid: taggedWith(vlan) })];
-  return [untaggedFlow(cookie, membership, flags), ...(takesPriorities ? [tagged({ vlanTci: PRIORITY_TAGGED })] : [])];
+  return [untaggedFlow(cookie, membership, flags), ...(takesPriorities ? [tagged({ vlanVid: taggedWith(0) })] : [])];
 }
 
 function untaggedFlow(cookie: bigint, { ofport, vlan }: Membership, flags: readonly Flag[]): Flow {

@@ -59,9 +59,7 @@ export class OpenFlowSwitches implements Disposable {
     const { switchName } = network;
     await this.#locks.run(switchName, async () => {
       const found = this.#obtain(switchName, [network]);
-      const isFirst = found.flows?.isOpen !== true;
       const vlans = found.members.putEndpoint(network, endpoint);
-      if (isFirst) return this.#ensureAll(switchName, found);
       await this.#putEndpoint(switchName, found, endpoint.endpointId, vlans);
     });
   }
@@ -136,8 +134,8 @@ export class OpenFlowSwitches implements Disposable {
   }
 
   async #putEndpoint(switchName: string, found: Switch, endpointId: string, vlans: readonly number[]): Promise<void> {
-    const flows = await this.#connect(switchName, found);
-    const { members } = found;
+    if (found.flows?.isOpen !== true) return this.#ensureAll(switchName, found);
+    const { members, flows } = found;
     const states = await this.#statesOf(switchName, members.portNamesFor(endpointId, vlans), []);
     await flows.put(members.flowsOf(endpointId, vlans, states));
     if (!members.hasEndpoint(endpointId)) for (const vlan of vlans) await flows.deleteOwner(learnedCookie(vlan));
@@ -150,6 +148,7 @@ export class OpenFlowSwitches implements Disposable {
       const address = await this.#host.management.addressOf(switchName);
       const onEnd = () => this.#restore(switchName, found);
       found.flows = await SwitchFlows.open(address, found.members.isOurs, onEnd);
+      clearTimeout(found.retry); // who connects makes all flows be there
       found.retryMs = RETRY_MIN_MS;
       return found.flows;
     } catch (failure) {

@@ -37,21 +37,15 @@ export class SwitchFlows implements Disposable {
     return this.#client.end === undefined;
   }
 
-  /** Makes some owners' flows be these, without a gap for those that stay. */
+  /**
+   * Makes some owners' flows be these, without a gap for those that stay. Where one of them has not as many as it should,
+   * somebody was at work: all of them are written again.
+   */
   async put(flows: FlowsByOwner): Promise<void> {
-    for (const [cookie, wanted] of flows) {
-      const known = this.#put.get(cookie);
-      if (isDeepStrictEqual(known, wanted) && (await this.#hasAsMany(cookie, wanted))) continue;
-      this.#put.delete(cookie);
-      const keys = new Set(wanted.map(keyOf));
-      await this.#client.addFlows(wanted);
-      await this.#client.deleteStrictly((known ?? []).filter((flow) => !keys.has(keyOf(flow))));
-      if (!(await this.#hasAsMany(cookie, wanted))) {
-        await this.#client.deleteFlows(exactly(cookie)); // there are others besides, of nobody knows when
-        await this.#client.addFlows(wanted);
-      }
-      if (wanted.length > 0) this.#put.set(cookie, wanted);
-    }
+    let isRight = true;
+    for (const [cookie, wanted] of flows) isRight &&= await this.#isAsPut(cookie, wanted);
+    if (isRight) return;
+    for (const [cookie, wanted] of flows) await this.#write(cookie, wanted);
   }
 
   /** Whether the switch has as many flows of tsnet as it should. Those that it learned do not count. */
@@ -85,6 +79,23 @@ export class SwitchFlows implements Disposable {
 
   [Symbol.dispose](): void {
     this.#client.close();
+  }
+
+  async #write(cookie: bigint, wanted: readonly Flow[]): Promise<void> {
+    const keys = new Set(wanted.map(keyOf));
+    const unwanted = (this.#put.get(cookie) ?? []).filter((flow) => !keys.has(keyOf(flow)));
+    this.#put.delete(cookie);
+    await this.#client.addFlows(wanted);
+    await this.#client.deleteStrictly(unwanted);
+    if (!(await this.#hasAsMany(cookie, wanted))) {
+      await this.#client.deleteFlows(exactly(cookie)); // there are others besides, of nobody knows when
+      await this.#client.addFlows(wanted);
+    }
+    if (wanted.length > 0) this.#put.set(cookie, wanted);
+  }
+
+  async #isAsPut(cookie: bigint, wanted: readonly Flow[]): Promise<boolean> {
+    return isDeepStrictEqual(this.#put.get(cookie) ?? [], wanted) && (await this.#hasAsMany(cookie, wanted));
   }
 
   async #hasAsMany(cookie: bigint, { length }: readonly Flow[]): Promise<boolean> {

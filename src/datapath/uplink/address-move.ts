@@ -16,6 +16,7 @@ import {
   type LinkSettings,
   type LinkSettingsHost,
   applySettings,
+  loosen,
   readSettings,
   readySwitchLink,
 } from "./switch-link.ts";
@@ -25,6 +26,9 @@ const BEFORE_DEADLINE_MS = 3_500;
 
 /** After 3 s at the known MAC address everybody is asked for it: a gateway may have changed over. */
 const AFTER_DEADLINE_MS = 5_000;
+
+/** The kernel needs less than a millisecond, at most a second when it sees carriers change all the time. */
+const CARRIER_LIMIT_MS = 1_500;
 
 /** The machine. */
 export interface AddressMoveHost extends LinkSettingsHost {
@@ -114,7 +118,7 @@ export async function returnAddresses(
 ): Promise<void> {
   const { nic, switchLink } = await presentLinks(host, move);
   const back = nic && new L3Move(host.l3, move.nic, { source: switchLink, target: nic, kept: move.switchLink });
-  if (switchLink) await host.links.setIpv4Conf(switchLink.index, { rpFilter: 2 });
+  if (switchLink) await loosen(host, switchLink);
   await back?.prepare();
   await calls.progress?.("back prepared");
   await back?.switchOver();
@@ -183,6 +187,7 @@ async function carryOver(
   await there.prepare();
   await calls.progress?.("prepared");
   await calls.enslave();
+  await host.l3.becomesOperational(target, CARRIER_LIMIT_MS); // if not, the gateways will tell
   await calls.progress?.("enslaved");
   await there.switchOver();
   await calls.progress?.("switched");

@@ -54,8 +54,13 @@ export async function readySwitchLink(host: LinkSettingsHost, link: Link, wanted
     ...only(wanted.ipv6, "disable_ipv6"),
     ...(wanted.ipv6["accept_ra"] && { accept_ra: "0" }),
   });
-  await host.links.setIpv4Conf(link.index, { rpFilter: LOOSE_RP_FILTER });
+  await loosen(host, link);
   await host.links.setLink(link.index, { ...mac, ...mtu, isUp: true });
+}
+
+/** Makes a link take packets whatever way their answers go, while routes are on their way. @throws TsnetError `host`. */
+export async function loosen({ links }: LinkSettingsHost, link: Link): Promise<void> {
+  await links.setIpv4Conf(link.index, { rpFilter: LOOSE_RP_FILTER });
 }
 
 /** Sets a link as it is said, all but whether it is up. @throws TsnetError `host`. */

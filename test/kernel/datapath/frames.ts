@@ -1,6 +1,7 @@
 // Frames sent by hand and counted where they arrive. Counters are nftables rules at the ingress of a link (netdev family):
 // they see a frame before bridge and IP, on the host as in a sandbox.
 import { join } from "node:path";
+import { ETHERTYPE, ethernet, ipv4 } from "../../support/frames.ts";
 import type { NetNamespace } from "../../support/namespace.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -66,24 +67,54 @@ export async function countFrames(at: NetNamespace, wanted: Readonly<Record<stri
   };
 }
 
+/** Two kinds of frames, and how nftables tells them from all others. */
+export interface FrameKinds {
+  readonly probe: (source: string, destination: string) => string;
+  readonly marker: (source: string, destination: string) => string;
+  readonly isProbe: string;
+  readonly isMarker: string;
+}
+
+const ETHERTYPES: FrameKinds = {
+  probe: (source, destination) => frame(source, destination),
+  marker: (source, destination) => frame(source, destination, MARKER),
+  isProbe: `ether type 0x${PROBE}`,
+  isMarker: `ether type 0x${MARKER}`,
+};
+
+/** The same as packets from an address, for a switch that looks at addresses as well: of protocols for experiments (RFC 3692). */
+export function packetsFrom(address: string): FrameKinds {
+  const packet = (protocol: number) => (from: string, to: string) => {
+    const payload = ipv4({ from: address, to: "255.255.255.255", protocol, payload: Buffer.alloc(8) });
+    return ethernet({ from, to, type: ETHERTYPE.ipv4, payload }).toString("hex");
+  };
+  return { probe: packet(253), marker: packet(254), isProbe: "ip protocol 253", isMarker: "ip protocol 254" };
+}
+
 /**
  * Sends one frame out of a free end on the host, and after it one that the host surely gets.
  *
  * @returns the links by which the former came in: free ends, and the host's own links for the host itself.
  */
-export async function sendAndSee(host: NetNamespace, freeEnd: string, source: string, destination: string) {
+export async function sendAndSee(
+  host: NetNamespace,
+  freeEnd: string,
+  source: string,
+  destination: string,
+  kinds = ETHERTYPES,
+) {
   const links = await host.json<IpLink[]>(["ip", "-json", "link", "show"]);
   const freeEnds = links.filter(({ ifname }) => ifname.startsWith("tsc"));
   const bridges = links.filter(({ ifname, flags }) => /^ts[ng]/.test(ifname) && flags.includes("UP"));
   const own = links.find(({ ifname }) => ifname === freeEnd)?.address ?? "";
   await setUp(host, freeEnds);
   const seen = await countFrames(host, {
-    ...Object.fromEntries([...freeEnds, ...bridges].map(({ ifname }) => [ifname, { ifName: ifname }])),
     ...Object.fromEntries(
-      bridges.map(({ ifname }) => [`${ifname}-2`, { ifName: ifname, matching: `ether type 0x${MARKER}` }]),
+      [...freeEnds, ...bridges].map(({ ifname }) => [ifname, { ifName: ifname, matching: kinds.isProbe }]),
     ),
+    ...Object.fromEntries(bridges.map(({ ifname }) => [`${ifname}-2`, { ifName: ifname, matching: kinds.isMarker }])),
   });
-  await sendFrames(host, freeEnd, [frame(source, destination), frame(own, "ff:ff:ff:ff:ff:ff", MARKER)]);
+  await sendFrames(host, freeEnd, [kinds.probe(source, destination), kinds.marker(own, "ff:ff:ff:ff:ff:ff")]);
   const counts = await waitUntil("the second frame", async () => {
     const all = Object.entries(await seen());
     return all.some(([name, count]) => name.endsWith("-2") && count > 0) && all;

@@ -5,7 +5,7 @@ import { endpointCookie, vlanCookie } from "../../../src/datapath/ovs/flows-cook
 import { endpoint, network } from "../../support/cnm-builder.ts";
 import { type OvsDatapathHost, ovsDatapathHost } from "../../support/ovs-datapath-host.ts";
 import { managementOf } from "../../support/ovs-flows.ts";
-import { sendAndSee } from "./frames.ts";
+import { packetsFrom, sendAndSee } from "./frames.ts";
 
 let host: OvsDatapathHost;
 
@@ -39,7 +39,11 @@ describeSwitching("ovs in userspace", async () => {
   return {
     ...host,
     canHairpin: false,
-    send: (...frame) => sendAndSee(namespace, ...frame),
+    send(freeEnd, source, destination) {
+      const sender = attached.find(({ sandboxIfName }) => sandboxIfName === freeEnd);
+      const kinds = packetsFrom(sender?.address?.split("/")[0] ?? "");
+      return sendAndSee(namespace, freeEnd, source, destination, kinds);
+    },
     async openPort(name) {
       await ovs.vsctl("set", "port", name, "protected=false");
       const cookie = await forget(name);

@@ -1,10 +1,12 @@
 // The flows of `datapath/ovs/flows.ts` in an Open vSwitch with a userspace datapath, seen by what comes out of its ports.
 import { describe, expect, it } from "vitest";
-import { exactly, endpointCookie, learnedCookie } from "../../../src/datapath/ovs/flows-cookie.ts";
+import { ALL_OURS, exactly, endpointCookie, learnedCookie } from "../../../src/datapath/ovs/flows-cookie.ts";
 import {
   type EndpointPort,
   type GatewayPort,
   type Uplink,
+  adoptedEndpointFlows,
+  adoptedSwitchFlows,
   endpointFlows,
   gatewayFlows,
   switchFlows,
@@ -12,17 +14,21 @@ import {
   vlanFlows,
 } from "../../../src/datapath/ovs/flows.ts";
 import { NOBODY_MAC } from "../../support/attacks.ts";
+import { formatFlow } from "../../support/flow-text.ts";
 import { BROADCAST_MAC, ETHERTYPE, type Tag } from "../../support/frames.ts";
+import { dumpFlows, ofctl } from "../../support/ovs-flows.ts";
 import { OvsStand, type StandPort, portOf, station } from "../../support/ovs-stand.ts";
 
 interface Plan {
+  /** Whether ports without icc are `protected`. Default true. */
+  readonly isProtecting?: boolean;
   readonly endpoints?: Readonly<Record<string, Partial<EndpointPort>>>;
   readonly gateways?: Readonly<Record<string, number>>;
   readonly uplinks?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** A switch of tsnet's own with these ports, numbered in this order. */
-async function switchOf({ endpoints = {}, gateways = {}, uplinks = {} }: Plan): Promise<OvsStand> {
+async function switchOf({ endpoints = {}, gateways = {}, uplinks = {}, isProtecting = true }: Plan): Promise<OvsStand> {
   const names = [...Object.keys(endpoints), ...Object.keys(gateways), ...Object.keys(uplinks)];
   const ofport = (name: string) => names.indexOf(name) + 1;
   const ports = Object.entries(endpoints).map(([name, more]) => portOf(ofport(name), more));
@@ -34,7 +40,7 @@ async function switchOf({ endpoints = {}, gateways = {}, uplinks = {} }: Plan): 
   const links = Object.entries(uplinks).map(([name, vlans]): Uplink => ({ ofport: ofport(name), vlans }));
   const settings: Record<string, StandPort> = {};
   for (const [n, name] of Object.keys(endpoints).entries()) {
-    settings[name] = { ...ports[n]?.vlans, isProtected: ports[n]?.isIccAllowed === false };
+    settings[name] = { ...ports[n]?.vlans, isProtected: isProtecting && ports[n]?.isIccAllowed === false };
   }
   for (const [name, vlan] of Object.entries(gateways)) settings[name] = vlan === 0 ? {} : { vlan };
   for (const [name, vlans] of Object.entries(uplinks)) settings[name] = { trunk: vlans };
@@ -220,6 +226,23 @@ describe("a switch of our own", () => {
     expect(await stand.send("gw", station(6), mac(2))).toEqual(["two"]);
   });
 
+  it("keeps them apart by flows alone but for what goes to groups", async () => {
+    await using stand = await switchOf({
+      endpoints: { one: apart, two: apart, three: { ...apart, ...open }, four: { ...apart, ...open } },
+      uplinks: { up: [0] },
+      isProtecting: false,
+    });
+
+    expect(await stand.send("one", station(1), BROADCAST_MAC)).toEqual(["four", "three", "two", "up"]);
+    for (const [port, n] of [
+      ["one", 1],
+      ["three", 3],
+    ] as const) {
+      for (const peer of [1, 2, 3, 4]) expect(await stand.send(port, station(n), mac(peer))).toEqual([]);
+      expect(await stand.send(port, station(n), NOBODY_MAC)).toEqual(["up"]);
+    }
+  });
+
   it("learns where MAC addresses of ports are that are not guarded, and never those of guarded endpoints or the gateway", async () => {
     await using stand = await switchOf({
       endpoints: { one: {}, two: open, three: open },
@@ -261,5 +284,74 @@ describe("a switch of our own", () => {
     expect(await stand.send("three", station(3), mac(3))).toEqual(["three"]);
     expect(await stand.send("four", station(4), mac(4))).toEqual([]);
     expect(await stand.send("two", station(2), mac(1))).toEqual(["one"]);
+  });
+});
+
+describe("a switch of the user's own", () => {
+  it("lets his flows decide on what a guarded endpoint may send, and on all of the others", async () => {
+    await using stand = await OvsStand.with({ one: {}, two: {}, three: {} }, { isOurs: false });
+    const his = [
+      "priority=50,in_port=1,dl_dst=02:66:66:66:66:66 actions=output:3",
+      "priority=40,reg0=0,in_port=2,dl_dst=02:66:66:66:66:66 actions=output:1",
+    ];
+    for (const flow of his) await ofctl(stand.host, "add-flow", flow);
+    const before = await dumpFlows(stand.host);
+    await stand.add(adoptedSwitchFlows(), adoptedEndpointFlows(portOf(1)), adoptedEndpointFlows(portOf(2)));
+    const during = await dumpFlows(stand.host);
+
+    expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(["three"]);
+    expect(await stand.send("two", station(2), NOBODY_MAC)).toEqual(["one"]);
+    expect(await stand.send("one", station(1), BROADCAST_MAC)).toEqual(["three", "two"]);
+    expect(await stand.send("three", station(9), mac(1), { tags: [q(0)] })).toEqual(["one"]);
+    for (const tags of [[q(0)], [q(10)]]) expect(await stand.send("one", station(1), NOBODY_MAC, { tags })).toEqual([]);
+    expect(await stand.send("one", station(1), NOBODY_MAC, { source: mac(2) })).toEqual([]);
+    expect(await stand.send("one", station(2), NOBODY_MAC)).toEqual([]);
+    expect(before.every((flow) => during.includes(flow))).toBe(true);
+    await stand.client.deleteFlows(ALL_OURS);
+    expect(await dumpFlows(stand.host)).toEqual(before);
+  });
+});
+
+describe("the flows in a switch", () => {
+  it("are as they were asked for, in ovs-ofctl's eyes and in a listing", async () => {
+    await using stand = await OvsStand.with({});
+    const port = portOf(3, { isIccAllowed: false, isHairpin: true });
+    const trunk = portOf(4, { isGuarded: false, isIccAllowed: false, vlans: { vlan: 5, trunk: [10] } });
+    const uplink = { ofport: 1, vlans: [0, 10] };
+    const flows = [
+      ...switchFlows(),
+      ...gatewayFlows({ ofport: 2, mac: mac(2), vlan: 10 }),
+      ...uplinkFlows(uplink),
+      ...[port, trunk].flatMap(endpointFlows),
+      ...vlanFlows(10, [uplink], [trunk]),
+    ];
+
+    await stand.add(flows);
+
+    const texts = (await dumpFlows(stand.host)).filter((line) => line.startsWith("cookie=0x7473"));
+    expect(texts).toEqual(flows.map(formatFlow).sort());
+    const listed = (await stand.client.listFlows(ALL_OURS)).map(
+      ({ strange, ...flow }) => formatFlow(flow) + strange.join(","),
+    );
+    expect(listed.sort()).toEqual(texts);
+  });
+
+  it("are gone when ovs-vswitchd was started anew, and nothing passes until they are put back", async () => {
+    await using stand = await OvsStand.with({ one: {}, two: { vlan: 10 }, up: { trunk: [0, 10] } });
+    const flows = [...switchFlows(), ...endpointFlows(portOf(1)), ...endpointFlows(portOf(2, { vlans: { vlan: 10 } }))];
+    const uplink = { ofport: 3, vlans: [0, 10] };
+    flows.push(...uplinkFlows(uplink), ...[0, 10].flatMap((vlan) => vlanFlows(vlan, [uplink], [])));
+
+    await stand.restart();
+    const closed = [
+      ...(await stand.send("one", station(1), BROADCAST_MAC)),
+      ...(await stand.send("one", station(1), NOBODY_MAC)),
+      ...(await stand.send("up", station(9), mac(2), { tags: [q(10)] })),
+    ];
+    await stand.add(flows);
+
+    expect(closed).toEqual([]);
+    expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(["up"]);
+    expect(await stand.send("up", station(9), mac(2), { tags: [q(10)] })).toEqual(["two"]);
   });
 });

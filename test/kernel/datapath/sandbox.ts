@@ -1,13 +1,20 @@
 // A container's place on a network, as the engine makes it of the free end.
 import type { Network } from "../../../src/cnm/network.ts";
-import type { BridgeHost } from "../../support/bridge-host.ts";
+import type { Datapath } from "../../../src/cnm/datapath.ts";
+import type { Endpoint } from "../../../src/cnm/endpoint.ts";
 import { endpoint } from "../../support/cnm-builder.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { shell } from "../../support/packet-lab.ts";
 
 /** The free end in a namespace of its own, set up as the engine does. */
-export async function sandboxOf(host: BridgeHost, of: Network, n: number, mtu = of.mtu): Promise<NetNamespace> {
-  const attached = endpoint(n, 1, { mtu });
+export async function sandboxOf(
+  host: { readonly datapath: Datapath; readonly namespace: NetNamespace },
+  of: Network,
+  n: number,
+  mtu = of.mtu,
+  more: Partial<Endpoint> = {},
+): Promise<NetNamespace> {
+  const attached = endpoint(n, 1, { mtu, ...more });
   const free = await host.datapath.attach(of, attached, []);
   const sandbox = await NetNamespace.create("sandbox");
   await shell(host.namespace, [`ip link set ${free} netns ${sandbox.name}`]);

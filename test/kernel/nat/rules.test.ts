@@ -28,6 +28,7 @@ describe("the table of one network", () => {
     ["nat-adopted", dualStack(1, { switchName: ifName("br0"), isSwitchOurs: false })],
     ["icc-false", dualStack(1, { isIccAllowed: false })],
     ["antispoof-false", dualStack(1, { isGuarded: false })],
+    ["vlan-uplink", dualStack(1, { vlans: { vlan: 100 }, uplink: { parent: ifName("eth1"), isAddressMoved: false } })],
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
     await using host = await hostWith([]);
     const ports = ["nat", "routed"].includes(wanted.mode) && !wanted.isInternal ? PORTS : [];

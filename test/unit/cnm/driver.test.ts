@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CreateNetwork } from "../../../src/cnm/requests.ts";
+import { TsnetError } from "../../../src/errors.ts";
 import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
@@ -43,6 +44,7 @@ describe("GwAllocCheck", () => {
     const skipped = (mode: string) => cnm.checkGatewayAllocation(networkRequest(1, { mode }));
 
     for (const mode of ["nat", "routed", "l2"]) expect(skipped(mode)).toEqual({ skipIpv4: false, skipIpv6: false });
+    expect(cnm.checkGatewayAllocation(networkRequest(1, { parent: "eth1" })).skipIpv4).toBe(false);
     expect(skipped("isolated")).toEqual({ skipIpv4: true, skipIpv6: true });
   });
 
@@ -90,6 +92,32 @@ describe("CreateNetwork", () => {
 
     expect(rig.state()).toEqual(before);
     expect(rig.writeCount).toBe(writes);
+  });
+
+  it("changes nothing when the switch cannot serve the network: its uplink is a port of another one", async () => {
+    const rig = new CnmRig();
+    rig.datapath.plant("eth1", { kind: "other", switchName: "br9" });
+
+    await expect(rig.createNetwork(networkRequest(1, { parent: "eth1" }))).rejects.toThrow(
+      "link eth1 is a port of br9 already",
+    );
+
+    expect(rig.writeCount).toBe(0);
+  });
+
+  it("asks the switch of its backend before anything changes, with the other networks on it", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { backend: "ovs", bridge: "br0", vlan: "10" }));
+    const [check, seen] = [rig.ovs.check.bind(rig.ovs), new Array<unknown>()];
+    rig.ovs.check = async (network, others) => {
+      seen.push([rig.writeCount, network.id, others.map(({ id }) => id)]);
+      await check(network, others);
+    };
+    const writes = rig.writeCount;
+
+    await rig.createNetwork(networkRequest(2, { backend: "ovs", bridge: "br0", vlan: "20" }));
+
+    expect(seen).toEqual([[writes, networkId(2), [networkId(1)]]]);
   });
 
   it("changes nothing when the firewall cannot serve the network", async () => {
@@ -269,6 +297,58 @@ describe("CreateNetwork for an id that exists", () => {
     expect(rig.records.commitCount).toBe(0);
   });
 
+  it.each<[string, Readonly<Record<string, string>>]>([
+    ["an uplink", { parent: "eth1", vlan: "10" }],
+    ["a moved uplink", { parent: "eth1", "parent-address": "move" }],
+    ["the MTU of its uplink", { parent: "eth9000" }],
+    ["a trunk", { parent: "eth1", vlan: "10", trunk: "20-30" }],
+    ["a switch of Open vSwitch", { backend: "ovs" }],
+    ["the datapath of a switch that exists", { backend: "ovs", bridge: "shared", vlan: "10" }],
+    ["a shared VLAN", { backend: "ovs", bridge: "shared", vlan: "7", "shared-vlan": "true" }],
+    ["switch settings", { stp: "true", ageing: "60" }],
+  ])("succeeds with %s, also after a restart", async (_what, options) => {
+    const before = new CnmRig();
+    before.datapath.plant("eth1", { kind: "other" });
+    before.datapath.plant("eth9000", { kind: "other", mtu: 9000 });
+    const theirs = { backend: "ovs", bridge: "shared", datapath: "userspace", mtu: "1400", vlan: "7" };
+    await before.createNetwork(networkRequest(2, { ...theirs, "shared-vlan": "true" }));
+    await before.createNetwork(networkRequest(1, options));
+    const state = before.state();
+    await before.createNetwork(networkRequest(1, options));
+    const rig = new CnmRig(before);
+    await rig.createNetwork(networkRequest(1, options));
+
+    expect(rig.state()).toEqual(state);
+    expect(rig.records.commitCount).toBe(0);
+  });
+
+  it.each<[string, Readonly<Record<string, string>>, Readonly<Record<string, string>>]>([
+    ["another VLAN", { vlan: "10" }, { vlan: "20" }],
+    ["a trunk besides", { vlan: "10" }, { vlan: "10", trunk: "20" }],
+    ["no shared-vlan", { vlan: "10", "shared-vlan": "true" }, { vlan: "10" }],
+    ["another backend", {}, { backend: "ovs" }],
+    ["a kind of datapath", { backend: "ovs" }, { backend: "ovs", datapath: "auto" }],
+    ["no mtu", { mtu: "1400" }, {}],
+    ["the mtu that it has anyway", {}, { mtu: "1500" }],
+    ["another uplink", { parent: "eth1" }, { parent: "eth2" }],
+    ["no uplink", { parent: "eth1", mode: "l2" }, { mode: "l2" }],
+    ["parent-address=move", { parent: "eth1" }, { parent: "eth1", "parent-address": "move" }],
+    ["no named switch beside its uplink", { parent: "eth1", bridge: "br0" }, { parent: "eth1" }],
+    ["a setting of the switch", {}, { ageing: "60" }],
+    ["another setting of the switch", { ageing: "60" }, { ageing: "61" }],
+  ])("is refused with %s", async (_what, first, second) => {
+    const rig = new CnmRig();
+    for (const name of ["eth1", "eth2"]) rig.datapath.plant(name, { kind: "other" });
+    await rig.createNetwork(networkRequest(1, first));
+    const before = rig.state();
+
+    await expect(rig.createNetwork(networkRequest(1, second))).rejects.toMatchObject({
+      code: "conflict",
+      message: `network ${networkId().slice(0, 12)} exists already, with other options`,
+    });
+    expect(rig.state()).toEqual(before);
+  });
+
   it("is refused without the switch that the first one named", async () => {
     const rig = new CnmRig();
     await rig.createNetwork(networkRequest(1, { bridge: "br0" }));
@@ -325,6 +405,48 @@ describe("DeleteNetwork", () => {
     await rig.cnm.deleteNetwork(networkId());
 
     expect(rig.datapath.links.size).toBe(0);
+  });
+
+  it("asks both kinds of switch about a network without a record, and Open vSwitch being away stops nothing", async () => {
+    const rig = await rigWith("network");
+    await rig.registry.removeNetwork(networkId());
+    rig.ovs.onCall = () => {
+      throw new TsnetError("unavailable", "fake: Open vSwitch is away");
+    };
+
+    await rig.cnm.deleteNetwork(networkId());
+
+    for (const { calls } of [rig.datapath, rig.ovs]) {
+      expect(calls).toContain(`removeStraySwitch ${networkId().slice(0, 12)}`);
+    }
+    expect(rig.datapath.links.size).toBe(0);
+  });
+
+  it("asks the second kind of switch also when the first one fails, and says so", async () => {
+    const rig = new CnmRig();
+    rig.datapath.onCall = () => {
+      throw new TsnetError("host", "fake: out of memory");
+    };
+
+    await expect(rig.cnm.deleteNetwork(networkId())).rejects.toThrow(
+      `network ${networkId().slice(0, 12)} cannot be removed: fake: out of memory`,
+    );
+
+    expect(rig.ovs.calls).toEqual([`removeStraySwitch ${networkId().slice(0, 12)}`]);
+  });
+
+  it("of a network on Open vSwitch that is away fails, and goes on when it is back", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { backend: "ovs" }));
+    rig.ovs.onCall = () => {
+      throw new TsnetError("unavailable", "fake: Open vSwitch is away");
+    };
+    await expect(rig.cnm.deleteNetwork(networkId())).rejects.toThrow("Open vSwitch is away");
+    rig.ovs.onCall = () => {};
+
+    await rig.reconciler.run();
+
+    expect(rig.state()).toEqual(NOTHING);
   });
 
   it("leaves the switch to the networks that share it, also when it is repeated", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { endpointNames } from "../../../src/cnm/names.ts";
 import type { CreateNetwork } from "../../../src/cnm/requests.ts";
+import { TsnetError } from "../../../src/errors.ts";
 import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
@@ -488,6 +489,31 @@ describe("Leave and DeleteEndpoint", () => {
     await rig.cnm.deleteEndpoint(REF);
 
     expect(rig.state()).toEqual(before);
+  });
+
+  it("of an endpoint without a record look on both kinds of switch, and Open vSwitch being away stops nothing", async () => {
+    const rig = await rigWith("joined");
+    await rig.registry.removeEndpoint(endpointId());
+    rig.ovs.onCall = () => {
+      throw new TsnetError("unavailable", "fake: Open vSwitch is away");
+    };
+
+    await rig.cnm.deleteEndpoint(REF);
+
+    expect(portsOf(rig)).toEqual([]);
+    expect(rig.ovs.calls.some((call) => call.startsWith("detach"))).toBe(true);
+  });
+
+  it("find the link of an endpoint whose network has no record any more", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { backend: "ovs" }));
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    await rig.registry.removeNetwork(networkId());
+
+    await rig.cnm.deleteEndpoint(REF);
+
+    expect(portsOf(rig)).toEqual([]);
   });
 
   it("leave nothing in the other order", async () => {

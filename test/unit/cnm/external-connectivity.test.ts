@@ -25,6 +25,18 @@ describe("ProgramExternalConnectivity", () => {
     expect(isHairpin(rig)).toBe(true);
   });
 
+  it("leaves hairpin=true alone when nothing is published any more, or when publishing fails", async () => {
+    const rig = await joined(networkRequest(1, { hairpin: "true" }));
+    await rig.publish(program([ask(80, 8080)]));
+    rig.firewall.fail("ensureEndpoint");
+    await expect(rig.publish(program([ask(80, 8081)]))).rejects.toThrow();
+    expect(isHairpin(rig)).toBe(true);
+
+    await rig.cnm.revokeExternalConnectivity(refTo());
+
+    expect(isHairpin(rig)).toBe(true);
+  });
+
   it("publishes chosen numbers as well as given ones", async () => {
     const rig = await publishing();
 

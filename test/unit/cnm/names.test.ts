@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { endpointNames, parseIfName, switchNames } from "../../../src/cnm/names.ts";
+import { endpointNames, hostLinkName, parseIfName, switchNames } from "../../../src/cnm/names.ts";
 import type { EndpointId } from "../../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../../src/cnm/network.ts";
-import { endpointId, networkId } from "../../support/cnm-builder.ts";
+import { endpointId, ifName, networkId } from "../../support/cnm-builder.ts";
 
 const KERNEL = /^[a-z][A-Za-z0-9_.-]{0,14}$/;
 
@@ -44,6 +44,37 @@ describe("the names of a switch", () => {
 
     expect(new Set(names).size).toBe(8);
     for (const name of names) expect(name).toMatch(KERNEL);
+  });
+});
+
+describe("the name of the host's link", () => {
+  const [br0, br1] = [ifName("br0"), ifName("br1")];
+
+  it("is that of the Linux bridge itself where there is no VLAN", () => {
+    expect(hostLinkName("bridge", br0, {})).toBe("br0");
+  });
+
+  it("is another one for each VLAN of each switch, for the untagged one of Open vSwitch, and for a trunk alone", () => {
+    const names = [
+      hostLinkName("bridge", br0, { vlan: 10 }),
+      hostLinkName("bridge", br0, { vlan: 20 }),
+      hostLinkName("bridge", br1, { vlan: 10 }),
+      hostLinkName("bridge", br0, { trunk: [10] }),
+      hostLinkName("ovs", br0, {}),
+      hostLinkName("ovs", br1, {}),
+    ];
+
+    expect(new Set(names).size).toBe(6);
+    for (const name of names) expect(name).toMatch(/^tsg[0-9a-f]{12}$/);
+  });
+
+  it("goes by the VLAN of the gateway, not by what is tagged beside it", () => {
+    expect(hostLinkName("ovs", br0, { vlan: 10, trunk: [20] })).toBe(hostLinkName("ovs", br0, { vlan: 10 }));
+  });
+
+  it("stays what it is: records and hosts have it", () => {
+    expect(hostLinkName("bridge", br0, { vlan: 100 })).toBe("tsgb3371cca4dcd");
+    expect(hostLinkName("ovs", br0, {})).toBe("tsgd0f902ec0f88");
   });
 });
 

@@ -11,11 +11,40 @@ const readEndpoint = (options: Readonly<Record<string, string>>) =>
   parseEndpointOptions(new Map(Object.entries(options)));
 const routes = (text: string) => [{ destination: "10.0.0.0/8", via: "10.1.2.9" }].slice(0, text === "" ? 0 : 1);
 
+interface Case {
+  readonly permitted: readonly (readonly [string, unknown])[];
+  readonly refused: readonly string[];
+}
+
+const BOOL: Case = {
+  permitted: [
+    ["true", true],
+    ["false", false],
+  ],
+  refused: ["", "yes", "1", "TRUE"],
+};
+const NO_NAMES = ["", "a234567890123456", "1eth", "--help", "a;b", "eth 1", "eth/1", "docker0", "br-0123456789ab"];
+const VLANS = [1, 2, 100, 4094].map((id) => [String(id), id] as const);
+const NO_VLANS = ["", " ", "0", "4095", "4096", "65537", "-1", "1.5", "1e2", "0x10", "ten"];
+
+function whole(least: number, most: number): Case {
+  const refused = ["", String(least - 1), String(most + 1), "x", "1.5", " 7", "0x7"];
+  return { permitted: [least, most].map((value) => [String(value), value] as const), refused };
+}
+
 /** For each option: values with what they mean, and values that are refused. */
-const CASES: Readonly<
-  Record<string, { permitted: readonly (readonly [string, unknown])[]; refused: readonly string[] }>
-> = {
-  backend: { permitted: [["bridge", "bridge"]], refused: ["", "ovs", "Bridge", " bridge", "bridge\n"] },
+const CASES: Readonly<Record<string, Case>> = {
+  backend: {
+    permitted: [
+      ["bridge", "bridge"],
+      ["ovs", "ovs"],
+    ],
+    refused: ["", "Bridge", " bridge", "bridge\n", "openvswitch"],
+  },
+  datapath: {
+    permitted: ["auto", "kernel", "userspace"].map((type) => [type, type] as const),
+    refused: ["", "netdev", "system", "Kernel"],
+  },
   bridge: {
     permitted: ["a", "br0", "B-r_0.1", "a23456789012345"].map((name) => [name, name] as const),
     refused: ["", "a234567890123456", "1br", "-6", "--help", "a;b", "$(id)", "a b", "a/b", "tx%d", "é", "..", "br\n0"],
@@ -31,6 +60,52 @@ const CASES: Readonly<
     ],
     refused: ["", "10.1.2.1", "None"],
   },
+  vlan: { permitted: [...VLANS], refused: [...NO_VLANS, "10,20", "10-20"] },
+  trunk: {
+    permitted: [
+      ["10", [10]],
+      ["1,4094", [1, 4094]],
+      ["10,20,30-33", [10, 20, 30, 31, 32, 33]],
+      [" 20 , 10 ", [10, 20]],
+      ["30-32,31,10-10", [10, 30, 31, 32]],
+    ],
+    refused: [
+      ...NO_VLANS,
+      "10,",
+      ",10",
+      "10,,20",
+      "20-10",
+      "10-",
+      "-10",
+      "10-20-30",
+      "4090-4095",
+      "0-5",
+      "all",
+      "10;20",
+    ],
+  },
+  "shared-vlan": BOOL,
+  parent: {
+    permitted: ["eth1", "bond0", "eth0.10", "enp3s0f1"].map((name) => [name, name] as const),
+    refused: NO_NAMES,
+  },
+  "parent-address": {
+    permitted: [
+      ["keep", "keep"],
+      ["move", "move"],
+    ],
+    refused: ["", "Move", "true"],
+  },
+  stp: BOOL,
+  "stp-priority": whole(0, 65_535),
+  "stp-forward-delay": whole(2, 30),
+  "stp-hello": whole(1, 10),
+  "stp-max-age": whole(6, 40),
+  "stp-cost": whole(1, 65_535),
+  "stp-port-priority": whole(0, 255),
+  ageing: whole(0, 1_000_000),
+  "mcast-snooping": BOOL,
+  hairpin: BOOL,
   mtu: {
     permitted: [
       ["68", 68],
@@ -183,7 +258,7 @@ describe("an unknown option", () => {
   );
 
   it("is shortened in the message", () => {
-    expect(read({ ["x".repeat(10_000)]: "" }).faults[0]?.length).toBeLessThan(300);
+    expect(read({ ["x".repeat(10_000)]: "" }).faults[0]?.length).toBeLessThan(500);
     expect(read({ mtu: "1".repeat(10_000) }).faults[0]?.length).toBeLessThan(300);
   });
 });
@@ -192,15 +267,25 @@ describe("all options together", () => {
   it("have these defaults", () => {
     expect(read({}).settings).toEqual({
       backend: "bridge",
-      mode: "nat",
       gateway: "auto",
-      mtu: 1500,
+      "shared-vlan": false,
+      "parent-address": "keep",
       masquerade: true,
       icc: true,
       ifprefix: "eth",
-      antispoof: true,
       routes: [],
     });
+  });
+
+  it("tell what is wrong with a VLAN and with a list of them", () => {
+    expect(read({ vlan: "4095" }).faults).toEqual([
+      'option vlan: "4095" is not permitted (4095 is no VLAN, VLANs are 1-4094); permitted: 1-4094',
+    ]);
+    expect(read({ trunk: "" }).faults).toEqual([
+      'option trunk: "" is not permitted (an empty list carries nothing; leave the option out); permitted: list of VLANs such as 10,20,30-39',
+    ]);
+    expect(read({ trunk: "20-10" }).faults[0]).toContain("(range 20-10 runs backwards)");
+    expect(read({ trunk: "10,x" }).faults[0]).toContain('("x" is neither a VLAN nor a range of VLANs)');
   });
 
   it("report every fault at once", () => {
@@ -224,11 +309,20 @@ describe("all options together", () => {
 
 describe("an endpoint's options", () => {
   it("are only these", () => {
-    expect(Object.keys(ENDPOINT_OPTIONS)).toEqual(["mtu"]);
+    expect(Object.keys(ENDPOINT_OPTIONS)).toEqual(["vlan", "trunk", "mtu"]);
   });
 
   it.each(["68", "1500", "65535"])("take mtu %s", (text) => {
     expect(readEndpoint({ mtu: text })).toEqual({ mtu: Number(text) });
+  });
+
+  it("take a VLAN and a list of VLANs", () => {
+    expect(readEndpoint({ vlan: "20", trunk: "30-32,10" })).toEqual({ vlan: 20, trunk: [10, 30, 31, 32] });
+  });
+
+  it.each([{ vlan: "0" }, { vlan: "4095" }, { vlan: "" }, { trunk: "" }, { trunk: "all" }])("refuse %j", (options) => {
+    const [name = ""] = Object.keys(options);
+    expect(() => readEndpoint(options)).toThrow(new RegExp(`option ${name}: .* is not permitted .*; permitted: `));
   });
 
   it("are absent when not given", () => {
@@ -242,6 +336,8 @@ describe("an endpoint's options", () => {
   });
 
   it("report every fault at once", () => {
-    expect(() => readEndpoint({ mtu: "1", vlan: "20", constructor: "" })).toThrow(/mtu.*vlan.*constructor/);
+    expect(() => readEndpoint({ mtu: "1", vlan: "0", bridge: "br0", constructor: "" })).toThrow(
+      /mtu.*vlan.*bridge.*constructor/,
+    );
   });
 });

@@ -1,24 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { planNetwork, planOptions } from "../../../src/cnm/plan.ts";
-import { planEndpoint } from "../../../src/cnm/plan-endpoint.ts";
-import type { CreateEndpoint, CreateNetwork, RequestedPool } from "../../../src/cnm/requests.ts";
+import type { CreateNetwork, RequestedPool } from "../../../src/cnm/requests.ts";
 import { refuseOverlap } from "../../../src/cnm/switch-sharing.ts";
-import {
-  dualStack,
-  endpointId,
-  endpointRequest,
-  network,
-  networkId,
-  networkRequest,
-  pool4,
-  pool6,
-} from "../../support/cnm-builder.ts";
+import { dualStack, network, networkId, networkRequest, pool4, pool6 } from "../../support/cnm-builder.ts";
 
 const NULL_POOL: RequestedPool = { addressSpace: "null", subnet: "0.0.0.0/0" };
 const NULL_POOL6: RequestedPool = { addressSpace: "null", subnet: "::/0" };
 
 const plan = (options: Readonly<Record<string, string>> = {}, more: Partial<CreateNetwork> = {}) =>
-  planNetwork(networkRequest(1, options, more)).planned;
+  planNetwork(networkRequest(1, options, more));
 const withGateway = (gateway: string, subnet = "10.1.1.0/24") =>
   plan({}, { pools: [{ addressSpace: "LocalDefault", subnet, gateway }] });
 
@@ -35,7 +25,11 @@ describe("a planned network", () => {
       mode: "nat",
       isInternal: false,
       isHostOnSwitch: true,
-      mtu: 1500,
+      backend: "bridge",
+      requested: {},
+      vlans: {},
+      isVlanShared: false,
+      switchSettings: {},
       isMasqueraded: true,
       hasDefaultRoute: true,
       hasIpv6: false,
@@ -87,7 +81,7 @@ describe("a planned network", () => {
 
   it("has a MAC for its switch that is the same at every repetition", () => {
     expect(plan().switchMac).toBe(plan().switchMac);
-    expect(plan().switchMac).not.toBe(planNetwork(networkRequest(2)).planned.switchMac);
+    expect(plan().switchMac).not.toBe(planNetwork(networkRequest(2)).switchMac);
   });
 
   it("keeps addresses in canonical form", () => {
@@ -167,8 +161,8 @@ describe("refused is", () => {
     expect(() => plan({ mtu: "1279" }, { pools })).toThrow(
       "option mtu: 1279 is too small for IPv6; permitted: 1280-65535",
     );
-    expect(plan({ mtu: "1280" }, { pools }).mtu).toBe(1280);
-    expect(plan({ mtu: "68" }).mtu).toBe(68);
+    expect(plan({ mtu: "1280" }, { pools }).requested.mtu).toBe(1280);
+    expect(plan({ mtu: "68" }).requested.mtu).toBe(68);
   });
 
   it("a route whose next hop is in no subnet of the network", () => {
@@ -224,74 +218,5 @@ describe("refuseOverlap", () => {
     const pools = [{ addressSpace: "LocalDefault", subnet: "fd00:1:2::/80", gateway: "fd00:1:2::1/80" }];
 
     expect(() => refuseOverlap(plan({}, { pools }), [dualStack(2)])).toThrow("overlaps fd00:1:2::/64");
-  });
-});
-
-describe("a planned endpoint", () => {
-  const planned = (more: Partial<CreateEndpoint> = {}, on = network()) => planEndpoint(endpointRequest(1, 1, more), on);
-  const withMtu = (mtu: string, more: Partial<CreateEndpoint> = {}) =>
-    planned({ options: new Map([["mtu", mtu]]), ...more }, dualStack());
-
-  it("has the MAC of its address and the network's MTU", () => {
-    expect(planned()).toEqual({
-      networkId: networkId(),
-      endpointId: endpointId(),
-      address: "10.1.1.2/24",
-      mac: "02:42:0a:01:01:02",
-      mtu: 1500,
-    });
-  });
-
-  it("keeps the MAC that was given, in lower case", () => {
-    expect(planned({ mac: "02:AA:bb:CC:dd:EE" }).mac).toBe("02:aa:bb:cc:dd:ee");
-  });
-
-  it.each(["01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01", "00:00:00:00:00:00"])(
-    "cannot have the MAC %s, which is no unicast address",
-    (mac) => {
-      expect(() => planned({ mac })).toThrow(`MAC address ${mac} is no unicast address`);
-    },
-  );
-
-  it("may have a smaller MTU, down to 68, and with IPv6 to 1280", () => {
-    expect(withMtu("68").mtu).toBe(68);
-    expect(withMtu("1500").mtu).toBe(1500);
-    expect(withMtu("1280", { addressIpv6: "fd00:1:1::2/64" }).mtu).toBe(1280);
-  });
-
-  it("cannot have a larger MTU than its network", () => {
-    expect(() => withMtu("1501")).toThrow("option mtu: 1501 is more than the network's 1500");
-  });
-
-  it("cannot have an MTU below 1280 with IPv6", () => {
-    expect(() => withMtu("1279", { addressIpv6: "fd00:1:1::2/64" })).toThrow("permitted: 1280-1500");
-  });
-
-  it("cannot have an address outside the network's subnets", () => {
-    expect(() => planned({ address: "10.9.9.2/24" })).toThrow(
-      "address 10.9.9.2/24 is in no subnet of the network (10.1.1.0/24)",
-    );
-  });
-
-  it.each([{ address: "fd00::2/64" }, { addressIpv6: "10.1.1.2/24" }, { address: "10.1.1.2" }, { address: "x/24" }])(
-    "cannot have the address %o",
-    (more) => {
-      expect(() => planned(more)).toThrow(expect.objectContaining({ code: "invalid" }));
-    },
-  );
-
-  it("may have any address, or none, on a network without subnets", () => {
-    const bare = network(1, { mode: "l2", pools: [] });
-
-    expect(planned({ address: "192.0.2.7/24" }, bare).address).toBe("192.0.2.7/24");
-    expect(planEndpoint({ networkId: networkId(), endpointId: endpointId(), options: new Map() }, bare)).toMatchObject({
-      mac: expect.stringMatching(/^02:/) as string,
-    });
-  });
-
-  it("reports every fault at once", () => {
-    expect(() => planned({ address: "10.9.9.2/24", addressIpv6: "x", mac: "ff:ff:ff:ff:ff:ff" })).toThrow(
-      /10\.9\.9\.2.*"x".*MAC address/,
-    );
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { TsnetError } from "../../../src/errors.ts";
 import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
@@ -265,6 +266,74 @@ describe("a port that is taken when it is to be held again", () => {
 
     expect(rig.ports.calls.filter((call) => call === "hold")).toHaveLength(1);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("Open vSwitch that is away", () => {
+  it("is asked for once a look, however many networks it has, and keeps no Linux bridge waiting", async () => {
+    const rig = new CnmRig();
+    for (const n of [1, 2, 3]) await rig.createNetwork(networkRequest(n, { backend: "ovs" }));
+    await rig.createNetwork(networkRequest(4));
+    rig.datapath.unplug(network(4).switchName);
+    rig.ovs.calls.length = 0;
+    rig.ovs.onCall = () => {
+      throw new TsnetError("unavailable", "fake: Open vSwitch is away");
+    };
+
+    await rig.reconciler.run();
+    rig.reconciler.close();
+
+    expect(rig.ovs.calls).toHaveLength(1);
+    expect(rig.datapath.links.has(network(4).switchName)).toBe(true);
+  });
+
+  it("has its networks put back when it is there again", async () => {
+    const rig = new CnmRig();
+    for (const n of [1, 2]) await rig.createNetwork(networkRequest(n, { backend: "ovs" }));
+    const before = rig.state();
+    for (const n of [1, 2]) rig.datapath.unplug(network(n).switchName);
+    rig.ovs.onCall = () => {
+      throw new TsnetError("unavailable", "fake: Open vSwitch is away");
+    };
+    await rig.reconciler.run();
+    rig.ovs.onCall = () => {};
+
+    await rig.reconciler.run();
+    rig.reconciler.close();
+
+    expect(rig.state()).toEqual(before);
+  });
+});
+
+describe("a port in VLANs", () => {
+  it("is put back into them with its switch, as the endpoint asked for them", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { bridge: "br0", vlan: "10", trunk: "20-30", mode: "l2" }));
+    await rig.createEndpoint(endpointRequest(1, 1, { options: new Map([["vlan", "20"]]) }));
+    await rig.join(joinRequest());
+    const before = rig.state();
+    const port = rig.datapath.links.get(`tsv${endpointId().slice(0, 12)}`);
+    rig.datapath.unplug("br0");
+    Object.assign(port ?? {}, { vlans: { vlan: 30 } });
+
+    await rig.reconciler.run();
+
+    expect(port?.vlans).toEqual({ vlan: 20 });
+    expect(rig.state()).toEqual(before);
+  });
+
+  it("of a network with hairpin=true sends frames back, published or not, after any repair", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { hairpin: "true" }));
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    const port = rig.datapath.links.get(`tsv${endpointId().slice(0, 12)}`);
+    expect(port?.isHairpin).toBe(true);
+    rig.datapath.unplug(network().switchName);
+
+    await rig.reconciler.run();
+
+    expect(port?.isHairpin).toBe(true);
   });
 });
 

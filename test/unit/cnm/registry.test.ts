@@ -171,6 +171,39 @@ describe("what is listed", () => {
   });
 });
 
+describe("a record of before there were VLANs, uplinks and other backends", () => {
+  const NEW_KEYS = ["requested", "datapathType", "hostLink", "vlans", "isVlanShared", "switchSettings"];
+  const without = (body: object, keys: readonly string[]) =>
+    Object.fromEntries(Object.entries(body).filter(([key]) => !keys.includes(key)));
+
+  async function loaded(old: object): Promise<Registry> {
+    const records = new MemoryStore();
+    await records.commit([{ op: "put", kind: "network", id: networkId(), body: { network: old, state: "ready" } }]);
+    const joined = { endpoint: without(endpoint(), ["vlans"]), state: "joined", sandboxKey: "/k" };
+    await records.commit([{ op: "put", kind: "endpoint", id: endpointId(), body: joined }]);
+    return reloaded(records);
+  }
+
+  it("of a network is that of one without them, whose host is on the bridge itself", async () => {
+    const registry = await loaded(without(network(), NEW_KEYS));
+
+    expect(registry.requireNetwork(networkId())).toEqual(network());
+  });
+
+  it("of an endpoint is that of one that sends untagged frames", async () => {
+    const registry = await loaded(without(network(), NEW_KEYS));
+
+    expect(registry.requireEndpoint(endpoint()).endpoint).toEqual(endpoint());
+  });
+
+  it("says of switch and MTU that they were asked for, unless tsnet chooses them so itself", async () => {
+    const old = network(1, { switchName: ifName("br0"), mtu: 1400 });
+    const registry = await loaded(without(old, NEW_KEYS));
+
+    expect(registry.requireNetwork(networkId())).toEqual({ ...old, requested: { bridge: "br0", mtu: 1400 } });
+  });
+});
+
 describe("a record that cannot be read", () => {
   it.each([
     ["network", []],

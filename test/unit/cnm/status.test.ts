@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Registry } from "../../../src/cnm/registry.ts";
 import { statusOf, statusOfEndpoint } from "../../../src/cnm/status.ts";
-import { dualStack, endpoint, endpointId, network, networkId } from "../../support/cnm-builder.ts";
+import { dualStack, endpoint, endpointId, ifName, network, networkId } from "../../support/cnm-builder.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const PORT = { protocol: "tcp", hostAddress: "", hostPort: 8080, containerPort: 80 } as const;
@@ -31,6 +31,7 @@ describe("the status", () => {
         state: "ready",
         mode: "nat",
         isInternal: false,
+        backend: "bridge",
         switch: network(1).switchName,
         mtu: 1500,
         subnets: ["10.1.1.0/24"],
@@ -58,6 +59,20 @@ describe("the status", () => {
       }),
       expect.objectContaining({ state: "removing", mode: "l2", antispoof: false, endpoints: [] }),
     ]);
+  });
+
+  it("tells VLANs of networks and of endpoints, and the uplink", async () => {
+    const registry = new Registry(new MemoryStore());
+    const uplink = { parent: ifName("eth1"), isAddressMoved: false };
+    const vlans = { vlan: 10, trunk: [20, 30] };
+    await registry.putNetwork(network(1, { backend: "ovs", mode: "l2", vlans, uplink }), "ready");
+    await registry.putEndpoint({ endpoint: endpoint(1, 1, { vlans: { vlan: 20 } }), state: "created" });
+
+    const [seen] = statusOf(registry).networks;
+
+    expect(seen).toMatchObject({ backend: "ovs", vlan: 10, trunk: [20, 30], parent: "eth1" });
+    expect(seen?.endpoints[0]).toMatchObject({ vlan: 20 });
+    expect(seen?.endpoints[0]).not.toHaveProperty("trunk");
   });
 
   it("tells nothing of sandboxes and of what was only asked for", async () => {

@@ -1,4 +1,4 @@
-// Where the frames go on the switches of a FakeDatapath, by the guards of its ports.
+// Where untagged frames go on the switches of a FakeDatapath, by the guards and the VLANs of its ports.
 import { type FakeDatapath, type FakeLink } from "../../support/fake-datapath.ts";
 
 /** Sends one frame out of a free end. @returns the free ends and switches at which it comes out, sorted. */
@@ -17,11 +17,20 @@ export function switchingOf({ links }: FakeDatapath): Send {
     const { switchName, guard } = port ?? {};
     if (port?.isUp !== true || switchName === undefined) return [];
     if (guard?.mac !== undefined && guard.mac !== source) return [];
-    const ports = [...links.values()].filter((link) => link.switchName === switchName);
+    const { vlan, trunk } = port.vlans ?? {};
+    if (vlan === undefined && trunk !== undefined) return []; // a trunk without native VLAN
+    const isIn = ({ vlans: theirs = {} }: FakeLink) =>
+      vlan === undefined
+        ? theirs.vlan === undefined && theirs.trunk === undefined
+        : theirs.vlan === vlan || theirs.trunk?.includes(vlan) === true;
+    const ofSwitch = [...links].filter(([, link]) => link.switchName === switchName && isIn(link));
+    const ports = ofSwitch.flatMap(([, link]) => (link.kind === "port" ? [link] : []));
+    const hosts = ofSwitch.flatMap(([name, { kind }]) => (kind === "host" ? [name] : []));
+    if (vlan === undefined && hosts.length === 0) hosts.push(switchName);
     const guardedBy = (mac: string) => ports.find((other) => other.guard?.mac === mac);
     if (guardedBy(source) === undefined) learned.set(source, port);
     const isGroup = (Number.parseInt(destination.slice(0, 2), 16) & 1) === 1;
-    if (!isGroup && links.get(switchName)?.mac === destination) return [switchName];
+    if (!isGroup && links.get(switchName)?.mac === destination) return hosts;
     const owner = guardedBy(destination) ?? learned.get(destination);
     const flooded = ports.filter((other) => isGroup || other.guard?.mac === undefined);
     const reached = (isGroup || owner === undefined ? flooded : [owner]).filter(
@@ -29,6 +38,6 @@ export function switchingOf({ links }: FakeDatapath): Send {
         (other !== port || other.isHairpin === true) &&
         !(guard?.isIsolated === true && other.guard?.isIsolated === true),
     );
-    return [...reached.map(freeEndOf), ...(isGroup ? [switchName] : [])].sort();
+    return [...reached.map(freeEndOf), ...(isGroup ? hosts : [])].sort();
   };
 }

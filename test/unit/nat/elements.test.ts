@@ -104,6 +104,52 @@ describe("the elements of a network", () => {
     expect(setsOf(network(1, { mode: "isolated", ...theirs }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
   });
 
+  it("go by the host's link into the network, which is another one than the switch in a VLAN", () => {
+    const inVlan = { switchName: ifName("sw"), hostLink: ifName(BR), vlans: { vlan: 10 } } as const;
+    const { bridged, ...sets } = setsOf(dualStack(1, inVlan));
+    const { bridged: _plain, ...plain } = setsOf(dualStack(1, onBr));
+
+    expect(sets).toEqual(plain);
+    expect(bridged).toEqual(["br br ", Buffer.from("sw".padEnd(16, "\0")).toString("hex").repeat(2)]);
+  });
+
+  it("take the host's link into a VLAN of somebody else's switch for tsnet's own", () => {
+    const theirs = {
+      switchName: ifName("sw"),
+      hostLink: ifName(BR),
+      vlans: { vlan: 10 },
+      isSwitchOurs: false,
+    } as const;
+
+    expect(setsOf(network(1, theirs))).not.toHaveProperty("adopted");
+    expect(setsOf(network(1, { ...theirs, isInternal: true }))).toMatchObject({ sealed: ["br "] });
+    expect(setsOf(network(1, { ...theirs, mode: "l2" }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
+  });
+
+  it("leave the switch open to the host whose own addresses an uplink brought there, in mode l2 without a VLAN alone", () => {
+    const moved = { ...onBr, mode: "l2", uplink: { parent: ifName("eth1"), isAddressMoved: true } } as const;
+
+    expect(setsOf(network(1, moved))).toEqual({ bridged: ["br br "] });
+    for (const more of [
+      { uplink: { ...moved.uplink, isAddressMoved: false } },
+      { vlans: { vlan: 10 }, hostLink: ifName(BR) },
+    ]) {
+      expect(setsOf(network(1, { ...moved, ...more }))).toMatchObject({ hostless: ["br "], sealed: ["br "] });
+    }
+  });
+
+  it("say of published ports that they are behind the host's link", () => {
+    const { network: on, endpoint: known } = guarded({
+      switchName: ifName("sw"),
+      hostLink: ifName(BR),
+      vlans: { vlan: 10 },
+    });
+
+    expect(shown(endpointElements({ network: on, endpoint: known, ports: [port()] }))).toMatchObject({
+      published4: [expect.stringMatching(/^br 0a010102/)],
+    });
+  });
+
   it("name the engine's bridges", () => {
     expect(shown(networkElements([], ["br"]))).toEqual({ apart: ["br "] });
   });
@@ -128,6 +174,12 @@ describe("the identity of an endpoint", () => {
     });
   });
 
+  it("has no place here on Open vSwitch, whose frames never come to the bridge table", () => {
+    const known = guarded({ backend: "ovs", hostLink: ifName(BR) }, [port()]);
+
+    expect(Object.keys(shown(endpointElements(known))).sort()).toEqual(["any4", "any6", "published4", "published6"]);
+  });
+
   it("is the MAC alone where the IPAM gave no address", () => {
     const { network: on, endpoint: with4 } = guarded();
     const { address: _4, addressIpv6: _6, ...bare } = with4;
@@ -139,8 +191,41 @@ describe("the identity of an endpoint", () => {
     });
   });
 
-  it("does not matter with antispoof=false", () => {
-    expect(shown(endpointElements(guarded({ isGuarded: false })))).toEqual({ unguarded: ["p "] });
+  it("does not matter with antispoof=false, where frames with a tag are refused except by a trunk", () => {
+    const { endpoint: plain, ...rest } = guarded({ isGuarded: false });
+    const asTrunk = { ...rest, endpoint: { ...plain, vlans: { vlan: 10, trunk: [20] } } };
+
+    expect(shown(endpointElements(guarded({ isGuarded: false })))).toEqual({ unguarded: ["p "], access: ["p "] });
+    expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "] });
+  });
+});
+
+describe("the uplinks of bridges", () => {
+  const uplink = { parent: ifName("br"), isAddressMoved: false };
+  const setsWith = (...networks: readonly Partial<Network>[]) => {
+    const all = networks.map((more, n) => network(n + 1, { switchName: ifName("sw"), uplink, ...more }));
+    const { uplinks, native, untagged } = setsOf(...all);
+    return { uplinks, native, untagged };
+  };
+  const BR_ONLY = ["br "];
+
+  it("carry no tags when their networks have no VLAN", () => {
+    expect(setsWith({})).toEqual({ uplinks: BR_ONLY, native: BR_ONLY, untagged: BR_ONLY });
+  });
+
+  it("carry tags when a network has a VLAN, but for that of the untagged ones beside it", () => {
+    expect(setsWith({ vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY });
+    expect(setsWith({}, { vlans: { trunk: [10] } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+  });
+
+  it("carry what is untagged for the host when its addresses were on them", () => {
+    const moved = { ...uplink, isAddressMoved: true };
+
+    expect(setsWith({ uplink: moved, vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+  });
+
+  it("are of no concern on Open vSwitch", () => {
+    expect(setsWith({ backend: "ovs" })).toEqual({});
   });
 });
 

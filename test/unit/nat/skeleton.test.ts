@@ -36,7 +36,7 @@ describe("the skeleton", () => {
   it("looks at the EtherType before anything else, and lets no port of tsnet pass by default", () => {
     const rulesOf = (chain: string) => linesWith(`add rule bridge tsnet ${chain} `).map((line) => line.trim());
 
-    expect(rulesOf("ingress")).toEqual([`add rule bridge tsnet ingress iifgroup ${LINK_GROUP} goto identity`]);
+    expect(rulesOf("ingress")[0]).toBe(`add rule bridge tsnet ingress iifgroup ${LINK_GROUP} goto identity`);
     expect(rulesOf("identity")[1]).toBe("add rule bridge tsnet identity ether type != { arp, ip, ip6 } drop");
     for (const chain of ["identity", "arp_identity", "ip6_identity", "nd_identity"]) {
       expect(rulesOf(chain).at(-1)).toMatch(/ drop$/);
