@@ -1,5 +1,6 @@
 // A host with a switch of tsnet's for the tests about VLANs, whichever switch it is.
 import type { Datapath } from "../../src/cnm/datapath.ts";
+import type { Firewall } from "../../src/cnm/firewall.ts";
 import type { Backend, DatapathType } from "../../src/cnm/network.ts";
 import { startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
@@ -15,14 +16,26 @@ export interface VlanHost extends AsyncDisposable {
   readonly namespace: NetNamespace;
   /** tsnet's, at work in that namespace. */
   readonly datapath: Datapath;
+  readonly firewall: Firewall;
+  /** Takes a port out of its switch, as somebody could. */
+  release(port: string): Promise<unknown>;
 }
 
 /** With Linux bridges. */
 export async function bridgeVlanHost(): Promise<VlanHost> {
   await using stack = new AsyncDisposableStack();
   const namespace = stack.use(await NetNamespace.create("bridge"));
-  const { datapath } = await startHostAgent(namespace);
-  return { backend: "bridge", datapathType: "auto", namespace, datapath, ...disposing(stack.move()) };
+  const { datapath, firewall } = await startHostAgent(namespace);
+  const release = (port: string) => namespace.exec(["ip", "link", "set", port, "nomaster"]);
+  return {
+    backend: "bridge",
+    datapathType: "auto",
+    namespace,
+    datapath,
+    firewall,
+    release,
+    ...disposing(stack.move()),
+  };
 }
 
 /** With an Open vSwitch of its own. @param datapathType - `kernel` wants the module openvswitch. */
@@ -31,8 +44,9 @@ export async function ovsVlanHost(datapathType: "userspace" | "kernel"): Promise
   const ovs = stack.use(await OvsHost.create(datapathType === "kernel" ? "system" : "netdev"));
   await ovs.startDatabase();
   await ovs.startVswitchd();
-  const { datapath } = await startHostAgent(ovs.ns, { ovsdb: ovs.address });
-  return { backend: "ovs", datapathType, namespace: ovs.ns, datapath, ...disposing(stack.move()) };
+  const { datapath, firewall } = await startHostAgent(ovs.ns, { ovsdb: ovs.address });
+  const release = (port: string) => ovs.vsctl("del-port", port);
+  return { backend: "ovs", datapathType, namespace: ovs.ns, datapath, firewall, release, ...disposing(stack.move()) };
 }
 
 function disposing(stack: AsyncDisposableStack): AsyncDisposable {

@@ -53,6 +53,7 @@ export interface Place {
 
 /** A container's. */
 export interface Container extends Station {
+  readonly network: Network;
   readonly endpoint: Endpoint;
 }
 
@@ -96,11 +97,14 @@ export class VlanStage implements AsyncDisposable {
     return network(n, { ...fixed, uplink, isGuarded: vlans.trunk === undefined, mode: "l2", ...more });
   }
 
-  /** Makes a network, and listens at its gateway if the host has one. */
+  /** Makes a network as tsnet does (cnm/driver.ts), and listens at its gateway if the host has one. */
   async make(wanted: Network): Promise<void> {
-    await this.host.datapath.check(wanted, this.networks);
-    await this.host.datapath.ensureNetwork(wanted, this.networks);
+    const { datapath, firewall } = this.host;
+    await datapath.check(wanted, this.networks);
+    await firewall.check(wanted);
+    await datapath.ensureNetwork(wanted, this.networks);
     this.networks = [...this.networks, wanted];
+    await this.#applyRules();
     if (!wanted.isHostOnSwitch) return;
     const name = `gateway ${wanted.vlans.vlan ?? "untagged"}`;
     const { namespace } = this.host;
@@ -117,6 +121,7 @@ export class VlanStage implements AsyncDisposable {
     this.#drop(`gateway ${unwanted.vlans.vlan ?? "untagged"}`);
     this.networks = this.networks.filter(({ id }) => id !== unwanted.id);
     await this.host.datapath.removeNetwork(unwanted, this.networks);
+    await this.#applyRules();
   }
 
   /** A container on a network, as the engine makes it of the free end. @param n - 1 to 9: which of the network's. */
@@ -125,6 +130,7 @@ export class VlanStage implements AsyncDisposable {
     const { vlans = to.vlans, address } = place;
     const attached = endpoint(on * 10 + n, on, { vlans, ...(address !== undefined && { address }) });
     const others = this.networks.filter(({ id }) => id !== to.id);
+    await this.host.firewall.ensureEndpoint({ network: to, endpoint: attached, ports: [] });
     const free = await this.host.datapath.attach(to, attached, others);
     const namespace = place.namespace ?? (await this.machine(name));
     await shell(this.host.namespace, [
@@ -134,7 +140,7 @@ export class VlanStage implements AsyncDisposable {
     const [bare = ""] = attached.address?.split("/") ?? [];
     const socket = FrameSocket.open(namespace, "eth0");
     const station = { name, socket, namespace, wire: () => wireOf(vlans), mac: attached.mac, address: bare };
-    const container = { ...station, endpoint: attached };
+    const container = { ...station, network: to, endpoint: attached };
     this.#add(container);
     return container;
   }
@@ -146,10 +152,17 @@ export class VlanStage implements AsyncDisposable {
     return namespace;
   }
 
+  /** Puts a container's port back into the switch that has lost it. */
+  async putBack(name: string): Promise<void> {
+    const { network, endpoint } = this.#container(name);
+    await this.host.datapath.reattach(network, endpoint);
+  }
+
   /** Takes a container away. */
   async detach(name: string): Promise<void> {
-    const container = this.station(name) as Container; // the test's word
-    await this.host.datapath.detach(container.endpoint);
+    const { network, endpoint } = this.#container(name);
+    await this.host.datapath.detach(endpoint);
+    await this.host.firewall.removeEndpoint({ network, endpoint, ports: [] });
     this.#drop(name);
   }
 
@@ -221,6 +234,25 @@ export class VlanStage implements AsyncDisposable {
       return caller === undefined ? [] : [this.#hears(listener, caller)];
     });
     await Promise.all(calls);
+  }
+
+  #container(name: string): Container {
+    const found = this.#containers().find((each) => each.name === name);
+    if (found === undefined) throw new Error(`no container is called ${name}`);
+    return found;
+  }
+
+  #containers(): readonly Container[] {
+    return [...this.#stations.values()].flatMap((each) => ("endpoint" in each ? [each as Container] : [])); // they alone have one
+  }
+
+  async #applyRules(): Promise<void> {
+    const endpoints = this.#containers().map(({ network: of, endpoint: one }) => ({
+      network: of,
+      endpoint: one,
+      ports: [],
+    }));
+    await this.host.firewall.apply({ networks: this.networks, endpoints });
   }
 
   #canCall(caller: Station, listener: Station): boolean {

@@ -23,8 +23,8 @@ interface Scene {
   readonly title: string;
   readonly steady: Part;
   readonly guest: Part;
-  /** Whether its network comes and goes with the guest. */
-  readonly isNetworkNew: boolean;
+  /** What comes and goes: the guest, its network with it, or its port in the switch alone. */
+  readonly what: "container" | "network" | "port";
 }
 
 const SCENES: readonly Scene[] = [
@@ -32,55 +32,67 @@ const SCENES: readonly Scene[] = [
     title: "a container comes and goes in VLAN 100, beside VLAN 200",
     steady: { vlan: 200, isOnUplink: true },
     guest: { vlan: 100, isOnUplink: true },
-    isNetworkNew: false,
+    what: "container",
   },
   {
     title: "a container comes and goes on an untagged network, beside VLAN 200",
     steady: { vlan: 200, isOnUplink: true },
     guest: { isOnUplink: true },
-    isNetworkNew: false,
+    what: "container",
+  },
+  {
+    title: "the port of a container is lost and put back in VLAN 100, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { vlan: 100, isOnUplink: true },
+    what: "port",
+  },
+  {
+    title: "the port of a container is lost and put back on an untagged network, beside VLAN 200",
+    steady: { vlan: 200, isOnUplink: true },
+    guest: { isOnUplink: true },
+    what: "port",
   },
   {
     title: "VLAN 100 comes and goes on the uplink, beside VLAN 200",
     steady: { vlan: 200, isOnUplink: true },
     guest: { vlan: 100, isOnUplink: true },
-    isNetworkNew: true,
+    what: "network",
   },
   {
     title: "VLAN 100 comes and goes on the uplink, beside an untagged network",
     steady: { isOnUplink: true },
     guest: { vlan: 100, isOnUplink: true },
-    isNetworkNew: true,
+    what: "network",
   },
   {
     title: "an untagged network comes and goes on the uplink, beside VLAN 200",
     steady: { vlan: 200, isOnUplink: true },
     guest: { isOnUplink: true },
-    isNetworkNew: true,
+    what: "network",
   },
   {
     title: "the uplink itself comes and goes, beside VLAN 200 which does not use it",
     steady: { vlan: 200, isOnUplink: false },
     guest: { vlan: 100, isOnUplink: true },
-    isNetworkNew: true,
+    what: "network",
   },
   {
     title: "the uplink itself comes and goes, beside an untagged network which does not use it",
     steady: { isOnUplink: false },
     guest: { vlan: 100, isOnUplink: true },
-    isNetworkNew: true,
+    what: "network",
   },
 ];
 
 /** Creation and removal. */
 export function describeMoments(makeHost: () => Promise<VlanHost>): void {
   describe("while everybody sends", () => {
-    for (const { title, steady, guest, isNetworkNew } of SCENES) {
+    for (const { title, steady, guest, what } of SCENES) {
       it(`no frame leaks when ${title}, ${ROUNDS} times`, async () => {
         await using stage = await VlanStage.up(makeHost);
         const stays = planOf(stage, 2, steady);
         const comes = planOf(stage, 1, guest);
-        for (const each of isNetworkNew ? [stays] : [stays, comes]) await stage.make(each);
+        for (const each of what === "network" ? [stays] : [stays, comes]) await stage.make(each);
         const there = await stage.attach("steady", stays, 1);
         const home = await stage.machine("guest");
         using flooding = new VlanFlooding(stage);
@@ -94,15 +106,18 @@ export function describeMoments(makeHost: () => Promise<VlanHost>): void {
         await stage.settle();
 
         const { leaks, arrived } = await flooding.during(async () => {
+          if (what === "port") await stage.attach("guest", comes, 1, { namespace: home });
           for (let round = 0; round < ROUNDS; round++) {
-            if (isNetworkNew) await stage.make(comes);
-            await stage.attach("guest", comes, 1, { namespace: home });
+            if (what === "network") await stage.make(comes);
+            if (what === "port") await stage.putBack("guest");
+            else await stage.attach("guest", comes, 1, { namespace: home });
             const has = (name: string, at: string) => flooding.isSeen(name, at);
             const both = () => has(`uplink ${tagOf(guest)}`, "guest") && has("guest untagged", "uplink");
             await waitUntil("the guest to be heard and to hear", both, { limitMs: 5000 * PATIENCE, intervalMs: 1 });
             flooding.look();
-            await stage.detach("guest");
-            if (isNetworkNew) await stage.unmake(comes);
+            if (what === "port") await stage.host.release(GUEST.hostIfName);
+            else await stage.detach("guest");
+            if (what === "network") await stage.unmake(comes);
           }
         });
 
