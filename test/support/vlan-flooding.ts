@@ -4,7 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { EagerSender } from "./frame-capture.ts";
 import type { NetNamespace } from "./namespace.ts";
 import { type Sender, formatTags, probe } from "./vlan-probe.ts";
-import type { Sightings, VlanStage } from "./vlan-stage.ts";
+import type { VlanStage } from "./vlan-stage.ts";
+import type { Sightings } from "./vlan-stations.ts";
 
 /** What each of them sends in turn, every millisecond; broadcasts. */
 const TAGS = [[], [0], [1], [100], [200], [999], [100, 200]] as const;

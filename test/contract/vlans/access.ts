@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import type { VlanHost } from "../../support/vlan-host.ts";
 import { ALL_SYSTEMS, NOBODY, type ProbeWords, dot1ad, dot1q } from "../../support/vlan-probe.ts";
-import type { Sightings, VlanStage } from "../../support/vlan-stage.ts";
+import type { VlanStage } from "../../support/vlan-stage.ts";
+import type { Sightings } from "../../support/vlan-stations.ts";
 import { stageFor } from "./stage.ts";
 
 /** VLAN, the container that sends, its neighbour there, and whether the network is guarded against false senders. */

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { arp, ethernet, ETHERTYPE, icmp, ipv4, PROTOCOL, BROADCAST_MAC } from "../../support/frames.ts";
 import { PATIENCE, type VlanHost } from "../../support/vlan-host.ts";
 import { dot1q, formatTags, macOf, tagsOf } from "../../support/vlan-probe.ts";
-import type { Station, VlanStage } from "../../support/vlan-stage.ts";
+import type { VlanStage } from "../../support/vlan-stage.ts";
+import type { Station } from "../../support/vlan-stations.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { reachService } from "./services.ts";
 import { stageFor } from "./stage.ts";
@@ -34,10 +35,10 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       await made.attach("native", native, 1);
     });
     const gateways = { nat: "10.1.1.1", routed: "10.1.2.1", untagged: "10.1.4.1", native: "10.1.5.1" } as const;
-    const tags = { nat: [100], routed: [200], untagged: [], native: [700] } as const;
+    const VLANS = { nat: [100], routed: [200], untagged: [], native: [700] } as const;
     /** Whether frames with these tags on the uplink are of the gateway's VLAN; a priority tag alone means none. */
     const isSame = (sent: readonly number[], name: string) => {
-      const own = formatTags(tags[name as keyof typeof tags]); // one of its keys
+      const own = formatTags(VLANS[name as keyof typeof VLANS]); // one of its keys
       return formatTags(sent) === own || (own === "untagged" && sent[0] === 0);
     };
 
@@ -51,7 +52,7 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       });
 
       it(`the gateway ${title} answers from the uplink in its own VLAN`, async () => {
-        const own = tags[name as keyof typeof tags]; // one of its keys
+        const own = VLANS[name as keyof typeof VLANS]; // one of its keys
         const [found] = await askArp(stage(), "uplink", gateway, own);
 
         expect(found?.tags).toBe(formatTags(own));
@@ -59,7 +60,7 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       });
 
       it(`the gateway ${title} hears nothing of another VLAN`, async () => {
-        const at = `gateway ${formatTags(tags[name as keyof typeof tags])}`;
+        const at = `gateway ${formatTags(VLANS[name as keyof typeof VLANS])}`;
         const { mac } = stage().station(at);
         const wire = [[], [0], [100], [200], [600], [700], [701], [999]].filter((each) => !isSame(each, name));
         const places = ["nat", "routed", "l2", "untagged", "native"].filter((other) => other !== name);
@@ -126,7 +127,7 @@ async function askArp(
   const sender = senderIn(stage.station(from), target);
   const payload = arp({ operation: "request", senderMac, sender, target });
   const request = { to: BROADCAST_MAC, from: senderMac, type: ETHERTYPE.arp, payload };
-  const isReply = (body: Buffer) => body.readUInt16BE(6) === ARP_REPLY && address(body, 14) === target;
+  const isReply = (body: Buffer) => body.readUInt16BE(6) === ARP_REPLY && addressAt(body, 14) === target;
   return await ask(stage, from, ethernet({ ...request, tags: tags.map(dot1q) }), ETHERTYPE.arp, isReply, isAnswered);
 }
 
@@ -144,7 +145,7 @@ async function askEcho(
   const packet = ipv4({ from: senderIn(station, target), to: target, protocol: PROTOCOL.icmp, payload });
   const request = { to, from: station.mac, type: ETHERTYPE.ipv4, payload: packet };
   const isReply = (body: Buffer) =>
-    body[9] === PROTOCOL.icmp && body[20] === ECHO_REPLY && address(body, 12) === target;
+    body[9] === PROTOCOL.icmp && body[20] === ECHO_REPLY && addressAt(body, 12) === target;
   return await ask(stage, from, ethernet({ ...request, tags: tags.map(dot1q) }), ETHERTYPE.ipv4, isReply, isAnswered);
 }
 
@@ -175,6 +176,6 @@ function senderIn(station: Station, target: string): string {
   return station.name === "uplink" ? target.replace(/\d+$/, "99") : station.address;
 }
 
-function address(body: Buffer, at: number): string {
+function addressAt(body: Buffer, at: number): string {
   return [...body.subarray(at, at + 4)].join(".");
 }

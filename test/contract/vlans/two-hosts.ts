@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import type { VlanHost } from "../../support/vlan-host.ts";
 import type { ProbeWords } from "../../support/vlan-probe.ts";
-import { type Sightings, VlanStage } from "../../support/vlan-stage.ts";
+import { VlanStage } from "../../support/vlan-stage.ts";
+import type { Sightings } from "../../support/vlan-stations.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 const ADDRESS = { one: "10.9.0.1", two: "10.9.0.2" } as const;
