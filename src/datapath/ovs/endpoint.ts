@@ -80,10 +80,9 @@ export async function detach(host: OvsHost, port: PortOf): Promise<void> {
   }
 }
 
-function portOf({ id, isIccAllowed, isGuarded }: Network, { endpointId, hostIfName, vlans }: Endpoint): PortSpec {
+function portOf({ id, isIccAllowed }: Network, { endpointId, hostIfName, vlans }: Endpoint): PortSpec {
   const mark = endpointMark(id, endpointId);
-  const config = isGuarded && { other_config: { "stp-enable": "false" } }; // what it sends moves no root
-  const port = { ...vlanColumns(vlans), protected: !isIccAllowed, external_ids: mark, ...config };
+  const port = { ...vlanColumns(vlans), protected: !isIccAllowed, external_ids: mark };
   return { name: hostIfName, port, interface: { external_ids: mark } };
 }
 

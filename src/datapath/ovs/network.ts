@@ -38,7 +38,8 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   else if (network.isSwitchOurs && networkOf(bridge) === undefined) {
     throw new TsnetError("conflict", `bridge ${switchName} exists and was not made by tsnet; choose another name`);
   }
-  const wanted = [...hostPorts(network, bridge), ...uplinkPorts(networks)];
+  const ofUplinks = uplinkPorts(networks);
+  const wanted = [...hostPorts(network, bridge), ...ofUplinks];
   const operations =
     bridge === undefined
       ? await newBridge(host, networks, wanted)
@@ -49,9 +50,9 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   if (operations.length > 0) await host.ovsdb.apply(doing, operations);
   if (network.isSwitchOurs) await ensureOwnLink(host, network);
   if (network.isHostOnSwitch) await ensureHostLink(host, network);
+  await ensureUplinks(host, switchName, ofUplinks);
   await host.flows.ensureSwitch(switchName, networks);
   await removeStalePorts(host, network.id);
-  await ensureUplinks(host, uplinks);
 }
 
 async function refuseToMake(host: OvsHost, { isSwitchOurs, switchName }: Network): Promise<void> {

@@ -1,13 +1,20 @@
 // A host's link as a port of the switch: it carries exactly the VLANs of the networks that use it, as a list, never all. The
 // link keeps its own settings; it is set up, as a link that is down carries nothing.
-import type { IfName, Network } from "../../cnm/network.ts";
+import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
+import { mutate, select } from "../../host/ovsdb-operations.ts";
+import type { Link } from "../../host/rtnetlink-link.ts";
+import { isWireless } from "../../host/wireless.ts";
+import { refuseParent } from "../uplink/parent.ts";
+import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
-import { type PortSpec, findRows } from "./rows.ts";
+import { type PortSpec, addPort, removePorts } from "./rows.ts";
 import { uplinkSettings } from "./settings.ts";
-import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import { uplinkColumns } from "./vlan.ts";
+
+/** Another link under the same name has another one: Open vSwitch sends to it, and listens to the one that is no more. */
+const IFINDEX = "tsnet-ifindex";
 
 /** The ports of all uplinks. @param networks - all networks of the switch; a new uplink gets the first one's mark. */
 export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
@@ -22,52 +29,74 @@ export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
 /**
  * Refuses a link that cannot become a port of the switch, or is one of somebody else's making.
  *
- * @throws TsnetError `not-found`, `conflict`, `unsupported`.
+ * @throws TsnetError `not-found`, `invalid`, `conflict`, `unsupported`.
  */
 export async function requireFreeUplink(host: OvsHost, network: Network): Promise<void> {
   if (network.uplink === undefined) return;
-  const { parent, isAddressMoved } = network.uplink;
-  const refuse = (why: string) => {
-    throw new TsnetError("conflict", `link ${parent} cannot be the uplink of ${network.switchName}: ${why}`);
-  };
-  const link = await host.links.findLink(parent);
-  if (link === undefined) throw new TsnetError("not-found", `option parent: there is no link ${parent} on this host`);
-  if (parent === "lo") refuse("it is the loopback device");
-  const { bridge, ports } = await findRows(host.ovsdb, `look up uplink ${parent}`, network.switchName, [parent]);
-  const found = ports.get(parent)?.port;
-  const isInSwitch = found !== undefined && bridge?.ports.includes(found._uuid) === true;
-  if (isInSwitch && networkOf(found) !== undefined) return;
-  if (found !== undefined) {
-    return refuse(
-      `it is a port of ${isInSwitch ? "that" : "another"} Open vSwitch bridge, and tsnet did not put it there`,
-    );
+  const { switchName } = network;
+  const { parent: name, isAddressMoved } = network.uplink;
+  const { row, bridgeName } = await findPortRow(host, name);
+  if (bridgeName === switchName && row !== undefined && networkOf(row) !== undefined) return;
+  if (bridgeName === switchName) {
+    const why = `it is a port of ${switchName} already, and tsnet did not put it there`;
+    throw new TsnetError("conflict", `${name} cannot be the parent: ${why} (option parent)`);
   }
-  if (link.masterIndex !== undefined) refuse(`it belongs to ${await masterName(host, link.masterIndex)} already`);
-  if (isAddressMoved) {
-    throw new TsnetError(
-      "unsupported",
-      "option parent-address: move is not possible with backend=ovs; permitted: keep",
-    );
-  }
-  const addresses = (await host.links.listAddresses(link.index)).filter(({ scope }) => scope === "global");
-  if (addresses.length > 0) {
-    refuse(
-      "the host has addresses on it, which are out of reach as soon as it is a port; permitted: parent-address=move",
-    );
-  }
+  const refusal = refuseParent({
+    name,
+    parentAddress: isAddressMoved ? "move" : "keep",
+    links: await host.links.listLinks(),
+    addresses: await host.links.listAddresses(),
+    isWireless: await isWireless(name),
+    switchName,
+    ovsBridge: bridgeName,
+  });
+  if (refusal !== undefined) throw refusal;
+  if (!isAddressMoved) return;
+  throw new TsnetError("unsupported", "option parent-address: move is not possible with backend=ovs; permitted: keep");
 }
 
-async function masterName(host: OvsHost, index: number): Promise<string> {
-  const links = await host.links.listLinks();
-  return links.find((link) => link.index === index)?.name ?? "another link";
-}
-
-/** Sets the uplinks up. @throws TsnetError `host` for one that is missing. */
-export async function ensureUplinks(host: OvsHost, names: readonly IfName[]): Promise<void> {
-  if (names.length === 0) return;
-  for (const name of names) {
-    const link = await host.links.requireLink(name);
+/**
+ * Sets the uplinks up, and plugs those in again that went and came back.
+ * One that is not there is taken in when it comes (the host is watched).
+ */
+export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: readonly PortSpec[]): Promise<void> {
+  for (const spec of specs) {
+    const link = await host.links.findLink(spec.name);
+    if (link === undefined) continue;
     if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
+    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec, link.index);
   }
-  await host.ovsdb.requireInterfaces("take over the uplink", names);
+}
+
+/** By the number that the link had when it was plugged in; the first time, it is written down. */
+async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link): Promise<boolean> {
+  const doing = `look at uplink ${name}`;
+  const where: [["name", "==", string]] = [["name", "==", name]];
+  const [[row]] = await ovsdb.transact(doing, [select("Interface", where, ["ifindex", "external_ids"])]);
+  const known = row?.external_ids[IFINDEX];
+  if (known !== undefined || row?.ifindex !== index) return known === String(index);
+  await ovsdb.transact(doing, [mutate("Interface", where, [["external_ids", "insert", { [IFINDEX]: String(index) }]])]);
+  return true;
+}
+
+async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec, index: number): Promise<void> {
+  const doing = `plug in uplink ${spec.name}`;
+  const { row } = await findPortRow(host, spec.name);
+  if (row !== undefined) await host.ovsdb.apply(doing, removePorts([row._uuid]));
+  const marks = { ...spec.interface.external_ids, [IFINDEX]: String(index) };
+  await host.ovsdb.apply(
+    doing,
+    addPort(bridgeName, { ...spec, interface: { ...spec.interface, external_ids: marks } }),
+  );
+  await host.ovsdb.requireInterfaces(doing, [spec.name]);
+}
+
+async function findPortRow(host: OvsHost, name: string) {
+  const doing = `look up uplink ${name}`;
+  const [[row]] = await host.ovsdb.transact(doing, [select("Port", [["name", "==", name]], ["_uuid", "external_ids"])]);
+  if (row === undefined) return { row, bridgeName: undefined };
+  const [[bridge]] = await host.ovsdb.transact(doing, [
+    select("Bridge", [["ports", "includes", [row._uuid]]], ["name"]),
+  ]);
+  return { row, bridgeName: bridge?.name };
 }

@@ -4,7 +4,8 @@ import type { Datapath } from "../../../src/cnm/datapath.ts";
 import type { Endpoint } from "../../../src/cnm/endpoint.ts";
 import { endpoint } from "../../support/cnm-builder.ts";
 import { NetNamespace } from "../../support/namespace.ts";
-import { shell } from "../../support/packet-lab.ts";
+import { canPing, shell } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 /** The free end in a namespace of its own, set up as the engine does. */
 export async function sandboxOf(
@@ -26,4 +27,10 @@ export async function sandboxOf(
     "ip route add default via 10.1.1.1",
   ]);
   return sandbox;
+}
+
+/** Pings until an answer comes: what is sent in the first second of a link may get lost. */
+export async function pings(from: NetNamespace, to: string): Promise<true> {
+  await waitUntil(`an answer from ${to}`, () => canPing(from, to), { limitMs: 20_000, intervalMs: 100 });
+  return true;
 }
