@@ -1,6 +1,6 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
-// totals. Most tests wait most of their time: the virtual machine runs beside the suites that follow it, with what these leave of
-// the processors, and its report comes when both are done. Arguments choose: suite names (`kernel system`), and
+// totals. The virtual machine, which wants a processor, runs beside the suite that follows it, which mostly waits; its report
+// comes after that suite's. Arguments choose: suite names (`kernel system`), and
 // `--engines=20.10,26.1,28.5` runs the system suite once each. After `vm` any test files may follow: they run in the virtual
 // machine instead of its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
@@ -23,7 +23,7 @@ interface Suite {
   readonly script?: string;
   readonly projects?: readonly string[];
   readonly engine?: string;
-  /** It then runs beside the suites that follow. */
+  /** It then runs beside the suite that follows. */
   readonly isInVm?: boolean;
   /** Instead of all files of the projects. */
   readonly files?: readonly string[];
@@ -72,12 +72,17 @@ async function main(args: readonly string[]): Promise<number> {
   console.log("\n== packages");
   await ensurePackages([...TEST_PACKAGES, ...(suites.some(({ isInVm }) => isInVm === true) ? VM_PACKAGES : [])]);
   const results: Result[] = [];
-  const beside: Promise<HeldBack>[] = [];
+  let beside: Promise<HeldBack> | undefined;
   for (const suite of suites) {
-    if (suite.isInVm !== true || suite === suites.at(-1)) results.push(await runHere(suite));
-    else beside.push(runBeside(suite));
-  }
-  for (const { result, text } of await Promise.all(beside)) {
+    if (suite.isInVm === true && suite !== suites.at(-1)) {
+      beside = runBeside(suite);
+      beside.catch(() => {}); // it is told below
+      continue;
+    }
+    results.push(await runHere(suite));
+    if (beside === undefined) continue;
+    const { result, text } = await beside;
+    beside = undefined;
     console.log(`\n== ${result.suite.name}\n${text}`);
     results.push(result);
   }
@@ -123,7 +128,7 @@ async function runHere(suite: Suite): Promise<Result> {
 }
 
 async function runBeside(suite: Suite): Promise<HeldBack> {
-  console.log(`\n== ${suite.name}: beside what follows; its report comes at the end`);
+  console.log(`\n== ${suite.name}: beside what follows; its report comes after that`);
   return await withFolder(async (folder) => {
     const file = join(folder, "output");
     const result = await runSuite(suite, { folder, output: { file, append: true } });

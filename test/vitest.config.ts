@@ -5,32 +5,32 @@ import { defineConfig } from "vitest/config";
 /** An emulated processor is some twenty times slower than the machine (support/vm.ts). */
 const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
 
-/** Files by twos, because most of them wait most of their time. */
-const project = (name: string, include: string[], timeoutMs: number) => ({
+const project = (name: string, include: string[], timeoutMs: number, maxWorkers = 1) => ({
   test: {
     name,
     include,
     root: import.meta.dirname + "/..",
     testTimeout: timeoutMs * PATIENCE,
     hookTimeout: timeoutMs * PATIENCE,
-    maxWorkers: 2,
+    fileParallelism: maxWorkers > 1,
+    maxWorkers,
     pool: "forks" as const,
   },
 });
 
 /** Where a process takes many seconds to start, all files share one. */
 const inOneProcess = ({ test }: ReturnType<typeof project>) => ({
-  test: { ...test, isolate: false, fileParallelism: false, maxWorkers: 1 },
+  test: { ...test, isolate: false },
 });
 
 export default defineConfig({
   test: {
     root: import.meta.dirname + "/..",
     projects: [
-      project("unit", ["test/unit/**/*.test.ts"], 10_000),
-      project("wire", ["test/wire/**/*.test.ts"], 15_000),
-      project("kernel", ["test/kernel/**/*.test.ts"], 60_000),
-      project("system", ["test/system/**/*.test.ts"], 180_000),
+      project("unit", ["test/unit/**/*.test.ts"], 10_000, 2),
+      project("wire", ["test/wire/**/*.test.ts"], 15_000, 2),
+      project("kernel", ["test/kernel/**/*.test.ts"], 60_000), // one file at a time: many wait for silence, and the VM runs beside
+      project("system", ["test/system/**/*.test.ts"], 180_000, 2), // each in hosts of its own, and waiting half of the time
       inOneProcess(project("vm", ["test/vm/**/*.test.ts"], 60_000)),
     ],
   },

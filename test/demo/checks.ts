@@ -16,6 +16,7 @@ export interface Check {
 
 const PLUGIN_FOLDER = join(import.meta.dirname, "../../build/plugin");
 const FIXED_SUBNET = "10.60.0.0/24";
+const VLAN_SUBNET = "10.70.0.0/24";
 const FIXED_ADDRESS = "10.60.0.50";
 
 export const CHECKS: readonly Check[] = [
@@ -110,6 +111,22 @@ export const CHECKS: readonly Check[] = [
       await stage.pingInVain(HOST, address);
       await stage.pingInVain("night1", await stage.gatewayOf("blue"));
       return "no answer";
+    },
+  },
+  {
+    title: "two VLANs with the same subnet do not meet on one Open vSwitch",
+    async run(stage) {
+      await stage.onHost(["ovs-vsctl", "set-manager", "ptcp:6640:127.0.0.1"]);
+      const same = ["-o", "backend=ovs", "-o", "bridge=sw0", "-o", "mode=l2", "--subnet", VLAN_SUBNET];
+      for (const vlan of ["100", "200"]) {
+        await stage.createNetwork(`vlan${vlan}`, ...same, "-o", `vlan=${vlan}`, "--ipam-opt", `segment=vlan${vlan}`);
+      }
+      for (const name of ["mail", "dns"]) await stage.run(name, "vlan100");
+      await stage.run("printer", "vlan200");
+      const { address } = await stage.placeOf("dns");
+      const time = await stage.ping("mail", address);
+      await stage.pingInVain("printer", address);
+      return `within the VLAN ${formatMs(time)}, across no answer`;
     },
   },
   {

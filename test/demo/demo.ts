@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ExecaError, execa } from "execa";
 import { LabHost } from "../support/lab-host.ts";
+import { LabOvs } from "../support/lab-ovs.ts";
 import type { Neighbour } from "../support/neighbour.ts";
 import { LAB_PACKAGES, ensurePackages } from "../support/packages.ts";
 import { CHECKS, type Check, REMOVAL } from "./checks.ts";
@@ -52,6 +53,7 @@ async function show(isKept: boolean): Promise<number> {
   await prepare();
   const lab = await timed("Docker Engine in a network namespace", async () => LabHost.up({ name: "demo", isKept }));
   try {
+    await timed("Open vSwitch beside it", async () => LabOvs.start(lab));
     const outside = await timed("a machine beyond it, without routes to containers", async () => lab.addNeighbour());
     screen.say("");
     try {

@@ -71,7 +71,7 @@ export class Stage {
    */
   async ping(from: string, target: string, ...options: string[]): Promise<number> {
     const ping = ["ping", ...options, "-c1", "-W1", target];
-    const run = from === HOST ? this.#onHost(["busybox", ...ping]) : this.docker("exec", from, ...ping);
+    const run = from === HOST ? this.onHost(["busybox", ...ping]) : this.docker("exec", from, ...ping);
     const output = await run.catch((failure: Failure) => {
       throw new Error(`${from} gets no answer from ${target}: ${lastLine(failure)}`);
     });
@@ -133,7 +133,8 @@ export class Stage {
     return await takeCensus(this.lab.namespace, plugin.stateDir);
   }
 
-  async #onHost(argv: readonly string[]): Promise<string> {
+  /** Shows and runs a command on the host. @returns its standard output. */
+  async onHost(argv: readonly string[]): Promise<string> {
     this.#screen.command(argv);
     return await this.lab.exec(argv);
   }

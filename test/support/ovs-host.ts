@@ -54,7 +54,7 @@ export class OvsHost implements AsyncDisposable {
     const remotes = [`--remote=p${this.address}`, "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"];
     const child = this.#spawn("ovsdb-server", this.#path("conf.db"), ...remotes);
     const answers = async () => (await this.vsctl("--no-wait", "init")) === "";
-    await waitUntil("ovsdb-server to answer", answers, { limitMs: 10_000 * PATIENCE });
+    await waitUntil("ovsdb-server to answer", answers);
     return child;
   }
 

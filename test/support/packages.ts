@@ -7,7 +7,7 @@ import { onProcessEnd } from "./lab-cleanup.ts";
 const POLICY = "/usr/sbin/policy-rc.d";
 const APT_FLAGS = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-qq"];
 
-/** What a lab with a Docker Engine and the managed plugin needs; binutils for `strip`. */
+/** What a lab with a Docker Engine, Open vSwitch and the managed plugin needs; binutils for `strip`. */
 export const LAB_PACKAGES = [
   "iproute2",
   "nftables",
@@ -18,6 +18,7 @@ export const LAB_PACKAGES = [
   "busybox-static",
   "docker.io",
   "docker-compose",
+  "openvswitch-switch",
 ] as const;
 
 /** What the virtual machine needs besides. */
@@ -30,7 +31,6 @@ export const TEST_PACKAGES = [
   "debootstrap",
   "ca-certificates",
   "xz-utils",
-  "openvswitch-switch",
 ] as const;
 
 /**

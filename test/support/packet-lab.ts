@@ -142,9 +142,9 @@ export async function shell(at: NetNamespace, lines: readonly string[]): Promise
   return at.exec(["sh", "-ec", lines.join("\n")]);
 }
 
-/** Whether an answer came within a second. */
+/** Whether an answer came within two seconds: on a busy machine a new link carries nothing for one. */
 export async function canPing(from: NetNamespace, to: string): Promise<boolean> {
-  const command = ["busybox", to.includes(":") ? "ping6" : "ping", "-c", "1", "-W", "1", to];
+  const command = ["busybox", to.includes(":") ? "ping6" : "ping", "-c", "1", "-W", "2", to];
   return from.exec(command).then(
     () => true,
     () => false,

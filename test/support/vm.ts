@@ -14,8 +14,6 @@ import { type VmJob, packRamdisk } from "./vm-ramdisk.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const MEMORY_MIB = 4096;
-/** What runs beside it, with limits that are not made for an emulated machine, goes first. */
-const NICENESS = "10";
 /** A guest that KVM really runs says its first word after a second or two. */
 const KVM_LIMIT_MS = 15_000;
 /** How each way of running fits; without AVX the emulation is quicker. */
@@ -122,7 +120,7 @@ async function boot(
 ): Promise<VmOutcome | undefined> {
   const log = join(folder, `${accelerator}.log`);
   const lines = ["-serial", `file:${log}`, "-serial", "stdio"]; // the console, and the job's output
-  const bound = ["--pdeathsig", "KILL", "--", "prlimit", "--core=0", "--", "nice", "-n", NICENESS, "--"];
+  const bound = ["--pdeathsig", "KILL", "--", "prlimit", "--core=0", "--"];
   const qemu = execa("setpriv", [...bound, "qemu-system-x86_64", ...machine, ...lines], {
     cwd: folder,
     stdio: ["ignore", output, "pipe"],

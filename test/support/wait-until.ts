@@ -2,9 +2,12 @@
 // says what was waited for.
 import { setTimeout as pause } from "node:timers/promises";
 
+/** An emulated machine (vm.ts) is some twenty times slower. */
+const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
+
 /** How long to wait and how often to look. */
 export interface WaitLimits {
-  /** Default 10 seconds. */
+  /** Default 10 seconds; five times as long on an emulated machine. */
   readonly limitMs?: number;
   /** Default 50 ms. */
   readonly intervalMs?: number;
@@ -22,7 +25,8 @@ export async function waitUntil<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   { limitMs = 10_000, intervalMs = 50 }: WaitLimits = {},
 ): Promise<T> {
-  const deadline = Date.now() + limitMs;
+  const patienceMs = limitMs * PATIENCE;
+  const deadline = Date.now() + patienceMs;
   let cause: unknown;
   do {
     try {
@@ -35,5 +39,5 @@ export async function waitUntil<T>(
     await pause(intervalMs);
   } while (Date.now() < deadline);
   const last = cause instanceof Error ? `; last: ${cause.message}` : "";
-  throw new Error(`waited ${limitMs} ms in vain for ${what}${last}`, { cause });
+  throw new Error(`waited ${patienceMs} ms in vain for ${what}${last}`, { cause });
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Census } from "../support/census.ts";
 import { TEST_IMAGE } from "../support/image.ts";
+import { LabOvs } from "../support/lab-ovs.ts";
 import { SystemHost } from "../support/system-host.ts";
 
 const README = await readFile(join(import.meta.dirname, "../../README.md"), "utf8");
@@ -17,12 +18,14 @@ describe("the README", () => {
   beforeAll(async () => {
     host = await SystemHost.up("managed plugin", { isAlone: true });
     await host.docker("tag", TEST_IMAGE, "alpine");
+    await LabOvs.start(host.lab);
+    await host.exec(["ip", "link", "add", "eth1", "up", "type", "veth", "peer", "name", "wire"]);
     before = await host.census();
   });
   afterAll(async () => await host?.[Symbol.asyncDispose]());
 
   it("has commands and a compose file", () => {
-    expect(SHELL_BLOCKS.length).toBeGreaterThanOrEqual(4);
+    expect(SHELL_BLOCKS.length).toBeGreaterThanOrEqual(8);
     expect(COMPOSE_FILES).toHaveLength(1);
   });
 

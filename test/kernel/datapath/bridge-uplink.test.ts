@@ -178,6 +178,31 @@ describe("check", () => {
   });
 });
 
+describe("VLANs", () => {
+  it("are refused where this kernel has none on bridges, with what is missing and the way out", async () => {
+    await using lab = await vlanLab();
+    const answers = [
+      "ip link add probe type bridge vlan_filtering 1",
+      `ip link add probe7 link ${UPLINK} type vlan id 7`,
+    ];
+    const can = await Promise.all(
+      answers.map((line) =>
+        shell(lab.host.namespace, [line]).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
+    const check = lab.host.datapath.check(networkIn(1, { vlan: 100 }), []);
+
+    if (can.every(Boolean)) return check;
+    await expect(check).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringMatching(/(VLAN_FILTERING|VLAN_8021Q).*backend=ovs$/) as string,
+    });
+  });
+});
+
 describe("hairpin", () => {
   it("is a setting of the endpoints' ports that is put back", async () => {
     await using lab = await vlanLab();

@@ -36,6 +36,11 @@ const bind = (hostPort: number, more: Partial<PortBinding> = {}): PortBinding =>
   ...more,
 });
 
+/** At the same time, because silence takes seconds. */
+async function inBothFamilies(check: (v: 4 | 6) => Promise<void>): Promise<void> {
+  await Promise.all([check(4), check(6)]);
+}
+
 function setup(network: Network): () => Setup {
   let made: Setup | undefined;
   beforeAll(async () => {
@@ -139,10 +144,10 @@ describe.each([1, 0])("ports of a network of mode nat, br_netfilter %i", (isOn) 
     await packets.publish(network, server, []);
 
     expect(await answers(lab(), 8080, ["tcp"])).toEqual({});
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
       expect(await askEcho(packets.host, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
-    }
+    });
   });
 
   it("take nothing that is only passing through the host", async () => {
@@ -164,20 +169,20 @@ describe.each([1, 0])("ports of a network with icc=false, br_netfilter %i", (isO
     await packets.publish(network, server, [bind(8080), bind(8080, { protocol: "udp" })]);
 
     expect(Object.keys(await answers(lab(), 8080))).toHaveLength(24);
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
       await shell(peer.namespace, [`ip neigh replace ${server.address[v]} lladdr 02:00:00:00:00:01 dev eth0`]);
-    }
+    });
   });
 
   it("do not let endpoints reach one another by way of the host", async () => {
     const { server, peer } = lab();
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       const mac = /lladdr (\S+)/.exec(await shell(peer.namespace, [`ip neigh show ${GATEWAY[v]}`]))?.[1] ?? "";
       await shell(peer.namespace, [`ip neigh replace ${server.address[v]} lladdr ${mac} nud permanent dev eth0`]);
 
       expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
-    }
+    });
   });
 
   it("on one address of the host answer the peer there too", async () => {
@@ -199,11 +204,11 @@ describe("ports of a network of mode routed", () => {
 
     await packets.agent.firewall.ensureEndpoint({ network: routed, endpoint: server.endpoint, ports });
 
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
       expect(await askEcho(other.namespace, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
       expect(await askEcho(packets.neighbour, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
-    }
+    });
   });
 });
 
@@ -217,18 +222,18 @@ describe.each([1, 0])("ports of a network of mode routed with icc=false, br_netf
       `sysctl -qw net.bridge.bridge-nf-call-iptables=${isOn} net.bridge.bridge-nf-call-ip6tables=${isOn}`,
     ]);
     const ports = [{ protocol: "tcp", containerPort: ECHO_PORT, hostAddress: "", hostPort: ECHO_PORT }] as const;
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
-    }
+    });
 
     await packets.agent.firewall.ensureEndpoint({ network: shy, endpoint: server.endpoint, ports });
 
-    for (const v of [4, 6] as const) {
+    await inBothFamilies(async (v) => {
       expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBe(peer.address[v]);
       expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
       expect(await askEcho(peer.namespace, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
       expect(await canPing(peer.namespace, server.address[v])).toBe(false);
       expect(await canPing(server.namespace, peer.address[v])).toBe(false);
-    }
+    });
   });
 });

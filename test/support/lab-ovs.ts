@@ -1,0 +1,55 @@
+// An Open vSwitch in a lab, where Debian's package has it: the database's socket in /run/openvswitch, and what `ovs-vsctl
+// set-manager` asks for besides. Tests judge by `ovs-vsctl` and `ovs-ofctl`.
+import { join } from "node:path";
+import type { LabHost } from "./lab-host.ts";
+import type { LabProcess } from "./lab-namespace.ts";
+import { waitUntil } from "./wait-until.ts";
+
+const RUN = "/run/openvswitch";
+const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/** It ends with its lab. */
+export class LabOvs {
+  readonly #lab: LabHost;
+  readonly #database: string;
+  #vswitchd: LabProcess | undefined;
+
+  private constructor(lab: LabHost) {
+    this.#lab = lab;
+    this.#database = join(lab.folder, "ovs.db"); // on the disk, as /etc/openvswitch/conf.db is
+  }
+
+  /** Starts both daemons, with an empty database. */
+  static async start(lab: LabHost): Promise<LabOvs> {
+    const ovs = new LabOvs(lab);
+    await lab.exec(["mkdir", "-p", RUN]);
+    await lab.exec(["ovsdb-tool", "create", ovs.#database, SCHEMA]);
+    const remotes = [`--remote=punix:${RUN}/db.sock`, "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"];
+    await ovs.#spawn("ovsdb-server", ovs.#database, ...remotes);
+    await waitUntil("ovsdb-server to answer", async () => (await ovs.vsctl("--no-wait", "init")) === "");
+    await ovs.startVswitchd();
+    return ovs;
+  }
+
+  /** `ovs-vsctl`, which waits for ovs-vswitchd unless told `--no-wait`. */
+  async vsctl(...args: readonly string[]): Promise<string> {
+    return await this.#lab.exec(["ovs-vsctl", "--timeout=20", ...args]);
+  }
+
+  /** Starts `ovs-vswitchd` and waits until it has taken over what the database says. */
+  async startVswitchd(): Promise<void> {
+    this.#vswitchd = await this.#spawn("ovs-vswitchd", `unix:${RUN}/db.sock`);
+    await this.vsctl("init");
+  }
+
+  /** Ends `ovs-vswitchd` without a chance to tidy up: its flows are lost. */
+  async killVswitchd(): Promise<void> {
+    await this.#lab.exec(["kill", "-KILL", String(this.#vswitchd?.pid)]);
+    await this.#vswitchd?.ended;
+  }
+
+  async #spawn(program: string, ...args: readonly string[]): Promise<LabProcess> {
+    const control = `--unixctl=${RUN}/${program}.ctl`;
+    return await this.#lab.namespace.spawn(program, [program, ...args, control, "-vconsole:warn"]);
+  }
+}
