@@ -1,6 +1,7 @@
 // A host with networks on one switch and a listener at every place where a frame of theirs could come out:
 //
-//   containers a1, a2, b1, ...    a namespace each, in which the endpoint's free end is `eth0`
+//   containers a1, a2, b1, ...    the endpoints' free ends, in a namespace for all of them (none has an address, and no frame
+//                                 goes from one to another), or in one of its own as `eth0`
 //   uplink                        a neighbour namespace at the other end of the switch's uplink
 //   gateway 100, ...              the host's own link into a VLAN
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
@@ -26,12 +27,13 @@ export interface Place {
   readonly vlans?: PortVlans;
   /** `10.9.0.1/24`; default: one of the network's number. */
   readonly address?: string;
-  /** Default: one of its own. */
+  /** One of its own; default: that of all others. */
   readonly namespace?: NetNamespace;
 }
 
 /** A container's. */
 export interface Container extends Station {
+  readonly ifName: string;
   readonly network: Network;
   readonly endpoint: Endpoint;
 }
@@ -43,6 +45,9 @@ export class VlanStage implements AsyncDisposable {
   /** In the order in which they came. */
   networks: readonly Network[] = [];
   readonly #stations = new VlanStations();
+  /** The namespace of all containers that have none of their own. */
+  #crowd?: NetNamespace;
+  #containersMade = 0;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(host: VlanHost, neighbour: NetNamespace, stack: AsyncDisposableStack) {
@@ -82,6 +87,7 @@ export class VlanStage implements AsyncDisposable {
     await datapath.ensureNetwork(wanted, this.networks);
     this.networks = [...this.networks, wanted];
     await this.#applyRules();
+    if (wanted.backend === "bridge") this.#stations.know(wanted.switchMac); // it joins a group of switches (RFC 4286) by itself
     if (!wanted.isHostOnSwitch) return;
     const name = `gateway ${wanted.vlans.vlan ?? "untagged"}`;
     const { namespace } = this.host;
@@ -90,7 +96,9 @@ export class VlanStage implements AsyncDisposable {
     const address = wanted.pools[0]?.gateway ?? "";
     const mac = (await this.macsOfHost()).get(wanted.hostLink) ?? "";
     const wire = () => new Map([[wanted.vlans.vlan ?? UNTAGGED, []]]);
-    this.#stations.add({ name, socket, namespace, wire, mac, address, isGateway: true });
+    // A bridge hears also what VLAN links above it take.
+    const isBridge = wanted.hostLink === wanted.switchName;
+    this.#stations.add({ name, socket, namespace, wire, mac, address, isGateway: true, isDeafToTags: isBridge });
   }
 
   /** Removes a network whose containers have gone. */
@@ -109,14 +117,23 @@ export class VlanStage implements AsyncDisposable {
     const others = this.networks.filter(({ id }) => id !== to.id);
     await this.host.firewall.ensureEndpoint({ network: to, endpoint: attached, ports: [] });
     const free = await this.host.datapath.attach(to, attached, others);
-    const namespace = place.namespace ?? (await this.machine(name));
+    const namespace = place.namespace ?? (this.#crowd ??= await this.machine("containers"));
+    const link = place.namespace === undefined ? `c${++this.#containersMade}` : "eth0";
     await shell(this.host.namespace, [
       `ip link set ${free} netns ${namespace.name}`,
-      `ip -n ${namespace.name} link set ${free} name eth0 address ${attached.mac} up`,
+      `ip -n ${namespace.name} link set ${free} name ${link} address ${attached.mac} up`,
     ]);
     const [bare = ""] = attached.address?.split("/") ?? [];
-    const socket = FrameSocket.open(namespace, "eth0");
-    const station = { name, socket, namespace, wire: () => wireOf(vlans), mac: attached.mac, address: bare };
+    const socket = FrameSocket.open(namespace, link);
+    const station = {
+      name,
+      socket,
+      namespace,
+      ifName: link,
+      wire: () => wireOf(vlans),
+      mac: attached.mac,
+      address: bare,
+    };
     const container = { ...station, network: to, endpoint: attached };
     this.#stations.add(container);
     return container;

@@ -26,6 +26,8 @@ export interface Station extends Sender {
   /** What may come out there. */
   readonly wire: () => Wire;
   readonly isGateway?: boolean;
+  /** Frames with a tag are none of its business. */
+  readonly isDeafToTags?: boolean;
 }
 
 /** The tags at a place by the VLAN inside the switch. */
@@ -35,11 +37,16 @@ export type Wire = ReadonlyMap<number, readonly number[]>;
 export class VlanStations implements Disposable {
   readonly #stations = new Map<string, Station>();
   readonly #strangers = new Set<string>();
-  readonly #gatewayMacs = new Set<string>();
+  readonly #hostMacs = new Set<string>();
 
   add(station: Station): void {
-    if (station.isGateway === true) this.#gatewayMacs.add(station.mac);
+    if (station.isGateway === true) this.know(station.mac);
     this.#stations.set(station.name, station);
+  }
+
+  /** The host may send from that MAC address. */
+  know(mac: string): void {
+    this.#hostMacs.add(mac);
   }
 
   /** Nobody of that name is no failure. */
@@ -77,12 +84,13 @@ export class VlanStations implements Disposable {
 
   /** Forgets what was heard, but for tags that do not belong where they came out. */
   begin(): void {
-    for (const { name, socket, wire } of this.#stations.values()) {
+    for (const station of this.#stations.values()) {
+      const { name, socket, wire } = station;
       const permitted = new Set([...wire().values()].map(formatTags));
-      for (const frame of socket.heard()) {
+      for (const frame of heardAt(station)) {
         const tags = tagsOf(frame);
         const from = macOf(frame);
-        const isKnown = OF_TESTS.some((start) => from.startsWith(start)) || this.#gatewayMacs.has(from);
+        const isKnown = OF_TESTS.some((start) => from.startsWith(start)) || this.#hostMacs.has(from);
         if (isKnown && permitted.has(formatTags(tags.slice(0, 1)))) continue;
         this.#strangers.add(`${name}: ${formatTags(tags)} from ${from}`);
       }
@@ -92,9 +100,11 @@ export class VlanStations implements Disposable {
 
   /** Where frames with this in them came out since `begin`. */
   sightings(trace: Buffer): Sightings {
-    const found = [...this.#stations.values()].flatMap(({ name, socket }) => {
-      const frames = socket.heard().filter((frame) => frame.includes(trace));
-      return frames.length === 0 ? [] : [[name, frames.map((frame) => formatTags(tagsOf(frame))).join(", ")] as const];
+    const found = [...this.#stations.values()].flatMap((station) => {
+      const frames = heardAt(station).filter((frame) => frame.includes(trace));
+      return frames.length === 0
+        ? []
+        : [[station.name, frames.map((frame) => formatTags(tagsOf(frame))).join(", ")] as const];
     });
     return Object.fromEntries(found);
   }
@@ -155,4 +165,8 @@ export class VlanStations implements Disposable {
 export function wireOf({ vlan, trunk }: PortVlans): Wire {
   const plain = vlan === undefined && trunk !== undefined ? [] : [[vlan ?? UNTAGGED, []] as const];
   return new Map<number, readonly number[]>([...plain, ...(trunk ?? []).map((id) => [id, [id]] as const)]);
+}
+
+function heardAt({ socket, isDeafToTags }: Station): readonly Buffer[] {
+  return socket.heard().filter((frame) => isDeafToTags !== true || tagsOf(frame).length === 0);
 }

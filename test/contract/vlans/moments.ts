@@ -113,7 +113,7 @@ export function describeMoments(makeHost: () => Promise<VlanHost>): void {
           ...(steady.isOnUplink && inbound(steady, "steady")),
           ...(guest.isOnUplink && inbound(guest, "guest")),
         });
-        flooding.add("steady", { namespace: there.namespace, ifName: "eth0" }, there, outbound(steady));
+        flooding.add("steady", there, there, outbound(steady));
         const sender = { mac: GUEST.mac, address: GUEST.address?.split("/")[0] ?? "" };
         flooding.add("guest", { namespace: home, ifName: "eth0" }, sender, outbound(guest));
         await stage.settle();

@@ -30,11 +30,13 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
           await stage.make(network);
           const n = name === "one" ? 1 : 2;
           const address = `${ADDRESS[name]}/24`;
-          const { namespace } = await stage.attach(`${vlan}`, network, n, { address });
+          const namespace = await stage.machine(`${vlan}`);
+          await stage.attach(`${vlan}`, network, n, { address, namespace });
           await shell(namespace, [`ip address add ${address} dev eth0`]);
           if (name === "one" || vlan === 100) continue;
-          const lonely = await stage.attach("lonely", network, 3, { address: `${LONELY}/24` });
-          await shell(lonely.namespace, [`ip address add ${LONELY}/24 dev eth0`]);
+          const alone = await stage.machine("lonely");
+          await stage.attach("lonely", network, 3, { address: `${LONELY}/24`, namespace: alone });
+          await shell(alone, [`ip address add ${LONELY}/24 dev eth0`]);
         }
       }
       await joinWires(one, two);
