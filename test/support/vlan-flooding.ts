@@ -3,11 +3,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { EagerSender } from "./frame-capture.ts";
 import type { NetNamespace } from "./namespace.ts";
+import { PATIENCE } from "./vlan-host.ts";
 import { type Sender, formatTags, probe } from "./vlan-probe.ts";
 import type { VlanStage } from "./vlan-stage.ts";
 import type { Sightings } from "./vlan-stations.ts";
 
-/** What each of them sends in turn, every millisecond; broadcasts. */
+/** What each of them sends in turn, every millisecond, on an emulated processor every ten; broadcasts. */
 const TAGS = [[], [0], [1], [100], [200], [999], [100, 200]] as const;
 
 /** Where frames with certain tags may come out, and with which tags, by the tags with which they were sent. */
@@ -47,7 +48,7 @@ export class VlanFlooding implements Disposable {
       this.#floods.push({ name: `${name} ${sent}`, trace, permitted: may[sent] ?? {} });
       return frame;
     });
-    this.#senders.push((act) => eager.sendWhile(place.ifName, frames, act, () => pause(1)));
+    this.#senders.push((act) => eager.sendWhile(place.ifName, frames, act, () => pause(PATIENCE)));
   }
 
   /** Whether a sender's frame has come to a place since the last `look`: `uplink 100`. */
