@@ -62,7 +62,8 @@ export class VlanFlooding implements Disposable {
     for (const { name, trace, permitted } of this.#floods) {
       for (const [at, tags] of Object.entries(this.#stage.sightings(trace))) {
         for (const seen of new Set(tags.split(", "))) {
-          if (permitted[at] === seen) this.#arrived.add(`${name} at ${at}`);
+          const meant = seen === "0" ? "untagged" : seen; // a tag that says no VLAN may stay on
+          if (permitted[at] === meant) this.#arrived.add(`${name} at ${at}`);
           else this.#leaks.add(`${name} at ${at}: ${seen}`);
         }
       }
