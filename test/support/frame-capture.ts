@@ -1,6 +1,6 @@
 // What arrives somewhere, seen from there. A raw socket on one link of any network namespace (packet(7)) hears every frame
-// before the receiving stack looks at it, and sends frames as they stand; a listener hears what the stack hands to a
-// service. Both belong to the namespace in which they were opened: the test itself holds them, no process is needed.
+// before the receiving stack looks at it, as it was on the wire, and sends frames as they stand; a listener hears what the
+// stack hands to a service. Both belong to the namespace in which they were opened: the test itself holds them, no process is needed.
 import { setImmediate } from "node:timers/promises";
 import koffi from "koffi";
 import {
@@ -15,6 +15,7 @@ import {
   setSocketOption,
 } from "../../src/host/libc.ts";
 import { inNetwork } from "./namespace.ts";
+import { openEnvelope } from "./packet-auxdata.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const AF_PACKET = 17;
@@ -48,22 +49,26 @@ export interface Network {
   readonly path: string;
 }
 
+/** Takes the next message from a socket, if there is one. */
+type Receive = () => Buffer | undefined;
+
 /** Keeps what a socket receives. */
 class Ear implements Disposable {
   protected readonly fd: number;
-  readonly #buffer = Buffer.alloc(65_536);
+  readonly #receive: Receive;
   #heard: Buffer[] = [];
 
-  protected constructor(fd: number) {
+  protected constructor(fd: number, receive: Receive) {
     this.fd = fd;
+    this.#receive = receive;
   }
 
   /** Everything that arrived since the last `forget`. */
   heard(): readonly Buffer[] {
     for (;;) {
-      const length = receiveNow(this.fd, this.#buffer);
-      if (length === undefined) return this.#heard;
-      this.#heard.push(Buffer.from(this.#buffer.subarray(0, length)));
+      const message = this.#receive();
+      if (message === undefined) return this.#heard;
+      this.#heard.push(message);
     }
   }
 
@@ -88,7 +93,7 @@ class Ear implements Disposable {
   }
 }
 
-/** A raw socket on one link. The kernel takes the outermost VLAN tag off what it hears. For `using`. */
+/** A raw socket on one link. What it hears has its VLAN tags. For `using`. */
 export class FrameSocket extends Ear {
   /** @param isPromiscuous - hears also what is for other stations. @throws Error when there is no such link. */
   static open(network: Network, ifName: string, { isPromiscuous = true } = {}): FrameSocket {
@@ -100,7 +105,7 @@ export class FrameSocket extends Ear {
       setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, int(1));
       if (isPromiscuous) setSocketOption(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership(index, PACKET_MR_PROMISC));
       bindSocket(fd, linkAddress(index));
-      return new FrameSocket(fd);
+      return new FrameSocket(fd, openEnvelope(fd));
     });
   }
 
@@ -177,7 +182,11 @@ export class DatagramListener extends Ear {
       address.writeUInt16LE(AF_INET6, 0);
       address.writeUInt16BE(port, 2);
       bindSocket(fd, address);
-      return new DatagramListener(fd);
+      const buffer = Buffer.alloc(65_536);
+      return new DatagramListener(fd, () => {
+        const length = receiveNow(fd, buffer);
+        return length === undefined ? undefined : Buffer.from(buffer.subarray(0, length));
+      });
     });
   }
 }

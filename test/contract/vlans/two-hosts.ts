@@ -1,0 +1,118 @@
+// The picture of every tutorial: two hosts, the same two VLANs on both, a wire between their uplinks. The same subnet, and the
+// same addresses, in both VLANs.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canPing, shell } from "../../support/packet-lab.ts";
+import type { VlanHost } from "../../support/vlan-host.ts";
+import type { ProbeWords } from "../../support/vlan-probe.ts";
+import { VlanStage } from "../../support/vlan-stage.ts";
+import type { Sightings } from "../../support/vlan-stations.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+
+const ADDRESS = { one: "10.9.0.1", two: "10.9.0.2" } as const;
+/** An address that only one VLAN has, and that one only on the second host. */
+const LONELY = "10.9.0.3";
+
+/** Two switches and what is between them. */
+export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
+  describe("two hosts joined by their uplinks", () => {
+    const stack = new AsyncDisposableStack();
+    let one: VlanStage;
+    let two: VlanStage;
+
+    beforeAll(async () => {
+      for (const name of ["one", "two"] as const) {
+        const stage = stack.use(await VlanStage.up(makeHost));
+        if (name === "one") one = stage;
+        else two = stage;
+        for (const [index, vlan] of [100, 200].entries()) {
+          const pools = [{ subnet: "10.9.0.0/24" }];
+          const network = stage.plan(index + 1, { vlan }, { pools, isGuarded: vlan === 100 });
+          await stage.make(network);
+          const n = name === "one" ? 1 : 2;
+          const address = `${ADDRESS[name]}/24`;
+          const namespace = await stage.machine(`${vlan}`);
+          await stage.attach(`${vlan}`, network, n, { address, namespace });
+          await shell(namespace, [`ip address add ${address} dev eth0`]);
+          if (name === "one" || vlan === 100) continue;
+          const alone = await stage.machine("lonely");
+          await stage.attach("lonely", network, 3, { address: `${LONELY}/24`, namespace: alone });
+          await shell(alone, [`ip address add ${LONELY}/24 dev eth0`]);
+        }
+      }
+      await joinWires(one, two);
+      await waitUntil("the wire to carry", async () => "two 100" in (await sendFrom("one", "100")));
+    });
+    afterAll(async () => await stack.disposeAsync());
+
+    const both = () => ({ one, two });
+    /** @returns where it came out on both hosts: `two 100`. */
+    const sendFrom = async (host: "one" | "two", name: string, words: ProbeWords = {}): Promise<Sightings> => {
+      for (const stage of [one, two]) stage.begin();
+      const sender = both()[host];
+      const trace = sender.cast(name, words);
+      await sender.settle(sender.station(name));
+      const other = host === "one" ? two : one;
+      await other.settle();
+      const seen = Object.entries(both()).flatMap(([where, stage]) =>
+        Object.entries(stage.sightings(trace)).map(([at, tags]) => [`${where} ${at}`, tags] as const),
+      );
+      return Object.fromEntries(seen);
+    };
+
+    for (const vlan of [100, 200]) {
+      it(`VLAN ${vlan} reaches VLAN ${vlan} on the other host, with the same addresses as the other VLAN`, async () => {
+        const [from, to] = [one.station(`${vlan}`), two.station(`${vlan}`)];
+
+        expect(await canPing(from.namespace, ADDRESS.two)).toBe(true);
+        const neighbours = await from.namespace.json<{ lladdr?: string }[]>(["ip", "-json", "neigh", "show"]);
+        expect(neighbours.map(({ lladdr }) => lladdr)).toEqual([to.mac]);
+      });
+
+      it(`a frame of VLAN ${vlan} comes to VLAN ${vlan} of the other host alone, over the wire with that tag`, async () => {
+        const lonely = vlan === 200 ? { "two lonely": "untagged" } : {};
+
+        expect(await sendFrom("one", `${vlan}`)).toEqual({
+          "one uplink": `${vlan}`,
+          [`two ${vlan}`]: "untagged",
+          ...lonely,
+        });
+        expect(await sendFrom("two", `${vlan}`)).toEqual({
+          "two uplink": `${vlan}`,
+          [`one ${vlan}`]: "untagged",
+          ...lonely,
+        });
+      });
+    }
+
+    it("an address that is in VLAN 200 alone is found from there, and not from VLAN 100", async () => {
+      const lonely = two.station("lonely");
+
+      expect(await canPing(one.station("200").namespace, LONELY)).toBe(true);
+      expect(await sendFrom("one", "100", { arpFor: LONELY })).toEqual({ "one uplink": "100", "two 100": "untagged" });
+      expect(await sendFrom("one", "100", { to: lonely.mac })).not.toHaveProperty("two lonely");
+    });
+
+    it("a container gets across with no tag of its own", async () => {
+      for (const tags of [[100], [200], [100, 200], [0]]) {
+        expect(await sendFrom("one", "100", { tags }), tags.join(" ")).toEqual({});
+      }
+    });
+
+    it("nothing but the two tags was ever on the wire", () => {
+      expect([...one.strangers(), ...two.strangers()]).toEqual([]);
+    });
+  });
+}
+
+/** Makes of both neighbours one wire that looks at no tag. */
+async function joinWires(one: VlanStage, two: VlanStage): Promise<void> {
+  await shell(one.neighbour, [`ip link add wire0 type veth peer name wire0 netns ${two.neighbour.name}`]);
+  for (const { neighbour } of [one, two]) {
+    await shell(neighbour, [
+      "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
+      "ip link add wire type bridge mcast_snooping 0",
+      "for link in lan0 wire0; do ip link set $link master wire up; done",
+      "ip link set wire up",
+    ]);
+  }
+}
