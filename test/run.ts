@@ -1,6 +1,6 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
-// totals. The virtual machine, which wants a processor, runs beside the suite that follows it, which mostly waits; its report
-// comes after that suite's. Arguments choose: suite names (`kernel system`), and
+// totals. The virtual machine, which wants a processor, runs beside the suites that follow it, which mostly wait; its report
+// comes after theirs. Arguments choose: suite names (`kernel system`), and
 // `--engines=20.10,26.1,28.5` runs the system suite once each. After `vm` any test files may follow: they run in the virtual
 // machine instead of its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
@@ -23,7 +23,7 @@ interface Suite {
   readonly script?: string;
   readonly projects?: readonly string[];
   readonly engine?: string;
-  /** It then runs beside the suite that follows. */
+  /** It then runs beside the suites that follow. */
   readonly isInVm?: boolean;
   /** Instead of all files of the projects. */
   readonly files?: readonly string[];
@@ -80,9 +80,9 @@ async function main(args: readonly string[]): Promise<number> {
       continue;
     }
     results.push(await runHere(suite));
-    if (beside === undefined) continue;
+  }
+  if (beside !== undefined) {
     const { result, text } = await beside;
-    beside = undefined;
     console.log(`\n== ${result.suite.name}\n${text}`);
     results.push(result);
   }
