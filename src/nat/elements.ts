@@ -21,6 +21,7 @@ const INET_SETS = [
   "gateways4",
   "gateways6",
   "adopted",
+  "overheard",
   "apart",
   "at4",
   "at6",
@@ -123,8 +124,11 @@ export function networkElements(networks: readonly Network[], apart: readonly st
   return elements;
 }
 
-/** What comes in by the uplinks of bridges. */
+/** What comes in by uplinks. */
 function addUplinks(elements: Elements, networks: readonly Network[]): void {
+  for (const { backend, uplink } of networks) {
+    if (backend === "ovs" && uplink !== undefined) elements.add("overheard", [ifNamePart(uplink.parent)]);
+  }
   const users = Map.groupBy(networks, ({ backend, uplink }) => (backend === "bridge" ? uplink?.parent : undefined));
   for (const [parent, using] of users) {
     if (parent === undefined) continue;
@@ -162,6 +166,7 @@ function addPools(elements: Elements, network: Network, link: Buffer): void {
 export function endpointElements(guarded: GuardedEndpoint): Elements {
   const elements = portElements(guarded);
   if (guarded.network.backend === "bridge") addIdentity(elements, guarded);
+  else elements.add("overheard", [ifNamePart(guarded.endpoint.hostIfName)]);
   return elements;
 }
 

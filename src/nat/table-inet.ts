@@ -8,6 +8,7 @@
 //   masq4/6     switch . subnet    mode nat with masquerade=true: endpoints leave with the host's address
 //   gateways4/6 address            the host's addresses on all of these switches
 //   adopted     switch             made by somebody else: what its other machines began before tsnet came goes on
+//   overheard   link               ports of Open vSwitch, whose frames in userspace the host's own stack gets as well
 //   apart       link               the engine's own bridges: reached by what they publish on the host, if its rules agree
 // per published port:
 //   at4/6       protocol . host address . host port -> endpoint . port    a binding to one address
@@ -44,6 +45,7 @@ export const INET = `
 	set gateways4 { type ipv4_addr; }
 	set gateways6 { type ipv6_addr; }
 	set adopted { type ifname; }
+	set overheard { type ifname; }
 	set apart { type ifname; }
 	map at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
 	map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
@@ -56,6 +58,10 @@ export const INET = `
 	set relayed { type ifname . inet_proto . inet_service; }
 	set relayed4 { type ifname . inet_proto . ipv4_addr . inet_service; }
 	set relayed6 { type ifname . inet_proto . ipv6_addr . inet_service; }
+	chain overhear {
+		type filter hook prerouting priority raw; policy accept;
+		iifname @overheard drop
+	}
 	chain translate {
 		type nat hook prerouting priority dstnat; policy accept;
 		fib daddr type local jump publish

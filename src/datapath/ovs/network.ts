@@ -26,7 +26,7 @@ import {
 } from "./rows.ts";
 import { bridgeSettings } from "./settings.ts";
 import { removeStalePorts } from "./stale-ports.ts";
-import { ensureUplinks, uplinkPorts } from "./uplink.ts";
+import { ensureUplinks, releaseUplinks, uplinkPorts } from "./uplink.ts";
 import { inertColumns, vlanColumns } from "./vlan.ts";
 
 /** Makes the bridge, its ports, the host's link and the host's addresses be as the network needs them. */
@@ -152,11 +152,14 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
   const doing = `remove network from bridge ${switchName}`;
   const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [...unneeded, ...shared]);
   if (bridge !== undefined && network.isSwitchOurs && networkOf(bridge) === undefined) return; // somebody else's by now
+  const ours =
+    bridge === undefined
+      ? []
+      : unneeded.flatMap((name) => ports.get(name) ?? []).filter((port) => isOurPort(bridge, port));
   if (bridge !== undefined && network.isSwitchOurs && others.length === 0) {
     await host.flows.forget(switchName, false);
     await host.ovsdb.apply(doing, [removeBridges([bridge._uuid])]);
   } else if (bridge !== undefined) {
-    const ours = unneeded.flatMap((name) => ports.get(name) ?? []).filter((port) => isOurPort(bridge, port));
     const kept = uplinkPorts(others).flatMap((spec) => {
       const found = ports.get(spec.name);
       return found === undefined ? [] : portChanges(bridge, found, spec, 0);
@@ -167,6 +170,7 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
     if (others.length === 0) await host.flows.forget(switchName, true);
     else await host.flows.ensureSwitch(switchName, others);
   }
+  await releaseUplinks(host, ours);
   if (isHostLinkNeeded) {
     const link = await host.links.findLink(hostLink);
     if (link !== undefined) await removeGateways(host, network, link.index);

@@ -4,17 +4,22 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { mutate, select } from "../../host/ovsdb-operations.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
+import type { StringMap } from "../../host/ovsdb-values.ts";
 import { isWireless } from "../../host/wireless.ts";
+import { ARP_IGNORE, ensureIpv4 } from "../host-link.ts";
 import { refuseParent } from "../uplink/parent.ts";
 import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
-import { type PortSpec, addPort, removePorts } from "./rows.ts";
+import { type FoundPort, type PortSpec, addPort, removePorts } from "./rows.ts";
 import { uplinkSettings } from "./settings.ts";
 import { uplinkColumns } from "./vlan.ts";
 
 /** Another link under the same name has another one: Open vSwitch sends to it, and listens to the one that is no more. */
 const IFINDEX = "tsnet-ifindex";
+
+/** What the link's setting was before it became a port. */
+const ARP_IGNORE_BEFORE = "tsnet-arp-ignore";
 
 /** The ports of all uplinks. @param networks - all networks of the switch; a new uplink gets the first one's mark. */
 export function uplinkPorts(networks: readonly Network[]): PortSpec[] {
@@ -62,30 +67,40 @@ export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: re
     const link = await host.links.findLink(spec.name);
     if (link === undefined) continue;
     if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
-    if (!(await isPluggedIn(host, link))) await plugIn(host, bridgeName, spec, link.index);
+    const before = (await host.links.ipv4Conf(link.index)).arpIgnore;
+    const marks = { [IFINDEX]: String(link.index), [ARP_IGNORE_BEFORE]: String(before) };
+    if (!(await isPluggedIn(host, link, marks))) await plugIn(host, bridgeName, spec, marks);
+    // In userspace the host hears what comes in, too. It has no address there, and must not answer for those of other links.
+    await ensureIpv4(host, link.index, { arpIgnore: ARP_IGNORE.never });
+  }
+}
+
+/** Makes links that were uplinks answer ARP again as they did before. Their rows are as they were then. */
+export async function releaseUplinks(host: OvsHost, ports: readonly FoundPort[]): Promise<void> {
+  for (const { port, interface: row } of ports) {
+    const before = row?.external_ids[ARP_IGNORE_BEFORE];
+    const link = before === undefined ? undefined : await host.links.findLink(port.name);
+    if (link !== undefined) await ensureIpv4(host, link.index, { arpIgnore: Number(before) });
   }
 }
 
 /** By the number that the link had when it was plugged in; the first time, it is written down. */
-async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link): Promise<boolean> {
+async function isPluggedIn({ ovsdb }: OvsHost, { name, index }: Link, marks: StringMap): Promise<boolean> {
   const doing = `look at uplink ${name}`;
   const where: [["name", "==", string]] = [["name", "==", name]];
   const [[row]] = await ovsdb.transact(doing, [select("Interface", where, ["ifindex", "external_ids"])]);
   const known = row?.external_ids[IFINDEX];
   if (known !== undefined || row?.ifindex !== index) return known === String(index);
-  await ovsdb.transact(doing, [mutate("Interface", where, [["external_ids", "insert", { [IFINDEX]: String(index) }]])]);
+  await ovsdb.transact(doing, [mutate("Interface", where, [["external_ids", "insert", marks]])]);
   return true;
 }
 
-async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec, index: number): Promise<void> {
+async function plugIn(host: OvsHost, bridgeName: string, spec: PortSpec, marks: StringMap): Promise<void> {
   const doing = `plug in uplink ${spec.name}`;
   const { row } = await findPortRow(host, spec.name);
   if (row !== undefined) await host.ovsdb.apply(doing, removePorts([row._uuid]));
-  const marks = { ...spec.interface.external_ids, [IFINDEX]: String(index) };
-  await host.ovsdb.apply(
-    doing,
-    addPort(bridgeName, { ...spec, interface: { ...spec.interface, external_ids: marks } }),
-  );
+  const external_ids = { ...spec.interface.external_ids, ...marks };
+  await host.ovsdb.apply(doing, addPort(bridgeName, { ...spec, interface: { ...spec.interface, external_ids } }));
   await host.ovsdb.requireInterfaces(doing, [spec.name]);
 }
 
