@@ -127,7 +127,9 @@ export function networkElements(networks: readonly Network[], apart: readonly st
 /** What comes in by uplinks. */
 function addUplinks(elements: Elements, networks: readonly Network[]): void {
   for (const { backend, uplink } of networks) {
-    if (backend === "ovs" && uplink !== undefined) elements.add("overheard", [ifNamePart(uplink.parent)]);
+    // One with the host's own addresses must be heard by whoever has them when the switch has gone.
+    const isStrange = uplink?.isAddressMoved === false;
+    if (backend === "ovs" && isStrange) elements.add("overheard", [ifNamePart(uplink.parent)]);
   }
   const users = Map.groupBy(networks, ({ backend, uplink }) => (backend === "bridge" ? uplink?.parent : undefined));
   for (const [parent, using] of users) {

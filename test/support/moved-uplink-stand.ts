@@ -113,8 +113,10 @@ export class MovedUplinkStand implements AsyncDisposable {
         if (text.split("\n").some((line) => pattern.test(line))) resolve();
       });
     });
-    await shell(this.lab.host, ["ip link add told0 type bridge; ip link del told0"]);
-    await waitUntil("ip monitor to watch", () => text.includes("told0"), { intervalMs: 5 });
+    await waitUntil("ip monitor to watch", async () => {
+      await shell(this.lab.host, ["ip link add told0 type bridge; ip link del told0"]);
+      return text.includes("told0");
+    });
     return async () => {
       await told;
       monitor.kill();

@@ -11,7 +11,7 @@ import { datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
 import { type FoundBridge, type PortSpec, findRows, removePorts } from "./rows.ts";
-import { ensureUplinks, uplinkPorts } from "./uplink.ts";
+import { plugUplinkIn, uplinkPorts } from "./uplink.ts";
 import { vlanColumns } from "./vlan.ts";
 
 /** The network that says which uplink's addresses a switch has; there is one uplink at most. */
@@ -39,8 +39,9 @@ export async function ensureMovedUplink(host: OvsHost, networks: readonly Networ
   const { bridge, ports } = await findRows(host.ovsdb, `look up uplink ${parent}`, switchName, [parent]);
   const found = ports.get(parent);
   const enslave = async () => {
-    const specs = uplinkPorts(networks).filter(({ name }) => name === parent);
-    await ensureUplinks(host, switchName, specs);
+    const spec = uplinkPorts(networks).find(({ name }) => name === parent);
+    const link = await host.links.findLink(parent);
+    if (spec !== undefined && link !== undefined) await plugUplinkIn(host, switchName, spec, link);
     await host.flows.ensureSwitch(switchName, networks);
   };
   const isEnslaved = found !== undefined && bridge?.ports.includes(found.port._uuid) === true;

@@ -66,13 +66,24 @@ export async function ensureUplinks(host: OvsHost, bridgeName: string, specs: re
   for (const spec of specs) {
     const link = await host.links.findLink(spec.name);
     if (link === undefined) continue;
-    if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
     const before = (await host.links.ipv4Conf(link.index)).arpIgnore;
-    const marks = { [IFINDEX]: String(link.index), [ARP_IGNORE_BEFORE]: String(before) };
-    if (!(await isPluggedIn(host, link, marks))) await plugIn(host, bridgeName, spec, marks);
+    await plugUplinkIn(host, bridgeName, spec, link, { [ARP_IGNORE_BEFORE]: String(before) });
     // In userspace the host hears what comes in, too. It has no address there, and must not answer for those of other links.
     await ensureIpv4(host, link.index, { arpIgnore: ARP_IGNORE.never });
   }
+}
+
+/** Sets an uplink up, and plugs it in if it is not. @param more - to be remembered of the link. */
+export async function plugUplinkIn(
+  host: OvsHost,
+  bridgeName: string,
+  spec: PortSpec,
+  link: Link,
+  more: StringMap = {},
+): Promise<void> {
+  if (!link.isUp) await host.links.setLink(link.index, { isUp: true });
+  const marks = { ...more, [IFINDEX]: String(link.index) };
+  if (!(await isPluggedIn(host, link, marks))) await plugIn(host, bridgeName, spec, marks);
 }
 
 /** Makes links that were uplinks answer ARP again as they did before. Their rows are as they were then. */

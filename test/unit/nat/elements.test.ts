@@ -238,6 +238,8 @@ describe("the uplinks of bridges", () => {
     expect(setsOf(network(1, { switchName: ifName("sw"), uplink, backend: "ovs" }))).toMatchObject({
       overheard: BR_ONLY,
     });
+    const moved = { uplink: { ...uplink, isAddressMoved: true }, backend: "ovs" } as const;
+    expect(setsOf(network(1, { switchName: ifName("sw"), ...moved }))).not.toHaveProperty("overheard");
   });
 });
 
