@@ -21,25 +21,29 @@ describe("listRoutes", () => {
     using rtnetlink = ns.enter(() => Rtnetlink.open());
     const { index } = await rtnetlink.requireLink("br0");
 
-    const routes = await rtnetlink.listRoutes();
-
-    const texts = routes.map(({ family, subnet, tableId, type, oifIndex, gateway }) => {
-      const via = gateway ? ` via ${formatAddress(gateway)}` : "";
-      return `${family} ${type} ${formatSubnet(subnet)}${via} dev ${oifIndex} table ${tableId}`;
-    });
+    const texts = async () =>
+      (await rtnetlink.listRoutes()).map(({ family, subnet, tableId, type, oifIndex, gateway }) => {
+        const via = gateway ? ` via ${formatAddress(gateway)}` : "";
+        return `${family} ${type} ${formatSubnet(subnet)}${via} dev ${oifIndex} table ${tableId}`;
+      });
     const ownSubnet = `6 unicast fe80::/64 dev ${index} table 254`; // there or not, as soon as the bridge has settled
-    expect(texts.filter((text) => text !== ownSubnet).sort()).toEqual([
-      `4 local 10.1.0.1/32 dev ${index} table 255`,
-      "4 local 127.0.0.0/8 dev 1 table 255",
-      "4 local 127.0.0.1/32 dev 1 table 255",
-      `4 unicast 0.0.0.0/0 via 10.1.0.9 dev ${index} table 254`,
-      `4 unicast 10.1.0.0/16 dev ${index} table 254`,
-      `4 unicast 192.168.7.0/24 via 10.1.0.8 dev ${index} table 254`,
-      "6 local ::1/128 dev 1 table 255",
-      `6 local fd00:1::1/128 dev ${index} table 255`,
-      `6 unicast fd00:1::/64 dev ${index} table 254`,
-      `6 unicast fd00:2::/48 via fd00:1::9 dev ${index} table 254`,
-    ]);
+    const seen = async () => (await texts()).filter((text) => text !== ownSubnet).sort();
+
+    // The kernel makes the local route of an IPv6 address behind the answer.
+    await expect
+      .poll(seen)
+      .toEqual([
+        `4 local 10.1.0.1/32 dev ${index} table 255`,
+        "4 local 127.0.0.0/8 dev 1 table 255",
+        "4 local 127.0.0.1/32 dev 1 table 255",
+        `4 unicast 0.0.0.0/0 via 10.1.0.9 dev ${index} table 254`,
+        `4 unicast 10.1.0.0/16 dev ${index} table 254`,
+        `4 unicast 192.168.7.0/24 via 10.1.0.8 dev ${index} table 254`,
+        "6 local ::1/128 dev 1 table 255",
+        `6 local fd00:1::1/128 dev ${index} table 255`,
+        `6 unicast fd00:1::/64 dev ${index} table 254`,
+        `6 unicast fd00:2::/48 via fd00:1::9 dev ${index} table 254`,
+      ]);
   });
 
   it("tells no link for a route over several", async () => {
