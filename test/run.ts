@@ -25,6 +25,8 @@ interface Suite {
   readonly engine?: string;
   /** It then runs beside the suites that follow. */
   readonly isInVm?: boolean;
+  /** Runs only when it is named: it takes too long for every run. */
+  readonly isOnRequest?: boolean;
   /** Instead of all files of the projects. */
   readonly files?: readonly string[];
 }
@@ -57,6 +59,7 @@ const SUITES: readonly Suite[] = [
   { name: "unit", projects: ["unit", "wire"] },
   { name: "plugin:build", script: "plugin:build" },
   { name: "vm", projects: ["vm"], isInVm: true },
+  { name: "vm-long", projects: ["vm-long"], isInVm: true, isOnRequest: true },
   { name: "kernel", projects: ["kernel"] },
   { name: "system", projects: ["system"] },
 ];
@@ -73,8 +76,9 @@ async function main(args: readonly string[]): Promise<number> {
   await ensurePackages([...TEST_PACKAGES, ...(suites.some(({ isInVm }) => isInVm === true) ? VM_PACKAGES : [])]);
   const results: Result[] = [];
   let beside: Promise<HeldBack> | undefined;
-  for (const suite of suites) {
-    if (suite.isInVm === true && suite !== suites.at(-1)) {
+  for (const [at, suite] of suites.entries()) {
+    const areOthersToCome = suites.slice(at + 1).some(({ isInVm }) => isInVm !== true);
+    if (suite.isInVm === true && areOthersToCome) {
       beside = runBeside(suite);
       beside.catch(() => {}); // it is told below
       continue;
@@ -108,9 +112,13 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
     const known = SUITES.map((suite) => suite.name).join(", ");
     throw new Error(`unknown: ${bad.join(", ")}; suites: ${known}; --engines=${ENGINE_VERSIONS.join(",")}`);
   }
-  const chosen = SUITES.filter((suite) => names.includes(suite.name) || names.length === 0);
-  if (files.length > 0)
-    return chosen.map((suite) => (suite.isInVm === true ? { ...suite, files, projects: projectsOf(files) } : suite));
+  const chosen = SUITES.filter(
+    (suite) => names.includes(suite.name) || (names.length === 0 && suite.isOnRequest !== true),
+  );
+  if (files.length > 0) {
+    const once = chosen.filter(({ name }) => name !== "vm-long");
+    return once.map((suite) => (suite.isInVm === true ? { ...suite, files, projects: projectsOf(files) } : suite));
+  }
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
   return chosen.flatMap((suite) =>
     suite.name === "system" ? wanted.map((engine) => ({ ...suite, name: `system ${engine}`, engine })) : [suite],
@@ -119,7 +127,11 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
 
 /** A project has the name of its folder. @param files - `test/kernel/nat/rules.test.ts`. */
 function projectsOf(files: readonly string[]): readonly string[] {
-  return [...new Set(files.map((file) => relative(import.meta.dirname, resolve(REPO, file)).split("/")[0] ?? ""))];
+  const projects = files.map((file) => {
+    const [folder = "", next] = relative(import.meta.dirname, resolve(REPO, file)).split("/");
+    return next === "long" ? `${folder}-long` : folder;
+  });
+  return [...new Set(projects)];
 }
 
 async function runHere(suite: Suite): Promise<Result> {

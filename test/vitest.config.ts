@@ -31,7 +31,8 @@ export default defineConfig({
       project("wire", ["test/wire/**/*.test.ts"], 15_000, 2),
       project("kernel", ["test/kernel/**/*.test.ts"], 60_000), // one file at a time: many wait for silence, and the VM runs beside
       project("system", ["test/system/**/*.test.ts"], 180_000, 2), // each in hosts of its own, and waiting half of the time
-      inOneProcess(project("vm", ["test/vm/**/*.test.ts"], 60_000)),
+      inOneProcess(project("vm", ["test/vm/*.test.ts"], 60_000)),
+      inOneProcess(project("vm-long", ["test/vm/long/*.test.ts"], 60_000)),
     ],
   },
 });

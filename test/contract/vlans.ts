@@ -16,7 +16,11 @@ export function describeVlans(name: string, makeHost: () => Promise<VlanHost>): 
     describeTrunks(makeHost);
     describeGateways(makeHost);
     describeUplink(makeHost);
-    describeMoments(makeHost);
     describeTwoHosts(makeHost);
   });
+}
+
+/** What VLANs promise of the moments in which ports come and go. It takes its time, since chance must get its chances. */
+export function describeVlanMoments(name: string, makeHost: () => Promise<VlanHost>): void {
+  describe(`VLANs while ports come and go: ${name}`, () => describeMoments(makeHost));
 }

@@ -1,12 +1,12 @@
 // A real Docker Engine on the kernel of the virtual machine, in a lab as on the machine itself: what the system tests need.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { TEST_IMAGE } from "../support/image.ts";
-import { LabHost } from "../support/lab-host.ts";
-import { waitUntil } from "../support/wait-until.ts";
+import { TEST_IMAGE } from "../../support/image.ts";
+import { LabHost } from "../../support/lab-host.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
-const SCTP_CLIENT = join(import.meta.dirname, "../support/sctp-echo-client.ts");
-const SCTP_SERVER = join(import.meta.dirname, "../support/sctp-echo-server.ts");
+const SCTP_CLIENT = join(import.meta.dirname, "../../support/sctp-echo-client.ts");
+const SCTP_SERVER = join(import.meta.dirname, "../../support/sctp-echo-server.ts");
 
 describe("a Docker Engine in the virtual machine", () => {
   let lab: LabHost;

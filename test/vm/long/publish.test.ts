@@ -3,12 +3,12 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Place, TestContainer } from "../support/system-container.ts";
-import { SystemHost } from "../support/system-host.ts";
-import { waitUntil } from "../support/wait-until.ts";
+import type { Place, TestContainer } from "../../support/system-container.ts";
+import { SystemHost } from "../../support/system-host.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
-const SCTP_CLIENT = join(import.meta.dirname, "../support/sctp-echo-client.ts");
-const SCTP_SERVER = join(import.meta.dirname, "../support/sctp-echo-server.ts");
+const SCTP_CLIENT = join(import.meta.dirname, "../../support/sctp-echo-client.ts");
+const SCTP_SERVER = join(import.meta.dirname, "../../support/sctp-echo-server.ts");
 const HOST = { 4: "192.0.2.10", 6: "2001:db8:1::10" } as const;
 /** An emulated machine is some twenty times slower. */
 const LIMIT = { timeout: 120_000, interval: 500 } as const;
