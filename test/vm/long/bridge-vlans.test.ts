@@ -1,9 +1,10 @@
-// What becomes of frames while ports come and go on the Linux bridge.
+// The promises about VLANs on the Linux bridge.
 import { beforeAll } from "vitest";
-import { describeVlanMoments } from "../../contract/vlans.ts";
+import { describeVlanMoments, describeVlans } from "../../contract/vlans.ts";
 import { bridgeVlanHost } from "../../support/vlan-host.ts";
 import { warmUp } from "../../support/vlan-vm.ts";
 
 beforeAll(async () => await warmUp(["bridge", "8021q", "veth"]));
 
+describeVlans("Linux bridge", bridgeVlanHost);
 describeVlanMoments("Linux bridge", bridgeVlanHost);
