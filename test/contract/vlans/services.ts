@@ -7,6 +7,8 @@ import type { VlanStage } from "../../support/vlan-stage.ts";
 
 const PORT = 7009;
 const ALL = "255.255.255.255";
+/** Tunnels have addresses of another form. */
+const ETHERNET = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
 
 /** Who asks. */
 export interface Asking {
@@ -27,7 +29,7 @@ export async function reachService(stage: VlanStage, { from, tags, targets }: As
   const sender = stage.station(from);
   const asked = new Map<string, Buffer>();
   const macs = [BROADCAST_MAC, ALL_SYSTEMS, ...new Set((await stage.macsOfHost()).values())];
-  for (const to of macs.filter((mac) => mac !== "00:00:00:00:00:00")) {
+  for (const to of macs.filter((mac) => ETHERNET.test(mac) && mac !== "00:00:00:00:00:00")) {
     for (const target of [...targets, ALL]) {
       const near = target === ALL ? "0.0.0.0" : target.replace(/\d+$/, "99");
       for (const source of [sender.address, near]) {
