@@ -10,9 +10,9 @@ import {
   shownVlans,
   untagged,
   vlanLab,
-} from "../support/bridge-vlan-lab.ts";
-import { canPing, reachable, shell } from "../support/packet-lab.ts";
-import { waitUntil } from "../support/wait-until.ts";
+} from "../../support/bridge-vlan-lab.ts";
+import { canPing, reachable, shell } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 const uplink = { parent: UPLINK, isAddressMoved: true };
 const RED = networkIn(1, { vlan: 100 }, { uplink, mode: "l2" });

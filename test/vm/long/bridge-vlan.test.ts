@@ -11,11 +11,11 @@ import {
   shownVlans,
   untagged,
   vlanLab,
-} from "../support/bridge-vlan-lab.ts";
-import { endpoint, ifName } from "../support/cnm-builder.ts";
-import { LinkMonitor } from "../support/link-monitor.ts";
-import { canPing, reachable, shell } from "../support/packet-lab.ts";
-import { waitUntil } from "../support/wait-until.ts";
+} from "../../support/bridge-vlan-lab.ts";
+import { endpoint, ifName } from "../../support/cnm-builder.ts";
+import { LinkMonitor } from "../../support/link-monitor.ts";
+import { canPing, reachable, shell } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 const uplink = { parent: UPLINK, isAddressMoved: false };
 const RED = networkIn(1, { vlan: 100 }, { uplink });
