@@ -168,7 +168,7 @@ async function runSuite(suite: Suite, desk: Desk): Promise<Result> {
 
 async function runScript(suite: Suite, desk: Desk): Promise<SuiteCount> {
   const { failed } = await execa("npm", ["run", "--silent", suite.script ?? suite.name], settings(suite, desk));
-  return countOnly(failed ? 1 : 0);
+  return failed ? countOnly("failed: its output is above") : countOnly();
 }
 
 async function runVitest(suite: Suite, projects: readonly string[], desk: Desk): Promise<SuiteCount> {
@@ -217,6 +217,8 @@ function settings(suite: Suite, { output }: Desk) {
 
 /** @returns the exit code. */
 function printTotals(results: readonly Result[]): number {
+  for (const { suite, count } of results)
+    for (const failure of count.failures) console.log(`\n${suite.name}: ${failure}`);
   console.log("\nsuite            passed failed skipped minutes");
   for (const { suite, count, durationMs } of results) {
     const numbers = [count.passed, count.failed, count.skipped].map((number, at) =>
