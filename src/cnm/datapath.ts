@@ -17,13 +17,27 @@ export interface Inventory {
   readonly ports: readonly { readonly endpointId: string; readonly ifName: IfName }[];
 }
 
-/** The links of this host, whatever they belong to. */
+/** How packets to one address leave this host. */
+export interface HostRoute {
+  /** Bare address of this host from which they come, if nothing else says one. */
+  readonly source: string;
+  /** The largest packet that leaves by that link on that way, in bytes. */
+  readonly mtu: number;
+  /** Name of the link by which they leave; of an address of this host's own, the link that has it. */
+  readonly link: string;
+  readonly isOwn: boolean;
+}
+
+/** The links of this host, whatever they belong to, and where they lead. */
 export interface HostLinks {
   /** Whether any link has that name. */
   isNameTaken(name: IfName): Promise<boolean>;
 
   /** Bytes. @returns undefined for a link that does not exist. */
   mtuOf(name: IfName): Promise<number | undefined>;
+
+  /** @param address - bare. @returns undefined if there is no way to it. */
+  routeTo(address: string): Promise<HostRoute | undefined>;
 }
 
 /** Each kind of switch. */

@@ -129,6 +129,6 @@ export class Cnm implements verbs.CnmDriver {
 /** A network as it was planned. */
 function withoutPlace(network: Network): PlannedNetwork {
   const { switchName: _switch, hostLink: _link, isSwitchOurs: _ours, keptAddresses: _kept, ...rest } = network;
-  const { untaggedLink: _untagged, mtu: _mtu, datapathType: _type, ...planned } = rest;
+  const { untaggedLink: _untagged, mtu: _mtu, datapathType: _type, tunnel: _tunnel, ...planned } = rest;
   return planned;
 }

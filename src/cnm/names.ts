@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { TsnetError } from "../errors.ts";
 import type { PortVlans } from "../vlan.ts";
 import type { EndpointId } from "./endpoint.ts";
-import type { Backend, IfName, NetworkId } from "./network.ts";
+import type { Backend, IfName, NetworkId, Tunnel } from "./network.ts";
 
 /** What the kernel permits is wider: it takes `--help` and `a;b`, and expands `tx%d`. */
 const IF_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/;
@@ -42,6 +42,17 @@ export function hostLinkName(backend: Backend, switchName: IfName, { vlan, trunk
   const where = vlan ?? (trunk === undefined ? "untagged" : "none"); // a trunk alone leads to no host
   const digest = createHash("sha256").update(`${switchName} ${where}`).digest("hex");
   return `tsg${digest.slice(0, 12)}` as IfName; // 15 permitted characters
+}
+
+/**
+ * A link of a tunnel: `tsx` and 12 digits that say which tunnel of which switch.
+ *
+ * @param peer - of a link that leads to one peer alone.
+ */
+export function tunnelLinkName(switchName: IfName, tunnel: Tunnel, peer = ""): IfName {
+  const { kind, vni = "", port = "", local } = tunnel;
+  const digest = createHash("sha256").update([switchName, kind, vni, port, local, peer].join(" ")).digest("hex");
+  return `tsx${digest.slice(0, 12)}` as IfName; // 15 permitted characters
 }
 
 /** Both ends of the endpoint's veth pair, best first: the host's end `tsv`, the sandbox's `tsc`, and 12 digits of the id. */

@@ -44,8 +44,30 @@ export interface Uplink {
   readonly isAddressMoved: boolean;
 }
 
+/** How frames pass from host to host: RFC 7348, RFC 2784 with RFC 2890, RFC 8926. */
+export type TunnelKind = "vxlan" | "gre" | "geneve";
+
+/** Joins a switch with those of other hosts, each with each. */
+export interface Tunnel {
+  readonly kind: TunnelKind;
+  /** The network's number on the wire; of GRE the key, absent for none. */
+  readonly vni?: number;
+  /** UDP; absent for GRE. */
+  readonly port?: number;
+  /** Bare address of this host. */
+  readonly local: string;
+  /** Bare addresses of the other hosts, of the same family as `local`, each once; none while this host is alone. */
+  readonly peers: readonly string[];
+}
+
+/** A tunnel as it was asked for: this host's own address may be among the peers. */
+export interface RequestedTunnel extends Omit<Tunnel, "local"> {
+  readonly local?: string;
+}
+
 /** What a user asked for of that which depends on the place; absent: left to tsnet. Named as the options are. */
 export interface RequestedPlace {
+  readonly tunnel?: RequestedTunnel;
   readonly bridge?: IfName;
   readonly datapath?: DatapathType;
   /** Bytes. */
@@ -95,6 +117,8 @@ export interface Network {
   readonly isVlanShared: boolean;
   /** Carries the network's VLANs, or its untagged frames if it has none. */
   readonly uplink?: Uplink;
+  /** Carries what an endpoint of the network has: `vlan` untagged, `trunk` tagged. A network has an uplink, a tunnel or neither. */
+  readonly tunnel?: Tunnel;
   readonly switchSettings: SwitchSettings;
   /** False for a switch that existed before: it is used and never deleted. */
   readonly isSwitchOurs: boolean;
@@ -125,7 +149,7 @@ export interface Network {
 /** What `placement.ts` finds on the host: the switch, and what follows from it. */
 export type NetworkPlace = Pick<
   Network,
-  "switchName" | "hostLink" | "untaggedLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType"
+  "switchName" | "hostLink" | "untaggedLink" | "isSwitchOurs" | "keptAddresses" | "mtu" | "datapathType" | "tunnel"
 >;
 
 /** A network as it was asked for, before it has a place. */

@@ -88,7 +88,7 @@ export function bool(fallback?: boolean): OptionRule<boolean | undefined> {
 /** A whole number, by default none. @param unit - for the list of what is permitted, such as ` seconds`. */
 export function integer(least: number, most: number, unit = ""): OptionRule<number | undefined> {
   const parse = (text: string): number => {
-    const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : NaN;
+    const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : NaN;
     if (!(value >= least && value <= most)) throw new Error(text);
     return value;
   };

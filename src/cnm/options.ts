@@ -6,8 +6,9 @@ import { TsnetError } from "../errors.ts";
 import { VLAN_RANGE, parseVlan, parseVlanList } from "../vlan.ts";
 import { parseHostAddress } from "./bindings.ts";
 import { parseIfName } from "./names.ts";
-import type { Backend, DatapathType, IfName, NetworkMode, StaticRoute, SwitchSettings } from "./network.ts";
+import type { Backend, DatapathType, IfName, NetworkMode, StaticRoute, SwitchSettings, TunnelKind } from "./network.ts";
 import { type OptionRule, bool, integer, oneOf, readOptions } from "./option-rule.ts";
+import { parsePeers, parseTunnelEnd } from "./tunnel.ts";
 
 /** What a user may set on a network, parsed. Absent keys take the defaults of the table in the README. */
 export interface NetworkSettings extends SwitchSettings {
@@ -27,6 +28,11 @@ export interface NetworkSettings extends SwitchSettings {
   readonly "host-binding"?: string;
   readonly ifprefix: string;
   readonly antispoof?: boolean;
+  readonly tunnel?: TunnelKind;
+  readonly peers?: readonly string[];
+  readonly local?: string;
+  readonly vni?: number;
+  readonly port?: number;
   readonly routes: readonly StaticRoute[];
 }
 
@@ -74,6 +80,11 @@ export const NETWORK_OPTIONS = {
     parse: parseIfPrefix,
   },
   antispoof: bool(),
+  tunnel: oneOf(["vxlan", "gre", "geneve"]),
+  peers: { permitted: "list of addresses such as 192.0.2.1,192.0.2.2", default: undefined, parse: parsePeers },
+  local: { permitted: "address of this host such as 192.0.2.1 or fd00::1", default: undefined, parse: parseTunnelEnd },
+  vni: { ...integer(0, 4_294_967_295), permitted: "1-16777215; with tunnel=gre 0-4294967295" },
+  port: { ...integer(1, 65_535), permitted: "UDP port: 1-65535" },
   routes: { permitted: "list such as 10.0.0.0/8 via 10.1.2.9,fd00::/8 via fd01::9", default: [], parse: parseRoutes },
   stp: bool(),
   "stp-priority": integer(0, 65_535),

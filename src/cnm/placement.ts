@@ -1,5 +1,6 @@
 // Finds the switch for a new network: the one that the user named, whoever made it, the one that has the network's uplink,
 // or a new one with a free name. What the networks of one switch must agree on is in `switch-sharing.ts`.
+import { isDeepStrictEqual } from "node:util";
 import { TsnetError } from "../errors.ts";
 import { allVlans } from "../vlan.ts";
 import type { FoundSwitch, HostLinks } from "./datapath.ts";
@@ -7,7 +8,9 @@ import { hostLinkName, switchNames } from "./names.ts";
 import type { IfName, Network, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { type Registry, short } from "./registry.ts";
-import { refuseToShare } from "./switch-sharing.ts";
+import { type Placed, refuseToShare } from "./switch-sharing.ts";
+import { formatTunnel } from "./tunnel.ts";
+import { type PlacedTunnel, placeTunnel } from "./tunnel-place.ts";
 
 /** Of a network without uplink whose user names none. Bytes. */
 const DEFAULT_MTU = 1500;
@@ -28,15 +31,18 @@ export async function placeNetwork(
   const named = switchOfUplink(planned, registry) ?? bridge;
   const switchName = named ?? (await freeSwitchName(planned, links));
   const others = registry.networksOn(switchName).filter(({ id }) => id !== planned.id);
+  const placedTunnel = await placeTunnel(planned, links);
   const network = {
     ...planned,
+    ...(placedTunnel && { tunnel: placedTunnel.tunnel }),
     switchName,
     hostLink: hostLinkName(planned.backend, switchName, planned.vlans),
     untaggedLink: hostLinkName(planned.backend, switchName, {}),
-    mtu: await mtuFor(planned, switchName, others[0], links),
+    mtu: mtuFor(planned, switchName, others[0], await narrowest(planned, placedTunnel, links)),
     datapathType: datapath ?? others[0]?.datapathType ?? "auto",
   };
   refuseToShare(network, others);
+  refuseTunnel(network, placedTunnel, registry);
   if (named === undefined) return { ...network, isSwitchOurs: true, keptAddresses: [] };
   const found = await datapaths[planned.backend].inspectSwitch(switchName);
   const isSwitchOurs = others[0]?.isSwitchOurs ?? found.state !== "foreign";
@@ -70,29 +76,67 @@ function switchOfUplink({ id, uplink, backend, requested }: PlannedNetwork, regi
   return user.switchName;
 }
 
+/** A number on the wire is one network's, and packets of a tunnel do not go by the network itself. */
+function refuseTunnel(network: Placed, placed: PlacedTunnel | undefined, registry: Registry): void {
+  const { tunnel, hostLink, switchName } = network;
+  if (tunnel === undefined || placed === undefined) return;
+  if (network.isHostOnSwitch && placed.links.has(hostLink)) {
+    const why = `they are reached by ${hostLink}, the network's own link`;
+    throw new TsnetError("conflict", `option peers: the tunnel cannot lead to ${tunnel.peers.join(", ")}: ${why}`);
+  }
+  for (const { network: other } of registry.networks()) {
+    const isSame = other.tunnel !== undefined && formatTunnel(other.tunnel) === formatTunnel(tunnel);
+    if (!isSame || other.id === network.id) continue;
+    const isShared =
+      other.switchName === switchName &&
+      isDeepStrictEqual(other.vlans, network.vlans) &&
+      isDeepStrictEqual(other.tunnel, tunnel);
+    if (isShared) continue;
+    const rule = "two networks may have one tunnel with the same switch, VLANs, peers and local address only";
+    throw new TsnetError("conflict", `${formatTunnel(tunnel)} is the tunnel of network ${short(other.id)}; ${rule}`);
+  }
+}
+
+/** What bounds the MTU of a network. */
+interface Narrowest {
+  readonly mtu: number;
+  /** As messages name it: `the 1500 of eth1`. */
+  readonly what: string;
+}
+
+async function narrowest(
+  { uplink }: PlannedNetwork,
+  placed: PlacedTunnel | undefined,
+  links: HostLinks,
+): Promise<Narrowest | undefined> {
+  if (placed !== undefined) return { mtu: placed.mtu, what: `the ${placed.mtu} that its tunnel has room for` };
+  if (uplink === undefined) return undefined;
+  const mtu = await links.mtuOf(uplink.parent);
+  if (mtu === undefined) throw new TsnetError("not-found", `option parent: this host has no link ${uplink.parent}`);
+  return { mtu, what: `the ${mtu} of ${uplink.parent}` };
+}
+
 /** @param other - a network of the same switch, whose MTU is that of the switch. */
-async function mtuFor(
-  { uplink, hasIpv6, requested }: PlannedNetwork,
+function mtuFor(
+  { hasIpv6, requested }: PlannedNetwork,
   switchName: IfName,
   other: Network | undefined,
-  links: HostLinks,
-): Promise<number> {
-  const most = uplink && (await links.mtuOf(uplink.parent));
-  if (uplink !== undefined && most === undefined) {
-    throw new TsnetError("not-found", `option parent: this host has no link ${uplink.parent}`);
-  }
-  const mtu = requested.mtu ?? other?.mtu ?? most ?? DEFAULT_MTU;
-  if (most !== undefined && mtu > most) {
-    const ofUplink = `the ${most} of ${uplink?.parent}`;
+  bound: Narrowest | undefined,
+): number {
+  const mtu = requested.mtu ?? other?.mtu ?? bound?.mtu ?? DEFAULT_MTU;
+  if (bound !== undefined && mtu > bound.mtu) {
     if (requested.mtu !== undefined) {
-      throw new TsnetError("invalid", `option mtu: ${mtu} is more than ${ofUplink}; permitted: up to ${most}`);
+      throw new TsnetError("invalid", `option mtu: ${mtu} is more than ${bound.what}; permitted: up to ${bound.mtu}`);
     }
-    const why = `network ${short(other?.id ?? "")} uses it with mtu ${mtu}, which is more than ${ofUplink}`;
-    throw new TsnetError("conflict", `switch ${switchName} cannot have that uplink: ${why}`);
+    const why = `network ${short(other?.id ?? "")} uses it with mtu ${mtu}, which is more than ${bound.what}`;
+    throw new TsnetError("conflict", `switch ${switchName} cannot be shared: ${why}`);
   }
   if (hasIpv6 && mtu < LEAST_IPV6_MTU) {
-    const whose = other === undefined ? `uplink ${uplink?.parent}` : `switch ${switchName}`;
-    throw new TsnetError("invalid", `mtu ${mtu} of ${whose} is too small for IPv6, which needs ${LEAST_IPV6_MTU}`);
+    const whose = other === undefined ? (bound?.what ?? "") : `the ${mtu} of switch ${switchName}`;
+    throw new TsnetError(
+      "invalid",
+      `the network would have ${whose}, which is too small for IPv6, which needs ${LEAST_IPV6_MTU}`,
+    );
   }
   return mtu;
 }

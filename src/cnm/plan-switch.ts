@@ -3,6 +3,7 @@
 import { type PortVlans, formatVlanList } from "../vlan.ts";
 import type { Backend, NetworkMode, SwitchSettings } from "./network.ts";
 import type { NETWORK_OPTIONS, NetworkSettings } from "./options.ts";
+import { tunnelFaults } from "./tunnel.ts";
 
 /** The options of SwitchSettings, in the order of the table of options. */
 const SWITCH_OPTIONS = [
@@ -57,7 +58,8 @@ export function trunkFault({ vlan, trunk = [] }: PortVlans): string | undefined 
 
 /** What contradicts itself among the options of the switch; empty for nothing. */
 export function switchFaults(settings: NetworkSettings): string[] {
-  return [...vlanFaults(settings), ...uplinkFaults(settings), ...stpFaults(settings), ...backendFaults(settings)];
+  const ofWayOut = [...uplinkFaults(settings), ...tunnelFaults(settings)];
+  return [...vlanFaults(settings), ...ofWayOut, ...stpFaults(settings), ...backendFaults(settings)];
 }
 
 function vlanFaults(settings: NetworkSettings): string[] {

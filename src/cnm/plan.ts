@@ -16,6 +16,7 @@ import { hashedMac } from "./mac.ts";
 import type { NetworkPool, PlannedNetwork } from "./network.ts";
 import { type NetworkSettings, readNetworkOptions } from "./options.ts";
 import { modeOf, switchFaults, switchSettingsOf } from "./plan-switch.ts";
+import { innerPeerFaults, tunnelOf } from "./tunnel.ts";
 import type { CreateNetwork, NetworkOptions, RequestedPool } from "./requests.ts";
 
 /**
@@ -41,6 +42,7 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
   const { backend, bridge, datapath, parent, vlan, trunk, mtu, routes, "host-binding": hostBinding } = settings;
   const mode = modeOf(settings);
   const vlans: PortVlans = { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
+  const tunnel = tunnelOf(settings);
   const isAddressMoved = settings["parent-address"] === "move";
   const hasIpv6 = request.hasIpv6 || pools.some(({ subnet }) => subnet.includes(":"));
   const planned: PlannedNetwork = {
@@ -54,6 +56,7 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
       ...(bridge !== undefined && { bridge }),
       ...(datapath !== undefined && { datapath }),
       ...(mtu !== undefined && { mtu }),
+      ...(tunnel !== undefined && { tunnel }),
     },
     vlans,
     isVlanShared: settings["shared-vlan"],
@@ -73,6 +76,7 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
   const faults = [...optionFaults, ...poolFaults];
   if (optionFaults.length === 0) {
     faults.push(...switchFaults(settings), ...modeFaults(planned, settings), ...routeFaults(planned));
+    faults.push(...innerPeerFaults(planned));
   }
   if (hasIpv6 && mtu !== undefined && mtu < 1280)
     faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-65535`);

@@ -5,8 +5,10 @@ import { allVlans, doMeet, formatVlanList, formatVlans } from "../vlan.ts";
 import type { Network, PlannedNetwork, SwitchSettings } from "./network.ts";
 import { OVS_HEARS_CONTAINERS, stpTimerFault } from "./plan-switch.ts";
 import { short } from "./registry.ts";
+import { formatTunnel } from "./tunnel.ts";
 
-type Placed = Omit<Network, "isSwitchOurs" | "keptAddresses">;
+/** A network with its switch. */
+export type Placed = Omit<Network, "isSwitchOurs" | "keptAddresses">;
 
 /** @param theirs - how the other network uses the switch. @param rule - why that is in the way. */
 type Refuse = (theirs: string, rule: string) => never;
@@ -28,6 +30,7 @@ export function refuseToShare(placed: Placed, others: readonly Network[]): void 
     };
     refuseSwitch(placed, other, refuse);
     refuseStp(placed, other, refuse);
+    refuseTreeOfTunnel(placed, other, refuse);
     if (doMeet(placed.vlans, other.vlans)) refuseSegment(placed, other, refuse);
     refuseWayOut(placed, other, refuse);
   }
@@ -47,6 +50,13 @@ function refuseSwitch(placed: Placed, other: Network, refuse: Refuse): void {
     const isSame = theirs === undefined || theirs === value || (isOfUplink && !hasSameUplink);
     if (!isSame) refuse(`with ${key}=${theirs}`, OF_ONE_SWITCH);
   }
+}
+
+/** A spanning tree would take hosts from a tunnel that has no loop. */
+function refuseTreeOfTunnel(placed: Placed, other: Network, refuse: Refuse): void {
+  const rule = "a switch has a spanning tree or tunnels";
+  if (placed.tunnel !== undefined && other.switchSettings.stp === true) refuse("with stp=true", rule);
+  if (other.tunnel !== undefined && placed.switchSettings.stp === true) refuse(wayOut(other), rule);
 }
 
 /** What a container must not do on a network with anti-spoof, it must not do by a network beside it either. */
@@ -73,12 +83,18 @@ function refuseSegment(placed: Placed, other: Network, refuse: Refuse): void {
   refuseHostLink(placed, other, refuse, common.length === 0 ? OF_ONE_SWITCH : OF_ONE_VLAN);
 }
 
-/** Nobody gets by the uplink of another network where its own does not lead. */
+/** Nobody gets by the uplink or the tunnel of another network where its own does not lead. */
 function refuseWayOut(placed: Placed, other: Network, refuse: Refuse): void {
   const isUntagged = [placed, other].every(hasUntagged);
-  if (placed.uplink?.parent === other.uplink?.parent || !(isUntagged || doMeet(placed.vlans, other.vlans))) return;
-  const theirs = other.uplink === undefined ? "without a parent" : `with parent=${other.uplink.parent}`;
+  const theirs = wayOut(other);
+  if (wayOut(placed) === theirs || !(isUntagged || doMeet(placed.vlans, other.vlans))) return;
   refuse(theirs, isUntagged ? "those that have its untagged frames must have the same" : OF_ONE_VLAN);
+}
+
+/** By which a network leaves the host, as messages name it. */
+function wayOut({ uplink, tunnel }: Placed): string {
+  if (tunnel !== undefined) return `with tunnel ${formatTunnel(tunnel)}`;
+  return uplink === undefined ? "without a parent or tunnel" : `with parent=${uplink.parent}`;
 }
 
 /** Whether a network has the untagged frames of the switch: with no VLAN, or with addresses of the host from the uplink. */

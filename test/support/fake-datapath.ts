@@ -1,7 +1,7 @@
 // A switch that is only remembered. It polices the order of calls as libnetwork's firewaller stub does, counts what it
 // changes, and can be told at which change to fail, having made it or not.
 import { isDeepStrictEqual } from "node:util";
-import type { Datapath, FoundSwitch, HostLinks, Inventory } from "../../src/cnm/datapath.ts";
+import type { Datapath, FoundSwitch, HostLinks, HostRoute, Inventory } from "../../src/cnm/datapath.ts";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
 import type { Backend, IfName, Network } from "../../src/cnm/network.ts";
 import { TsnetError } from "../../src/errors.ts";
@@ -40,6 +40,8 @@ export class FakeDatapath implements Datapath, HostLinks {
   readonly links: Map<string, FakeLink>;
   /** The calls in their order, such as `attach 1234`. */
   readonly calls: string[] = [];
+  /** By address; `undefined`: there is no way. */
+  readonly routes = new Map<string, HostRoute | undefined>();
   /** How many changes were made. */
   writeCount = 0;
   /** Awaited at the start of each call, by its name. */
@@ -97,6 +99,12 @@ export class FakeDatapath implements Datapath, HostLinks {
   async mtuOf(name: IfName): Promise<number | undefined> {
     const link = this.links.get(name);
     return link && (link.mtu ?? 1500);
+  }
+
+  /** As planted: `routes` has the addresses to which there is another way than the default one. */
+  async routeTo(address: string): Promise<HostRoute | undefined> {
+    if (this.routes.has(address)) return this.routes.get(address);
+    return { source: address.includes(":") ? "2001:db8::99" : "192.0.2.99", mtu: 1500, link: "eth0", isOwn: false };
   }
 
   async check({ id, uplink, switchName }: Network, _others: readonly Network[]): Promise<void> {

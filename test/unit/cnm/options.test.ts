@@ -27,6 +27,18 @@ const NO_NAMES = ["", "a234567890123456", "1eth", "--help", "a;b", "eth 1", "eth
 const VLANS = [1, 2, 100, 4094].map((id) => [String(id), id] as const);
 const NO_VLANS = ["", " ", "0", "4095", "4096", "65537", "-1", "1.5", "1e2", "0x10", "ten"];
 
+const NO_ENDS = [
+  "0.0.0.0",
+  "127.0.0.1",
+  "169.254.1.1",
+  "224.0.0.1",
+  "255.255.255.255",
+  "::",
+  "::1",
+  "fe80::1",
+  "ff02::1",
+];
+
 function whole(least: number, most: number): Case {
   const refused = ["", String(least - 1), String(most + 1), "x", "1.5", " 7", "0x7"];
   return { permitted: [least, most].map((value) => [String(value), value] as const), refused };
@@ -96,6 +108,36 @@ const CASES: Readonly<Record<string, Case>> = {
     ],
     refused: ["", "Move", "true"],
   },
+  tunnel: {
+    permitted: ["vxlan", "gre", "geneve"].map((kind) => [kind, kind] as const),
+    refused: ["", "VXLAN", "gretap", "stt", "none"],
+  },
+  peers: {
+    permitted: [
+      ["192.0.2.1", ["192.0.2.1"]],
+      [" 192.0.2.2 , 192.0.2.1,192.0.2.2", ["192.0.2.1", "192.0.2.2"]],
+      ["2001:DB8::2,2001:db8:0::1", ["2001:db8::1", "2001:db8::2"]],
+    ],
+    refused: [
+      "",
+      ",",
+      "192.0.2.1,",
+      "192.0.2.1;192.0.2.2",
+      "192.0.2.1,2001:db8::1",
+      "192.0.2.0/24",
+      "host",
+      ...NO_ENDS,
+    ],
+  },
+  local: {
+    permitted: [
+      ["192.0.2.1", "192.0.2.1"],
+      ["2001:DB8::1", "2001:db8::1"],
+    ],
+    refused: ["", "192.0.2.1,192.0.2.2", "eth0", "192.0.2.1/24", ...NO_ENDS],
+  },
+  vni: whole(0, 4_294_967_295),
+  port: whole(1, 65_535),
   stp: BOOL,
   "stp-priority": whole(0, 65_535),
   "stp-forward-delay": whole(2, 30),

@@ -251,7 +251,7 @@ describe("a network with an uplink", () => {
 
     await expect(place({ bridge: "br0", parent: "eth1", vlan: "10" }, host)).rejects.toMatchObject({
       code: "conflict",
-      message: `switch br0 cannot have that uplink: network ${networkId(2).slice(0, 12)} uses it with mtu 9000, which is more than the 1500 of eth1`,
+      message: `switch br0 cannot be shared: network ${networkId(2).slice(0, 12)} uses it with mtu 9000, which is more than the 1500 of eth1`,
     });
   });
 
@@ -259,11 +259,11 @@ describe("a network with an uplink", () => {
     const dual = { pools: [pool4(), pool6()] };
 
     await expect(place({ parent: "eth1", mode: "l2" }, { datapath: hostWithUplink(1200) }, dual)).rejects.toThrow(
-      "mtu 1200 of uplink eth1 is too small for IPv6, which needs 1280",
+      "the network would have the 1200 of eth1, which is too small for IPv6, which needs 1280",
     );
     await expect(
       place({ bridge: "br0", vlan: "10" }, { known: [network(2, { switchName: BR0, mtu: 1200 })] }, dual),
-    ).rejects.toThrow("mtu 1200 of switch br0 is too small for IPv6, which needs 1280");
+    ).rejects.toThrow("the network would have the 1200 of switch br0, which is too small for IPv6, which needs 1280");
   });
 
   it("goes to the switch that has the uplink already, named or not", async () => {

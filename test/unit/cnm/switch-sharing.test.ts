@@ -22,6 +22,33 @@ const OF_ONE_SWITCH = "and the networks of one switch must have the same";
 const OF_UNTAGGED = "and those that have its untagged frames must have the same";
 const OF_ONE_VLAN = "and the networks of one VLAN must have the same";
 
+describe("networks of one switch of which one has a tunnel", () => {
+  const tunnel = { kind: "vxlan", vni: 77, port: 4789, local: "192.0.2.1", peers: ["192.0.2.2"] } as const;
+
+  it("share it in different VLANs", () => {
+    expect(share({ vlans: { vlan: 10 }, tunnel }, { vlans: { vlan: 20 } })).not.toThrow();
+    expect(share({ vlans: { vlan: 10 } }, { vlans: { vlan: 20 }, tunnel })).not.toThrow();
+  });
+
+  it("have one way out where their frames meet", () => {
+    const theirs = `with tunnel vxlan 77, port 4789, ${OF_UNTAGGED}`;
+
+    expect(share({ mode: "l2" }, { mode: "l2", tunnel })).toThrow(refusal(theirs));
+    expect(share({ mode: "l2", uplink: ETH1 }, { mode: "l2", tunnel })).toThrow(refusal(theirs));
+    expect(share({ mode: "l2", tunnel }, { mode: "l2" })).toThrow(
+      refusal(`without a parent or tunnel, ${OF_UNTAGGED}`),
+    );
+  });
+
+  it("have no spanning tree", () => {
+    const rule = "and a switch has a spanning tree or tunnels";
+    const stp = { switchSettings: { stp: true }, vlans: { vlan: 20 } };
+
+    expect(share({ vlans: { vlan: 10 }, tunnel }, stp)).toThrow(refusal(`with stp=true, ${rule}`));
+    expect(share(stp, { vlans: { vlan: 10 }, tunnel })).toThrow(refusal(`with tunnel vxlan 77, port 4789, ${rule}`));
+  });
+});
+
 describe("networks of one switch", () => {
   it.each<[string, Partial<Network>, Partial<Network>]>([
     ["without VLANs", {}, {}],
@@ -183,7 +210,7 @@ describe("one VLAN in two networks of a switch", () => {
   it("has one way out: nobody gets by it where its network does not lead", () => {
     const plain = l2({ vlan: 10 }, SHARED);
 
-    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent, ${OF_ONE_VLAN}`));
+    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent or tunnel, ${OF_ONE_VLAN}`));
     expect(share(plain, { ...plain, uplink: ETH1 })).toThrow(refusal(`with parent=eth1, ${OF_ONE_VLAN}`));
     expect(share({ ...plain, uplink: ETH1 }, { ...plain, uplink: ETH2 })).toThrow(
       refusal(`with parent=eth2, ${OF_ONE_VLAN}`),
@@ -196,7 +223,7 @@ describe("networks without VLANs on one switch", () => {
   it("have one way out and subnets of their own, too", () => {
     const plain = { mode: "l2" } as const;
 
-    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent, ${OF_UNTAGGED}`));
+    expect(share({ ...plain, uplink: ETH1 }, plain)).toThrow(refusal(`without a parent or tunnel, ${OF_UNTAGGED}`));
     expect(share({ ...plain, pools: [{ subnet: "10.1.2.0/25" }] }, plain)).toThrow("as 10.1.2.0/25 does");
     expect(share({ ...plain, pools: [] }, { ...plain, pools: [] })).not.toThrow();
   });
@@ -206,7 +233,7 @@ describe("an uplink whose addresses were moved, which carries untagged frames wh
   const moved = { mode: "l2", vlans: { vlan: 10 }, uplink: { ...ETH1, isAddressMoved: true } } as const;
 
   it.each(["nat", "l2", "isolated"] as const)("is no way out for a network without VLANs of mode %s", (mode) => {
-    expect(share(moved, { mode })).toThrow(refusal(`without a parent, ${OF_UNTAGGED}`));
+    expect(share(moved, { mode })).toThrow(refusal(`without a parent or tunnel, ${OF_UNTAGGED}`));
     expect(share({ mode }, moved)).toThrow(refusal(`with parent=eth1, ${OF_UNTAGGED}`));
   });
 
