@@ -60,8 +60,9 @@ export interface Datapath {
   check(network: Network, others: readonly Network[]): Promise<void>;
 
   /**
-   * Makes the switch with its settings, its uplink, which carries exactly the VLANs of the networks that use it, and the
-   * host's link into the network's VLAN with the host's addresses.
+   * Makes the switch with its settings, its uplink, which carries exactly the VLANs of the networks that use it, the
+   * network's tunnel, and the host's link into the network's VLAN with the host's addresses. What comes by one peer of a
+   * tunnel goes to no other; between a tunnel and the host itself nothing passes.
    *
    * @param others - the other networks on the same switch.
    * @throws TsnetError `host`, `conflict` for a foreign link, `unavailable` while Open vSwitch is away.
@@ -108,6 +109,15 @@ export interface Datapath {
    * it. An absent port is no failure; a link without our mark for the endpoint is left alone.
    */
   ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void>;
+
+  /**
+   * Tells the other hosts of the network's tunnel that the endpoint is here: whoever learned its MAC elsewhere, or has its
+   * address with another MAC, learns anew. Nothing waits for it: a tunnel that is not up now carries nothing. Without a
+   * tunnel nothing is sent.
+   *
+   * @throws TsnetError `host`, `unavailable`.
+   */
+  announce(network: Network, endpoint: Endpoint): Promise<void>;
 
   /**
    * Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone.

@@ -136,6 +136,7 @@ export class EndpointVerbs {
         throw inContext(`endpoint ${short(endpoint.endpointId)} cannot join network ${short(network.id)}`, failure);
       });
       if (needsHairpin(network, joined)) await datapath.ensureHairpin(endpoint, true);
+      if (network.tunnel !== undefined) await datapath.announce(network, endpoint);
       signal.throwIfAborted();
     });
   }

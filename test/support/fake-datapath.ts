@@ -194,6 +194,10 @@ export class FakeDatapath implements Datapath, HostLinks {
     if ((port.isHairpin ?? false) !== isOn) this.#write(() => Object.assign(port, { isHairpin: isOn }));
   }
 
+  async announce(_network: Network, { endpointId }: Endpoint): Promise<void> {
+    await this.#enter("announce", endpointId);
+  }
+
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
     await this.#enter("detach", endpoint.endpointId);
     this.#detach(endpoint);

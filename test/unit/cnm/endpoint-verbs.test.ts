@@ -187,6 +187,25 @@ describe("Join", () => {
     expect(portsOf(rig)).toEqual([endpointNames(endpointId())[0]?.host]);
   });
 
+  it("tells the other hosts of a tunnel where the endpoint is, once its port is there", async () => {
+    const tunnel = { tunnel: "vxlan", vni: "7", peers: "192.0.2.2" };
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, tunnel));
+    await rig.createNetwork(networkRequest(2));
+    for (const on of [1, 2]) {
+      await rig.createEndpoint(endpointRequest(on, on));
+      await rig.join(joinRequest(on, on));
+    }
+
+    const calls = rig.datapath.calls.filter((call) => /^(attach|announce) /.test(call));
+    const of = (n: number) => endpointId(n).slice(0, 4);
+    expect(calls.map((call) => call.replace(/ (....).*/, " $1"))).toEqual([
+      `attach ${of(1)}`,
+      `announce ${of(1)}`,
+      `attach ${of(2)}`,
+    ]);
+  });
+
   it.each<[string, CreateNetwork, object]>([
     ["gateway=none", networkRequest(1, { gateway: "none" }), { isGatewayServiceDisabled: true }],
     ["--internal", networkRequest(1, {}, { isInternal: true }), { isGatewayServiceDisabled: true }],
