@@ -8,7 +8,7 @@ import type { IfName, Network, Tunnel } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { isPortAs } from "../../host/rtnetlink-bridge-port.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
-import { type NewTunnel, isSameTunnel } from "../../host/rtnetlink-tunnel.ts";
+import { type NewTunnel, type TunnelKind, isSameTunnel } from "../../host/rtnetlink-tunnel.ts";
 import { LINK_GROUP } from "../../link-group.ts";
 import { formatMark, isOfNetwork, nameTaken, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
@@ -115,23 +115,29 @@ async function ensurePort(
 function tunnelLinks({ switchName, tunnel }: Network): TunnelLink[] {
   if (tunnel === undefined) return [];
   const { vni = 0, port = 0 } = tunnel; // they have them but for GRE
-  const [local, peers] = [parseAddress(tunnel.local), tunnel.peers.map(parseAddress)];
-  if (tunnel.kind === "vxlan") {
-    const name = tunnelLinkName(switchName, tunnel);
-    return [{ name, tunnel: { kind: "vxlan", vni, local, port }, floodPeers: peers }];
+  const local = parseAddress(tunnel.local);
+  const peers = tunnel.peers.map((text) => ({
+    name: tunnelLinkName(switchName, tunnel, text),
+    remote: parseAddress(text),
+  }));
+  switch (tunnel.kind) {
+    case "vxlan": {
+      const name = tunnelLinkName(switchName, tunnel);
+      const floodPeers = peers.map(({ remote }) => remote);
+      return [{ name, tunnel: { kind: "vxlan", vni, local, port }, floodPeers }];
+    }
+    case "geneve":
+      return peers.map(({ name, remote }) => ({ name, tunnel: { kind: "geneve", vni, remote, port } }));
+    case "gre": {
+      const kind = local.family === 4 ? "gretap" : "ip6gretap";
+      const key = tunnel.vni === undefined ? {} : { key: tunnel.vni };
+      return peers.map(({ name, remote }) => ({ name, tunnel: { kind, ...key, local, remote } }));
+    }
   }
-  const kind = kindOf(tunnel);
-  return tunnel.peers.map((peer) => {
-    const remote = parseAddress(peer);
-    const name = tunnelLinkName(switchName, tunnel, peer);
-    if (kind === "geneve") return { name, tunnel: { kind, vni, remote, port } };
-    const key = tunnel.vni === undefined ? {} : { key: tunnel.vni };
-    return { name, tunnel: { kind, ...key, local, remote } };
-  });
 }
 
 /** The kernel's name. */
-function kindOf({ kind, local }: Tunnel) {
+function kindOf({ kind, local }: Tunnel): TunnelKind {
   if (kind !== "gre") return kind;
   return local.includes(":") ? "ip6gretap" : "gretap";
 }
