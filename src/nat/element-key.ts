@@ -47,6 +47,25 @@ export function portPart(port: number): Buffer {
   return part;
 }
 
+/** `vlan id`: 2 bytes in network order, whose highest 4 bits are zero, and 2 of zero. */
+export function vlanPart(id: number): Buffer {
+  return portPart(id);
+}
+
+/** The VNI of VXLAN and Geneve: 3 bytes in network order and 1 of zero. @param vni - 0 to 16,777,215. */
+export function vniPart(vni: number): Buffer {
+  const part = Buffer.alloc(4);
+  part.writeUIntBE(vni, 0, 3);
+  return part;
+}
+
+/** The key of GRE: 4 bytes in network order. */
+export function keyPart(key: number): Buffer {
+  const part = Buffer.alloc(4);
+  part.writeUInt32BE(key);
+  return part;
+}
+
 /** The link-local address that a MAC address leads to (RFC 4291 appendix A): `fe80::` and the modified EUI-64. */
 export function linkLocalPart(mac: string): Buffer {
   const bytes = macPart(mac);

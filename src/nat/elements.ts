@@ -3,105 +3,19 @@ import { parseSubnet } from "../cidr.ts";
 import type { GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import type { PublishedPort } from "../cnm/ports.ts";
-import type { SetElement } from "../host/nftables.ts";
-import { allVlans } from "../vlan.ts";
-import { addressPart, ifNamePart, linkLocalPart, macPart, portPart, protocolPart, subnetParts } from "./element-key.ts";
-
-const INET_SETS = [
-  "bridged",
-  "private",
-  "hostless",
-  "sealed",
-  "pools4",
-  "pools6",
-  "open4",
-  "open6",
-  "masq4",
-  "masq6",
-  "gateways4",
-  "gateways6",
-  "adopted",
-  "overheard",
-  "apart",
-  "at4",
-  "at6",
-  "any4",
-  "any6",
-  "published4",
-  "published6",
-  "offered4",
-  "offered6",
-  "relayed",
-  "relayed4",
-  "relayed6",
-] as const;
-
-const BRIDGE_SETS = [
-  "unguarded",
-  "access",
-  "trunk",
-  "uplinks",
-  "native",
-  "untagged",
-  "own",
-  "any",
-  "own4",
-  "own6",
-  "nd",
-  "nd_target",
-  "nd_mac",
-] as const;
-
-/** A set or map of one of our tables; the two tables have no name in common. */
-export type SetName = (typeof INET_SETS)[number] | (typeof BRIDGE_SETS)[number];
-
-/** Every set with the family of its table. */
-export const SETS: readonly { readonly family: "inet" | "bridge"; readonly set: SetName }[] = [
-  ...INET_SETS.map((set) => ({ family: "inet", set }) as const),
-  ...BRIDGE_SETS.map((set) => ({ family: "bridge", set }) as const),
-];
-
-/** Elements by set, each once. */
-export class Elements {
-  readonly #sets = new Map<SetName, Map<string, SetElement>>();
-
-  /** Adds one element; `parts` are those of its key. */
-  add(set: SetName, parts: readonly Buffer[], more: Omit<SetElement, "key"> = {}): void {
-    const element = { key: Buffer.concat(parts), ...more };
-    const elements = this.#sets.get(set) ?? new Map<string, SetElement>();
-    elements.set(identityOf(element), element);
-    this.#sets.set(set, elements);
-  }
-
-  /** Adds all of another collection. */
-  addAll(other: Elements): void {
-    for (const [set, elements] of other.#sets) {
-      this.#sets.set(set, new Map([...(this.#sets.get(set) ?? []), ...elements]));
-    }
-  }
-
-  /** The elements of one set. */
-  of(set: SetName): readonly SetElement[] {
-    return [...(this.#sets.get(set)?.values() ?? [])];
-  }
-
-  /** Those of `present`, elements of one set, that this collection does not have. */
-  strangersAmong(present: readonly SetElement[], set: SetName): readonly SetElement[] {
-    const wanted = this.#sets.get(set);
-    return present.filter((element) => wanted?.has(identityOf(element)) !== true);
-  }
-
-  /** The elements of one set that are not among `present`. */
-  missingIn(present: readonly SetElement[], set: SetName): readonly SetElement[] {
-    const there = new Set(present.map(identityOf));
-    return [...(this.#sets.get(set) ?? [])].flatMap(([identity, element]) => (there.has(identity) ? [] : [element]));
-  }
-}
-
-/** Two elements are the same if key, end of the interval and data are. */
-function identityOf({ key, keyEnd, data }: SetElement): string {
-  return [key, keyEnd, data].map((part) => part?.toString("hex") ?? "").join(".");
-}
+import { UNTAGGED_VID, allVlans } from "../vlan.ts";
+import {
+  addressPart,
+  ifNamePart,
+  linkLocalPart,
+  macPart,
+  portPart,
+  protocolPart,
+  subnetParts,
+  vlanPart,
+} from "./element-key.ts";
+import { Elements } from "./element-sets.ts";
+import { addTunnel } from "./tunnel-elements.ts";
 
 /** @param apart - the engine's own bridges. */
 export function networkElements(networks: readonly Network[], apart: readonly string[]): Elements {
@@ -119,6 +33,7 @@ export function networkElements(networks: readonly Network[], apart: readonly st
     if (isHostless) elements.add("hostless", [link]);
     if (isHostless || (isLinkOurs && isInternal && !hasMoved(network))) elements.add("sealed", [link]);
     if (isHostOnSwitch) addPools(elements, network, link);
+    addTunnel(elements, network);
   }
   addUplinks(elements, networks);
   return elements;
@@ -137,7 +52,8 @@ function addUplinks(elements: Elements, networks: readonly Network[]): void {
     const link = ifNamePart(parent);
     const isTagged = ({ vlans }: Network) => allVlans(vlans).length > 0;
     elements.add("uplinks", [link]);
-    if (using.some((network) => !isTagged(network) || network.uplink?.isAddressMoved)) elements.add("native", [link]);
+    const hasNative = using.some((network) => !isTagged(network) || network.uplink?.isAddressMoved);
+    if (hasNative) elements.add("native", [link, vlanPart(UNTAGGED_VID)]);
     if (!using.some(isTagged)) elements.add("untagged", [link]);
   }
 }
@@ -183,7 +99,8 @@ function addIdentity(elements: Elements, { network, endpoint }: GuardedEndpoint)
   const link = ifNamePart(endpoint.hostIfName);
   if (!network.isGuarded) {
     elements.add("unguarded", [link]);
-    const hasVlansAround = allVlans(network.vlans).length > 0 || network.uplink !== undefined;
+    const hasVlansAround =
+      allVlans(network.vlans).length > 0 || network.uplink !== undefined || network.tunnel !== undefined;
     if (endpoint.vlans.trunk !== undefined) elements.add("trunk", [link]);
     else if (hasVlansAround) elements.add("access", [link]);
     return;

@@ -12,10 +12,13 @@
 //   nd_mac      link . MAC             the option of neighbour solicitations (RFC 4861 4.3)
 // The links that lead to the world:
 //   uplinks     link                   a second tag would come out as the first one, in whatever VLAN it says
-//   native      link                   carries untagged frames; inside the bridge they are in VLAN 1, which no tag may say
+//   native      link . VLAN            carries untagged frames; inside the bridge they are in that VLAN, which no tag may say
 //   untagged    link                   carries no others; VLAN 0 is no VLAN
+// And to the other hosts of a network:
+//   tunnels     link                   between it and the host itself nothing passes. No tag says VLAN 0 here: behind it a
+//                                      gateway's name would pass, and what is untagged comes without it
+//   reserved4/6 link . address         its network's gateways, each host itself: they are neither asked for nor named there
 import { LINK_GROUP } from "../link-group.ts";
-import { UNTAGGED_VID } from "../vlan.ts";
 
 /** Sets, chains and rules, in the notation of nft(8). */
 export const BRIDGE = `
@@ -23,8 +26,11 @@ export const BRIDGE = `
 	set access { type ifname; }
 	set trunk { type ifname; }
 	set uplinks { type ifname; }
-	set native { type ifname; }
+	set native { typeof iifname . vlan id; }
 	set untagged { type ifname; }
+	set tunnels { type ifname; }
+	set reserved4 { type ifname . ipv4_addr; }
+	set reserved6 { typeof iifname . @th,64,128; }
 	set own { typeof iifname . ether saddr; }
 	set any { type ifname; }
 	set own4 { typeof iifname . ether saddr . ip saddr; }
@@ -34,8 +40,21 @@ export const BRIDGE = `
 	set nd_mac { typeof iifname . @th,208,48; }
 	chain ingress {
 		type filter hook prerouting priority -250; policy accept;
+		iifname @tunnels goto tunnel
 		iifgroup ${LINK_GROUP} goto identity
 		iifname @uplinks goto uplink
+	}
+	chain input {
+		type filter hook input priority -250; policy accept;
+		iifname @tunnels drop
+	}
+	chain output {
+		type filter hook output priority -250; policy accept;
+		oifname @tunnels drop
+	}
+	chain forward {
+		type filter hook forward priority -250; policy accept;
+		oifname @tunnels goto outbound
 	}
 	chain identity {
 		iifname @unguarded goto unguarded
@@ -57,9 +76,22 @@ export const BRIDGE = `
 		iifname @trunk goto single_tag
 	}
 	chain uplink {
-		iifname @native vlan id ${UNTAGGED_VID} drop
+		iifname . vlan id @native drop
 		iifname @untagged vlan id != 0 drop
 		goto single_tag
+	}
+	chain tunnel {
+		vlan id 0 drop
+		ether type arp iifname . arp saddr ip @reserved4 drop
+		ether type ip iifname . ip saddr @reserved4 drop
+		ether type ip6 iifname . @nh,64,128 @reserved6 drop
+		ether type ip6 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } iifname . @th,64,128 @reserved6 drop
+		goto uplink
+	}
+	chain outbound {
+		ether type arp oifname . arp saddr ip @reserved4 drop
+		ether type arp oifname . arp daddr ip @reserved4 drop
+		ether type ip6 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } oifname . @th,64,128 @reserved6 drop
 	}
 	chain single_tag {
 		ether type 8021ad drop

@@ -10,6 +10,12 @@
 //   adopted     switch             made by somebody else: what its other machines began before tsnet came goes on
 //   overheard   link               ports of Open vSwitch, whose frames in userspace the host's own stack gets as well
 //   apart       link               the engine's own bridges: reached by what they publish on the host, if its rules agree
+// of all tunnels. A link of VXLAN takes packets from anybody, and a peer takes what this host masquerades for its own:
+//   vnis        UDP port . VNI             VXLAN (RFC 7348 5) and Geneve (RFC 8926 3.4) have the VNI at the same place
+//   peers4/6    UDP port . VNI . address   the peers: nobody else speaks to this host there, nor by it to them
+//   keys        GRE key                    (RFC 2890 2) of packets that carry frames; a checksum may stand before it
+//   keyless     protocol                   GRE, if there is a tunnel without a key
+//   ends4/6     address                    all peers: none of them is behind a link of tsnet's
 // per published port:
 //   at4/6       protocol . host address . host port -> endpoint . port    a binding to one address
 //   any4/6      protocol . host port -> endpoint . port                   a binding to all addresses
@@ -47,6 +53,13 @@ export const INET = `
 	set adopted { type ifname; }
 	set overheard { type ifname; }
 	set apart { type ifname; }
+	set vnis { typeof udp dport . @th,96,24; }
+	set peers4 { typeof udp dport . @th,96,24 . ip saddr; }
+	set peers6 { typeof udp dport . @th,96,24 . ip6 saddr; }
+	set keys { typeof @th,32,32; }
+	set keyless { type inet_proto; }
+	set ends4 { type ipv4_addr; }
+	set ends6 { type ipv6_addr; }
 	map at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
 	map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
 	map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -85,6 +98,10 @@ export const INET = `
 	chain input {
 		type filter hook input priority filter - 10; policy accept;
 		iifname @hostless drop
+		udp dport . @th,96,24 @vnis jump speaker
+		iifgroup ${LINK_GROUP} meta l4proto 47 jump gre
+		iifgroup ${LINK_GROUP} ip saddr @ends4 drop
+		iifgroup ${LINK_GROUP} ip6 saddr @ends6 drop
 		iifgroup ${LINK_GROUP} icmp type redirect drop
 		iifgroup ${LINK_GROUP} icmpv6 type nd-redirect drop
 		ip daddr @gateways4 iifname . ip saddr @open4 fib daddr . iif type != local drop
@@ -102,6 +119,10 @@ export const INET = `
 	}
 	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
+		udp dport . @th,96,24 . ip daddr @peers4 jump speaker
+		udp dport . @th,96,24 . ip6 daddr @peers6 jump speaker
+		meta l4proto 47 ip daddr @ends4 jump gre
+		meta l4proto 47 ip6 daddr @ends6 jump gre
 		iifname . oifname @private ct state established,related ct label ${ADMITTED_LABEL} goto admit
 		iifname . oifname @private oifname . ip daddr . meta l4proto . th dport @offered4 goto admit
 		iifname . oifname @private oifname . ip6 daddr . meta l4proto . th dport @offered6 goto admit
@@ -136,6 +157,24 @@ export const INET = `
 		iifname . ip6 saddr @open6 ct direction original goto admit
 		iifgroup ${LINK_GROUP} drop
 		oifgroup ${LINK_GROUP} drop
+	}
+	chain speaker {
+		iifgroup ${LINK_GROUP} drop
+		udp dport . @th,96,24 . ip saddr @peers4 return
+		udp dport . @th,96,24 . ip6 saddr @peers6 return
+		drop
+	}
+	chain gre {
+		@th,16,16 != 0x6558 return
+		@th,0,8 & 0xa0 == 0x20 @th,32,32 @keys goto gre_speaker
+		@th,0,8 & 0xa0 == 0xa0 @th,64,32 @keys goto gre_speaker
+		@th,0,8 & 0x20 == 0 meta l4proto @keyless goto gre_speaker
+	}
+	chain gre_speaker {
+		iifgroup ${LINK_GROUP} drop
+		ip saddr @ends4 return
+		ip6 saddr @ends6 return
+		drop
 	}
 	chain admit {
 		ct label set ${ADMITTED_LABEL}

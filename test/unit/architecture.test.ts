@@ -11,8 +11,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: ["cnm/requests", "ipam/requests", "types:cnm", "types:ipam"],
   cnm: ["types:state/record-store"],
   ipam: ["types:state/record-store"],
-  datapath: ["host", "types:cnm"],
-  nat: ["host", "types:cnm"],
+  datapath: ["host", "types:cnm", "cnm/names"],
+  nat: ["host", "types:cnm", "cnm/names"],
   state: [],
   host: [],
 };

@@ -1,6 +1,7 @@
 // The rules of many networks, endpoints and ports: as many as for one, and there at once.
 import { describe, expect, it } from "vitest";
 import type { FirewallState } from "../../../src/cnm/firewall.ts";
+import type { Tunnel } from "../../../src/cnm/network.ts";
 import { dualStack, endpoint, network } from "../../support/cnm-builder.ts";
 import { shell } from "../../support/packet-lab.ts";
 import { DOCKER, type Host, hostWith, stateOf } from "../../support/ruled-host.ts";
@@ -38,6 +39,19 @@ describe("the rules of a large host", () => {
   it("are as many for 200 networks as for one", async () => {
     await using host = await hostWith(DOCKER);
     const many = Array.from({ length: 200 }, (_, n) => dualStack(n + 1));
+
+    await expectSameRules(host, stateOf(dualStack(1)), stateOf(...many));
+  });
+
+  it("are as many for 50 networks with tunnels to 10 hosts as for one without", async () => {
+    await using host = await hostWith(DOCKER);
+    const peers = Array.from({ length: 10 }, (_, n) => `192.0.2.${n + 1}`);
+    const kinds = ["vxlan", "geneve", "gre"] as const;
+    const tunnelOf = (n: number): Tunnel => {
+      const kind = kinds[n % 3] ?? "gre";
+      return { kind, vni: n, ...(kind !== "gre" && { port: 4789 }), local: "192.0.2.100", peers };
+    };
+    const many = Array.from({ length: 50 }, (_, n) => dualStack(n + 1, { tunnel: tunnelOf(n) }));
 
     await expectSameRules(host, stateOf(dualStack(1)), stateOf(...many));
   });

@@ -1,6 +1,6 @@
 // The rules themselves: how they come, stay, come back and go, seen with nft(8) and iptables(8).
 import { describe, expect, it } from "vitest";
-import type { Network } from "../../../src/cnm/network.ts";
+import type { Network, Tunnel } from "../../../src/cnm/network.ts";
 import type { PublishedPort } from "../../../src/cnm/ports.ts";
 import { RULE_COMMENT } from "../../../src/nat/foreign-chains.ts";
 import { dualStack, endpoint, ifName, network } from "../../support/cnm-builder.ts";
@@ -16,6 +16,11 @@ const PORTS: readonly PublishedPort[] = [
   { protocol: "tcp", containerPort: 81, hostAddress: "127.0.0.1", hostPort: 8081 },
 ];
 
+const VXLAN: Tunnel = { kind: "vxlan", vni: 77, port: 4789, local: "192.0.2.10", peers: ["192.0.2.11", "192.0.2.12"] };
+const GENEVE: Tunnel = { ...VXLAN, kind: "geneve", port: 6081, local: "2001:db8::10", peers: ["2001:db8::11"] };
+const GRE: Tunnel = { kind: "gre", vni: 77, local: "192.0.2.10", peers: ["192.0.2.11"] };
+const TRUNK = { vlans: { vlan: 10, trunk: [20] }, isGuarded: false } as const;
+
 describe("the table of one network", () => {
   it.each<[string, Network]>([
     ["nat", dualStack()],
@@ -29,6 +34,9 @@ describe("the table of one network", () => {
     ["icc-false", dualStack(1, { isIccAllowed: false })],
     ["antispoof-false", dualStack(1, { isGuarded: false })],
     ["vlan-uplink", dualStack(1, { vlans: { vlan: 100 }, uplink: { parent: ifName("eth1"), isAddressMoved: false } })],
+    ["tunnel-vxlan", dualStack(1, { tunnel: VXLAN })],
+    ["tunnel-geneve", dualStack(1, { tunnel: GENEVE })],
+    ["tunnel-gre-trunk", dualStack(1, { tunnel: GRE, ...TRUNK })],
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
     await using host = await hostWith([]);
     const ports = ["nat", "routed"].includes(wanted.mode) && !wanted.isInternal ? PORTS : [];

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { GuardedEndpoint } from "../../../src/cnm/firewall.ts";
 import type { Network } from "../../../src/cnm/network.ts";
 import type { PublishedPort } from "../../../src/cnm/ports.ts";
-import { SETS, type SetName, Elements, endpointElements, networkElements } from "../../../src/nat/elements.ts";
+import { Elements, SETS, type SetName } from "../../../src/nat/element-sets.ts";
+import { endpointElements, networkElements } from "../../../src/nat/elements.ts";
 import { dualStack, endpoint, ifName, network } from "../../support/cnm-builder.ts";
 
 const BR = "br";
@@ -196,7 +197,7 @@ describe("the identity of an endpoint", () => {
     });
   });
 
-  it("does not matter with antispoof=false, where frames with a tag are refused beside VLANs or an uplink except by a trunk", () => {
+  it("does not matter with antispoof=false, where tags are refused beside VLANs, an uplink or a tunnel except by a trunk", () => {
     const { endpoint: plain, ...rest } = guarded({ isGuarded: false });
     const asTrunk = { ...rest, endpoint: { ...plain, vlans: { vlan: 10, trunk: [20] } } };
 
@@ -205,6 +206,8 @@ describe("the identity of an endpoint", () => {
     expect(free({})).toEqual({ unguarded: ["p "] });
     expect(free({ vlans: { vlan: 10 } })).toEqual({ unguarded: ["p "], access: ["p "] });
     expect(free({ uplink: { parent: ifName("eth1"), isAddressMoved: false } })).toMatchObject({ access: ["p "] });
+    const tunnel = { kind: "vxlan", vni: 77, port: 4789, local: "192.0.2.10", peers: [] } as const;
+    expect(free({ tunnel })).toMatchObject({ access: ["p "] });
     expect(shown(endpointElements(asTrunk))).toEqual({ unguarded: ["p "], trunk: ["p "] });
   });
 });
@@ -217,20 +220,21 @@ describe("the uplinks of bridges", () => {
     return { uplinks, native, untagged };
   };
   const BR_ONLY = ["br "];
+  const IN_VLAN_1 = ["br 00010000"];
 
   it("carry no tags when their networks have no VLAN", () => {
-    expect(setsWith({})).toEqual({ uplinks: BR_ONLY, native: BR_ONLY, untagged: BR_ONLY });
+    expect(setsWith({})).toEqual({ uplinks: BR_ONLY, native: IN_VLAN_1, untagged: BR_ONLY });
   });
 
   it("carry tags when a network has a VLAN, but for that of the untagged ones beside it", () => {
     expect(setsWith({ vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY });
-    expect(setsWith({}, { vlans: { trunk: [10] } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+    expect(setsWith({}, { vlans: { trunk: [10] } })).toEqual({ uplinks: BR_ONLY, native: IN_VLAN_1 });
   });
 
   it("carry what is untagged for the host when its addresses were on them", () => {
     const moved = { ...uplink, isAddressMoved: true };
 
-    expect(setsWith({ uplink: moved, vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY, native: BR_ONLY });
+    expect(setsWith({ uplink: moved, vlans: { vlan: 10 } })).toEqual({ uplinks: BR_ONLY, native: IN_VLAN_1 });
   });
 
   it("are of no concern on Open vSwitch, but for the host's own stack, which must not listen there", () => {
