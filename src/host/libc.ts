@@ -9,6 +9,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_BRIDGE = 7;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
@@ -104,6 +105,15 @@ export function getSocketOption(fd: number, level: number, name: number, value: 
 export async function sendMessage(fd: number, message: Buffer): Promise<void> {
   const sent = await onThread("send", libc.send, [fd, message, message.length, 0]);
   if (sent !== message.length) throw new TsnetError("host", `send: ${sent} of ${message.length} bytes were taken`);
+}
+
+/**
+ * Sends one message without waiting.
+ *
+ * @throws TsnetError `host`, with errno EAGAIN or ENOBUFS when it would have to wait. Source: send(2).
+ */
+export function sendNow(fd: number, message: Buffer): void {
+  checked("send", () => libc.send(fd, message, message.length, MSG_DONTWAIT));
 }
 
 /**

@@ -16,6 +16,7 @@ export const NLM_F = {
   REPLACE: 0x100,
   EXCL: 0x200,
   CREATE: 0x400,
+  APPEND: 0x800,
   /** Only in acknowledgements: the request's payload is not repeated. */
   CAPPED: 0x100,
   /** Only in acknowledgements: attributes follow, among them the kernel's words. */

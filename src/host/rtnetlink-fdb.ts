@@ -1,8 +1,8 @@
 // Entries of a bridge's forwarding table as rtnetlink says them: which address is behind which port. Follows bridge(8),
 // `bridge fdb`, include/uapi/linux/neighbour.h and net/bridge/br_fdb.c (fdb_add_entry, br_fdb_update).
 import { AF_BRIDGE } from "./libc.ts";
+import { formatMac, parseMac } from "./mac.ts";
 import { bytesAttribute, parseAttributes } from "./netlink.ts";
-import { formatMac, parseMac } from "./rtnetlink-link.ts";
 
 const NDA_LLADDR = 2;
 const NTF_SELF = 0x02;

@@ -7,9 +7,12 @@ import { nestedAttribute, parseAttributes, u32Attribute, u8Attribute } from "./n
 import { IFLA, linkHeader } from "./rtnetlink-link.ts";
 
 const IFLA_INET_CONF = 1;
+const IFLA_INET6_CONF = 2;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
+const DEVCONF_MTU6 = 2; // include/uapi/linux/ipv6.h
 const IN6_ADDR_GEN_MODE = { eui64: 0, none: 1 } as const;
 const LINK_HEADER_LENGTH = 16;
+const NOTHING = Buffer.alloc(0);
 
 /** Our names and the kernel's numbers (include/uapi/linux/ip.h). */
 const IPV4_DEVCONF = {
@@ -53,11 +56,19 @@ export function addressGenerationParts(index: number, mode: AddressGeneration): 
 /** Reads the values out of an RTM_NEWLINK payload: there they are one array of u32. @returns undefined without IPv4. */
 export function parseIpv4Conf(payload: Buffer): Ipv4Conf | undefined {
   const link = parseAttributes(payload.subarray(LINK_HEADER_LENGTH));
-  const families = parseAttributes(link.get(IFLA.AF_SPEC) ?? Buffer.alloc(0));
-  const values = parseAttributes(families.get(AF_INET) ?? Buffer.alloc(0)).get(IFLA_INET_CONF);
+  const families = parseAttributes(link.get(IFLA.AF_SPEC) ?? NOTHING);
+  const values = parseAttributes(families.get(AF_INET) ?? NOTHING).get(IFLA_INET_CONF);
   if (values === undefined) return undefined;
   const entries = Object.entries(IPV4_DEVCONF).map(([name, number]) => [name, values.readInt32LE(4 * (number - 1))]);
   return Object.fromEntries(entries) as Ipv4Conf; // every name of the constant has an entry
+}
+
+/** Reads the largest IPv6 packet, which a router may have announced, out of an RTM_NEWLINK payload. @returns undefined without IPv6. */
+export function parseIpv6Mtu(payload: Buffer): number | undefined {
+  const families = parseAttributes(parseAttributes(payload.subarray(LINK_HEADER_LENGTH)).get(IFLA.AF_SPEC) ?? NOTHING);
+  return parseAttributes(families.get(AF_INET6) ?? NOTHING)
+    .get(IFLA_INET6_CONF)
+    ?.readInt32LE(4 * DEVCONF_MTU6);
 }
 
 function familyParts(index: number, family: number, setting: Buffer): Buffer[] {

@@ -1,7 +1,7 @@
 // Links as rtnetlink says them: a link as it is read, and the parts of the requests that make and change links.
 // Follows rtnetlink(7), include/uapi/linux/if_link.h and, for what the kernel takes in one message,
 // net/core/rtnetlink.c (rtnl_newlink, do_setlink) and drivers/net/veth.c (veth_newlink).
-import { TsnetError } from "../errors.ts";
+import { formatMac, parseMac } from "./mac.ts";
 import {
   bytesAttribute,
   nestedAttribute,
@@ -19,6 +19,7 @@ import {
   bridgePortAttributes,
   parseBridgePort,
 } from "./rtnetlink-bridge-port.ts";
+import { type NewTunnel, type Tunnel, parseTunnel, tunnelAttributes } from "./rtnetlink-tunnel.ts";
 
 /** Attributes of a link (if_link.h, IFLA_*). */
 export const IFLA = {
@@ -66,6 +67,8 @@ export interface Link {
   readonly bridge?: BridgeSettings;
   /** The tag of a VLAN link, 802.1Q or 802.1ad. */
   readonly vlanId?: number;
+  /** The settings of a tunnel; absent for any other link. */
+  readonly tunnel?: Tunnel;
   /** The other end of a veth pair, or the link below a VLAN; absent when that is in another namespace. */
   readonly peerIndex?: number;
   readonly altNames: readonly string[];
@@ -94,6 +97,18 @@ export interface VlanSpec {
   readonly group: number;
   /** The parent must be up for this (ENETDOWN). */
   readonly isUp: boolean;
+}
+
+/** A tunnel link to make. */
+export interface TunnelSpec {
+  readonly name: string;
+  readonly mac?: string;
+  /** What the path to each peer has, less the overhead (`tunnelOverhead`). */
+  readonly mtu: number;
+  readonly group: number;
+  readonly masterIndex?: number;
+  readonly isUp: boolean;
+  readonly tunnel: NewTunnel;
 }
 
 /** A veth pair to make. Both ends get the same group; only the near one gets a master and is set up. */
@@ -133,6 +148,7 @@ export function parseLink(payload: Buffer): Link {
   const kind = textOf(info.get(IFLA_INFO.KIND) ?? Buffer.alloc(0));
   const data = info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0);
   const vlanId = kind === "vlan" ? parseAttributes(data).get(IFLA_VLAN_ID) : undefined;
+  const tunnel = parseTunnel(kind, data);
   const isPort = textOf(info.get(IFLA_INFO.SLAVE_KIND) ?? Buffer.alloc(0)) === "bridge";
   const alias = attributes.get(IFLA.IFALIAS);
   const master = attributes.get(IFLA.MASTER);
@@ -150,6 +166,7 @@ export function parseLink(payload: Buffer): Link {
     ...(isPort && { bridgePort: parseBridgePort(info.get(IFLA_INFO.SLAVE_DATA) ?? Buffer.alloc(0)) }),
     ...(kind === "bridge" && { bridge: parseBridge(data) }),
     ...(vlanId && { vlanId: vlanId.readUInt16LE() }),
+    ...(tunnel && { tunnel }),
     ...(peer && { peerIndex: peer.readUInt32LE() }),
     altNames: parseAttributeList(attributes.get(IFLA.PROP_LIST) ?? Buffer.alloc(0))
       .filter(({ type }) => type === IFLA.ALT_IFNAME)
@@ -180,6 +197,12 @@ export function vlanParts({ parentIndex, vlanId, isUp, ...spec }: VlanSpec): Buf
   const info = kindAttributes("vlan", [u16Attribute(IFLA_VLAN_ID, vlanId)]);
   const parent = u32Attribute(IFLA.LINK, parentIndex);
   return [linkHeader(0, { isUp }), ...changeAttributes(spec), parent, nestedAttribute(IFLA.LINKINFO, info)];
+}
+
+/** RTM_NEWLINK for a new tunnel link. @throws TsnetError `internal` for an address of the wrong family. */
+export function tunnelParts({ tunnel, isUp, ...spec }: TunnelSpec): Buffer[] {
+  const info = kindAttributes(tunnel.kind, tunnelAttributes(tunnel));
+  return [linkHeader(0, { isUp }), ...changeAttributes(spec), nestedAttribute(IFLA.LINKINFO, info)];
 }
 
 /** RTM_NEWLINK for a new veth pair, complete: the kernel makes all of it or nothing. */
@@ -215,15 +238,4 @@ function changeAttributes(change: LinkChange): Buffer[] {
   // Without a zero byte at its end, which the kernel would store as part of the alias.
   if (alias !== undefined) attributes.push(bytesAttribute(IFLA.IFALIAS, Buffer.from(alias)));
   return attributes;
-}
-
-/** Six bytes as text, lower case with colons. */
-export function formatMac(bytes: Buffer): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
-}
-
-/** The six bytes of a MAC address. @throws TsnetError `internal` if it is none. */
-export function parseMac(text: string): Buffer {
-  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return Buffer.from(text.replaceAll(":", ""), "hex");
-  throw new TsnetError("internal", `${JSON.stringify(text)} is no MAC address`);
 }

@@ -6,6 +6,7 @@ import { TsnetError } from "../errors.ts";
 import { AF_BRIDGE } from "./libc.ts";
 import { bytesAttribute, nestedAttribute, parseAttributeList, parseAttributes, u16Attribute } from "./netlink.ts";
 import { IFLA, linkHeader } from "./rtnetlink-link.ts";
+import { type LinkRequests, RTM } from "./rtnetlink-requests.ts";
 
 const IFLA_BRIDGE = { FLAGS: 0, VLAN_INFO: 2 } as const;
 const BRIDGE_FLAGS_SELF = 2;
@@ -39,6 +40,26 @@ export interface VlanDifference {
   /** To add, or to have with other flags. */
   readonly added: readonly PortVlan[];
   readonly removed: readonly PortVlan[];
+}
+
+/** The VLANs of one link, see `Rtnetlink.portVlans`. */
+export async function listPortVlans(requests: LinkRequests, index: number): Promise<PortVlan[]> {
+  const request = { type: RTM.GETVLAN, parts: vlanListParts(index) };
+  return (await requests.dump(requests.naming("list VLANs of", index), request)).flatMap(parsePortVlans);
+}
+
+/** Makes one link have exactly these VLANs, see `Rtnetlink.setPortVlans`. @param isSelf - the link is the bridge itself. */
+export async function setPortVlans(
+  requests: LinkRequests,
+  index: number,
+  wanted: readonly PortVlan[],
+  isSelf: boolean,
+): Promise<void> {
+  const { added, removed } = vlanDifference(wanted, await listPortVlans(requests, index));
+  const change = (doing: string, type: number, vlans: readonly PortVlan[]) =>
+    requests.change({ doing, index, type, parts: vlanChangeParts(index, vlans, isSelf) });
+  if (added.length > 0) await change("add VLANs to", RTM.SETLINK, added);
+  if (removed.length > 0) await change("remove VLANs of", RTM.DELLINK, removed);
 }
 
 /** RTM_GETVLAN, to list the VLANs of one link. */

@@ -54,8 +54,12 @@ export class LinkRequests implements Disposable {
 
   /** The description of the one link that the parts name. @returns undefined if there is none. */
   async get(doing: string, parts: readonly Buffer[]): Promise<Buffer | undefined> {
-    const request = { type: RTM.GETLINK, parts: [...parts, WITHOUT_COUNTERS] };
-    const [message] = await instead<NetlinkMessage[]>([], ["ENODEV"], this.#socket.request(doing, request));
+    return this.ask(doing, { type: RTM.GETLINK, parts: [...parts, WITHOUT_COUNTERS] }, ["ENODEV"]);
+  }
+
+  /** What the kernel answers to a question. @param absent - errno names that mean: nothing. @returns undefined for nothing. */
+  async ask(doing: string, request: NetlinkRequest, absent: readonly string[]): Promise<Buffer | undefined> {
+    const [message] = await instead<NetlinkMessage[]>([], absent, this.#socket.request(doing, request));
     return message?.payload;
   }
 

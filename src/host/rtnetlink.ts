@@ -1,22 +1,18 @@
 // The kernel's links, their addresses and the routes, by rtnetlink: what `ip` and `bridge` do, without a process. Every
 // method is one kernel message, or two where it says so. The messages are in `rtnetlink-*.ts`, the queue and the errors
 // in `netlink-socket.ts`. A link is named to the kernel by its index: names can move to another link, indexes cannot.
-import { formatAddress } from "../cidr.ts";
+import type { Address } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { NLM_F, isErrno } from "./netlink.ts";
-import {
-  type InterfaceAddress,
-  type LinkAddress,
-  addressHeader,
-  addressParts,
-  newAddressParts,
-  parseLinkAddress,
-} from "./rtnetlink-address.ts";
+import { NLM_F } from "./netlink.ts";
+import type { InterfaceAddress, LinkAddress } from "./rtnetlink-address.ts";
+import { addAddress, deleteAddress, listAddresses } from "./rtnetlink-address-requests.ts";
 import { fdbEntryParts, fdbListParts, parseStaticFdbEntry } from "./rtnetlink-fdb.ts";
+import { listFloodPeers, setFloodPeers } from "./rtnetlink-flood.ts";
 import {
   type BridgeSpec,
   type Link,
   type LinkChange,
+  type TunnelSpec,
   type VethSpec,
   type VlanSpec,
   bridgeParts,
@@ -32,16 +28,14 @@ import {
   ipv4ConfParts,
   parseIpv4Conf,
 } from "./rtnetlink-link-settings.ts";
-import {
-  type PortVlan,
-  parsePortVlans,
-  vlanChangeParts,
-  vlanDifference,
-  vlanListParts,
-} from "./rtnetlink-port-vlan.ts";
+import { type Path, findPath } from "./rtnetlink-path.ts";
+import { type PortVlan, listPortVlans, setPortVlans } from "./rtnetlink-port-vlan.ts";
 import { LinkRequests, RTM } from "./rtnetlink-requests.ts";
 import { type Route, listRoutes } from "./rtnetlink-route.ts";
-import { VlanSupport } from "./rtnetlink-vlan-support.ts";
+import { KernelSupport } from "./rtnetlink-support.ts";
+import type { TunnelKind } from "./rtnetlink-tunnel.ts";
+import { TUNNEL_QUESTIONS, addTunnel } from "./rtnetlink-tunnel-requests.ts";
+import { BRIDGE_VLAN_QUESTION, VLAN_LINK_QUESTION } from "./rtnetlink-vlan-support.ts";
 
 /**
  * The links, addresses and routes of the network namespace in which it was opened.
@@ -51,7 +45,7 @@ import { VlanSupport } from "./rtnetlink-vlan-support.ts";
  */
 export class Rtnetlink implements Disposable {
   readonly #requests = new LinkRequests();
-  readonly #support = new VlanSupport(this.#requests);
+  readonly #support = new KernelSupport(this.#requests);
 
   /** @throws TsnetError `host`. */
   static open(): Rtnetlink {
@@ -102,6 +96,17 @@ export class Rtnetlink implements Disposable {
     return this.#requests.add(`add VLAN link ${spec.name}`, spec.name, vlanParts(spec));
   }
 
+  /**
+   * Makes a tunnel link, all of it or nothing.
+   *
+   * @returns its index.
+   * @throws TsnetError `conflict` if this host has that tunnel already, which for VXLAN is: that VNI on that port; `unsupported`
+   * if the kernel has no such kind; `host` otherwise, EEXIST if the name is taken.
+   */
+  async addTunnel(spec: TunnelSpec): Promise<number> {
+    return addTunnel(this.#requests, this.#support, spec);
+  }
+
   /** Changes a link. The kernel works through the changes and stops at the first that it refuses. */
   async setLink(index: number, change: LinkChange): Promise<void> {
     await this.#onLink("change", index, RTM.NEWLINK, changeParts(index, change));
@@ -109,12 +114,32 @@ export class Rtnetlink implements Disposable {
 
   /** Whether bridges of this kernel can filter VLANs. The answer is kept; nothing is made to find it. */
   async hasBridgeVlans(): Promise<boolean> {
-    return this.#support.hasBridgeVlans();
+    return this.#support.has(BRIDGE_VLAN_QUESTION);
   }
 
   /** Whether this kernel has VLAN links (802.1Q). The answer is kept; nothing is made to find it. */
   async hasVlanLinks(): Promise<boolean> {
-    return this.#support.hasVlanLinks();
+    return this.#support.has(VLAN_LINK_QUESTION);
+  }
+
+  /** Whether this kernel has such links. Loads the module: that of GRE makes `gre0` and the like. The answer is kept. */
+  async hasTunnels(kind: TunnelKind): Promise<boolean> {
+    return this.#support.has(TUNNEL_QUESTIONS[kind]);
+  }
+
+  /** The hosts to which a VXLAN link sends what is for all, none for any other link. */
+  async listFloodPeers(index: number): Promise<Address[]> {
+    return listFloodPeers(this.#requests, index);
+  }
+
+  /**
+   * Makes a VXLAN link send what is for all, or for an unknown address, to exactly these hosts. One message reads; those that
+   * are missing come before those too many go, with what was learned to be behind them. What stays is not touched.
+   *
+   * @param peers - of the family of the link (EAFNOSUPPORT), without this host itself.
+   */
+  async setFloodPeers(index: number, peers: readonly Address[]): Promise<void> {
+    await setFloodPeers(this.#requests, index, peers);
   }
 
   /**
@@ -123,9 +148,7 @@ export class Rtnetlink implements Disposable {
    * @throws TsnetError `host`: ENODEV, EINVAL for a link that is neither, EOPNOTSUPP on a kernel without bridge VLANs.
    */
   async portVlans(index: number): Promise<PortVlan[]> {
-    const request = { type: RTM.GETVLAN, parts: vlanListParts(index) };
-    const payloads = await this.#requests.dump(this.#requests.naming("list VLANs of", index), request);
-    return payloads.flatMap(parsePortVlans);
+    return listPortVlans(this.#requests, index);
   }
 
   /**
@@ -136,11 +159,7 @@ export class Rtnetlink implements Disposable {
    * @throws TsnetError `host` as `portVlans`, `internal` for a list that no port can have.
    */
   async setPortVlans(index: number, wanted: readonly PortVlan[], { isSelf = false } = {}): Promise<void> {
-    const { added, removed } = vlanDifference(wanted, await this.portVlans(index));
-    const add = vlanChangeParts(index, added, isSelf);
-    if (added.length > 0) await this.#onLink("add VLANs to", index, RTM.SETLINK, add);
-    const remove = vlanChangeParts(index, removed, isSelf);
-    if (removed.length > 0) await this.#onLink("remove VLANs of", index, RTM.DELLINK, remove);
+    await setPortVlans(this.#requests, index, wanted, isSelf);
   }
 
   /** Says how IPv6 makes the link-local address at the next set-up. A link without IPv6 makes none: that is success. */
@@ -188,29 +207,22 @@ export class Rtnetlink implements Disposable {
 
   /** The IP addresses of one link, none if it is absent, or without `linkIndex` of all. */
   async listAddresses(linkIndex = 0): Promise<LinkAddress[]> {
-    const request = { type: RTM.GETADDR, parts: [addressHeader(linkIndex)] };
-    const payloads = await this.#requests.dump("list addresses", request, ["ENODEV"]);
-    return payloads
-      .flatMap((payload) => parseLinkAddress(payload) ?? [])
-      .filter((address) => linkIndex === 0 || address.linkIndex === linkIndex);
+    return listAddresses(this.#requests, linkIndex);
   }
 
   /** Gives a link an address. That it has the address already, with the same prefix length, is success. */
   async addAddress(linkIndex: number, wanted: InterfaceAddress): Promise<void> {
-    const doing = `add address ${formatAddress(wanted.address)}/${wanted.prefixLength} to`;
-    try {
-      const parts = newAddressParts(linkIndex, wanted);
-      await this.#onLink(doing, linkIndex, RTM.NEWADDR, parts, [], NLM_F.CREATE | NLM_F.EXCL);
-    } catch (failure) {
-      if (!isErrno(failure, "EEXIST") || !(await this.#hasAddress(linkIndex, wanted))) throw failure;
-    }
+    await addAddress(this.#requests, linkIndex, wanted);
   }
 
   /** Takes an address from a link. That the address or the link is absent is success. */
   async deleteAddress(linkIndex: number, unwanted: InterfaceAddress): Promise<void> {
-    const doing = `delete address ${formatAddress(unwanted.address)}/${unwanted.prefixLength} of`;
-    const parts = addressParts(linkIndex, unwanted);
-    await this.#onLink(doing, linkIndex, RTM.DELADDR, parts, ["EADDRNOTAVAIL", "ENODEV"]);
+    await deleteAddress(this.#requests, linkIndex, unwanted);
+  }
+
+  /** The way of packets to an address, by two messages; undefined if there is none: no route, or one that leads nowhere. */
+  async routeTo(address: Address): Promise<Path | undefined> {
+    return findPath(this.#requests, address);
   }
 
   /** Unicast routes of the main table and local routes of the local table, IPv4 and IPv6. */
@@ -227,15 +239,5 @@ export class Rtnetlink implements Disposable {
     flags = 0,
   ): Promise<void> {
     await this.#requests.change({ doing, index, type, parts, successes, flags });
-  }
-
-  async #hasAddress(linkIndex: number, { address, prefixLength }: InterfaceAddress): Promise<boolean> {
-    const addresses = await this.listAddresses(linkIndex);
-    return addresses.some(
-      (present) =>
-        present.address.family === address.family &&
-        present.address.value === address.value &&
-        present.prefixLength === prefixLength,
-    );
   }
 }

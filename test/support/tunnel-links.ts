@@ -1,0 +1,240 @@
+// The promises of tunnel links, for every kind that a kernel has: this file is run by `kernel/host/rtnetlink-tunnel.test.ts` with
+// those that the machine has, and by `vm/rtnetlink-tunnel.test.ts` with all of them.
+import { describe, expect, it } from "vitest";
+import { parseAddress } from "../../src/cidr.ts";
+import { isErrno } from "../../src/host/netlink.ts";
+import { type NewTunnel, tunnelOverhead } from "../../src/host/rtnetlink-tunnel.ts";
+import { Rtnetlink } from "../../src/host/rtnetlink.ts";
+import { FrameSocket } from "./frame-capture.ts";
+import { ethernet } from "./frames.ts";
+import { NetNamespace } from "./namespace.ts";
+import { waitUntil } from "./wait-until.ts";
+
+const UNDERLAY_MTU = 1500;
+const ADDRESSES = { 4: ["192.0.2.1", "192.0.2.2"], 6: ["2001:db8::1", "2001:db8::2"] } as const;
+const MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02"] as const;
+const GROUP = 71;
+/** IEEE 802: local experimental EtherType 1. What has it no stack answers. */
+const EXPERIMENT = 0x88b5;
+
+/** One kind over one family. */
+export interface TunnelCase {
+  readonly title: string;
+  readonly family: 4 | 6;
+  /** As `ip -json -details link` shows it. */
+  readonly shown: Readonly<Record<string, unknown>>;
+  /** The tunnel of the first or the second host to the other one. */
+  readonly tunnel: (from: 0 | 1) => NewTunnel;
+}
+
+const at = (family: 4 | 6, n: 0 | 1) => parseAddress(ADDRESSES[family][n]);
+
+function gre(family: 4 | 6, key?: number): TunnelCase {
+  const kind = family === 4 ? "gretap" : "ip6gretap";
+  const [local, remote] = ADDRESSES[family];
+  const dotted = key === undefined ? undefined : ("255.255.255.254" as const);
+  const keys = dotted === undefined ? {} : { ikey: dotted, okey: dotted };
+  return {
+    title: `${kind}${key === undefined ? "" : " with a key"}`,
+    family,
+    shown: { local, remote, ttl: 64, ...keys, ...(family === 4 ? { pmtudisc: false, ignore_df: true } : {}) },
+    tunnel: (from) => ({
+      kind,
+      ...(key !== undefined && { key }),
+      local: at(family, from),
+      remote: at(family, from === 0 ? 1 : 0),
+    }),
+  };
+}
+
+function vxlan(family: 4 | 6): TunnelCase {
+  const local = { [family === 4 ? "local" : "local6"]: ADDRESSES[family][0] };
+  return {
+    title: `vxlan over IPv${family}`,
+    family,
+    shown: { id: 0xffffff, ...local, port: 4789, learning: true, ttl: 64, udp_csum: family === 4 },
+    tunnel: (from) => ({ kind: "vxlan", vni: 0xffffff, local: at(family, from), port: 4789 }),
+  };
+}
+
+function geneve(family: 4 | 6): TunnelCase {
+  const remote = { [family === 4 ? "remote" : "remote6"]: ADDRESSES[family][1] };
+  return {
+    title: `geneve over IPv${family}`,
+    family,
+    shown: { id: 0xfffffe, ...remote, port: 6081, ttl: 64 },
+    tunnel: (from) => ({ kind: "geneve", vni: 0xfffffe, remote: at(family, from === 0 ? 1 : 0), port: 6081 }),
+  };
+}
+
+/** Every kind over every family that it goes over. */
+export const TUNNEL_CASES: readonly TunnelCase[] = [
+  vxlan(4),
+  vxlan(6),
+  geneve(4),
+  geneve(6),
+  gre(4),
+  gre(4, 0xfffffffe),
+  gre(6),
+  gre(6, 0xfffffffe),
+];
+
+/** The largest MTU with which frames of that tunnel fit. */
+export function largestMtu({ family, tunnel }: TunnelCase): number {
+  const { kind, key } = tunnel(0);
+  return UNDERLAY_MTU - tunnelOverhead(kind, family, { hasKey: key !== undefined });
+}
+
+/** Two namespaces, `eth0` of one joined to `eth0` of the other, with addresses of both families. */
+export class TunnelHosts implements AsyncDisposable {
+  readonly namespaces: readonly [NetNamespace, NetNamespace];
+  readonly rtnetlinks: readonly [Rtnetlink, Rtnetlink];
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(stack: AsyncDisposableStack, [a, b]: readonly [NetNamespace, NetNamespace]) {
+    this.namespaces = [a, b];
+    this.rtnetlinks = [stack.use(a.enter(() => Rtnetlink.open())), stack.use(b.enter(() => Rtnetlink.open()))];
+    this.#stack = stack;
+  }
+
+  static async up(): Promise<TunnelHosts> {
+    await using stack = new AsyncDisposableStack();
+    const [a, b] = [stack.use(await NetNamespace.create("a")), stack.use(await NetNamespace.create("b"))];
+    await a.exec(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", b.name]);
+    for (const [n, ns] of [a, b].entries()) {
+      for (const address of [`${ADDRESSES[4][n]}/24`, `${ADDRESSES[6][n]}/64`]) {
+        const withoutDetection = address.includes(":") ? ["nodad"] : [];
+        await ns.exec(["ip", "address", "add", address, "dev", "eth0", ...withoutDetection]);
+      }
+      await ns.exec(["ip", "link", "set", "eth0", "up"]);
+    }
+    return new TunnelHosts(stack.move(), [a, b]);
+  }
+
+  /** Makes the tunnel on both, its link `tun0` on the first and `tun1` on the second. */
+  async join({ family, tunnel }: TunnelCase, mtu: number): Promise<void> {
+    for (const n of [0, 1] as const) {
+      const rtnetlink = this.rtnetlinks[n];
+      const spec = { name: `tun${n}`, mac: MACS[n], mtu, group: GROUP, isUp: true, tunnel: tunnel(n) };
+      const index = await rtnetlink.addTunnel(spec);
+      if (spec.tunnel.kind === "vxlan") await rtnetlink.setFloodPeers(index, [at(family, n === 0 ? 1 : 0)]);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+interface IpLink {
+  readonly ifindex: number;
+  readonly ifname: string;
+  readonly address: string;
+  readonly mtu: number;
+  readonly master?: string;
+  readonly group: string;
+  readonly flags: readonly string[];
+  readonly linkinfo: { readonly info_kind?: string; readonly info_data?: Readonly<Record<string, unknown>> };
+}
+
+async function seen(ns: NetNamespace, name: string): Promise<IpLink | undefined> {
+  const links = await ns.json<IpLink[]>(["ip", "-json", "-details", "link", "show"]);
+  return links.find(({ ifname }) => ifname === name);
+}
+
+/** A frame with this many bytes behind its type. */
+function frameOf(size: number, mark: number): Buffer {
+  return ethernet({ to: MACS[1], from: MACS[0], type: EXPERIMENT, payload: Buffer.alloc(size, mark) });
+}
+
+/** What of a frame, or of a fragment of a packet around it, is sure to be seen: its last bytes. */
+const endOf = (frame: Buffer) => frame.subarray(-16);
+
+/** The length of the IP packet in a frame of the underlay. */
+const packetLength = (frame: Buffer) => frame.length - 14;
+
+/** Runs the promises for these. */
+export function describeTunnels(cases: readonly TunnelCase[]): void {
+  describe.each(cases)("a link of kind $title", (tested) => {
+    const { family, tunnel, shown } = tested;
+    const { kind } = tunnel(0);
+    const mtu = largestMtu(tested);
+    const spec = { name: "tun0", mac: MACS[0], mtu, group: GROUP, isUp: false, tunnel: tunnel(0) };
+
+    it("is made with all its settings in one message, as port of a bridge, and is read back", async () => {
+      await using hosts = await TunnelHosts.up();
+      const [
+        {
+          namespaces: [ns],
+          rtnetlinks: [rtnetlink],
+        },
+      ] = [hosts];
+      const masterIndex = await rtnetlink.addBridge({ name: "br0", mac: "02:00:00:00:00:0b", mtu, group: GROUP });
+
+      const index = await rtnetlink.addTunnel({ ...spec, masterIndex, isUp: true });
+
+      const link = await seen(ns, "tun0");
+      expect(link).toMatchObject({ ifindex: index, address: MACS[0], mtu, master: "br0", group: `${GROUP}` });
+      expect(link?.flags).toContain("UP");
+      expect(link?.linkinfo).toMatchObject({ info_kind: kind, info_data: shown });
+      expect(link?.linkinfo.info_data).not.toHaveProperty(kind === "vxlan" ? "remote" : "collect_metadata");
+      const read = await rtnetlink.requireLink("tun0");
+      expect(read).toMatchObject({ kind, masterIndex, mtu, isUp: true });
+      expect(read.tunnel).toEqual(tunnel(0));
+    });
+
+    it("is refused for a name that is taken, and for a tunnel that is there already, which is told apart", async () => {
+      await using hosts = await TunnelHosts.up();
+      const [rtnetlink] = hosts.rtnetlinks;
+      await rtnetlink.addTunnel(spec);
+
+      const sameName = await rtnetlink.addTunnel(spec).catch((failure: unknown) => failure);
+      const sameTunnel = await rtnetlink.addTunnel({ ...spec, name: "tun9" }).catch((failure: unknown) => failure);
+
+      expect(sameName).toMatchObject({ code: "host" });
+      expect(isErrno(sameName, "EEXIST")).toBe(true);
+      expect(sameTunnel).toMatchObject({ code: "conflict" });
+      expect(String(sameTunnel)).toMatch(new RegExp(`add ${kind} link tun9: .* is taken by link tun0$`));
+      expect(await seen(hosts.namespaces[0], "tun9")).toBeUndefined();
+    });
+
+    it("leaves nothing when the kernel stops on the way", async () => {
+      await using hosts = await TunnelHosts.up();
+      const [rtnetlink] = hosts.rtnetlinks;
+
+      await expect(rtnetlink.addTunnel({ ...spec, masterIndex: 4711, isUp: true })).rejects.toMatchObject({
+        code: "host",
+      });
+
+      expect(await seen(hosts.namespaces[0], "tun0")).toBeUndefined();
+    });
+
+    it(`fills a path of ${UNDERLAY_MTU} bytes exactly with an MTU of ${mtu}: one byte more goes out in pieces or not at all`, async () => {
+      await using hosts = await TunnelHosts.up();
+      await hosts.join(tested, mtu);
+      const [a, b] = hosts.namespaces;
+      using near = FrameSocket.open(a, "tun0");
+      using outside = FrameSocket.open(b, "eth0");
+      using inside = FrameSocket.open(b, "tun1");
+
+      const [largest, tooLong] = [frameOf(mtu, 0xa1), frameOf(mtu + 1, 0xb2)];
+      near.send(largest);
+
+      await inside.waitFor("the largest frame", endOf(largest));
+      expect(inside.heard().filter((frame) => frame.equals(largest))).toHaveLength(1);
+      const carriers = outside.heard().filter((frame) => frame.includes(endOf(largest)));
+      expect(carriers.map(packetLength)).toEqual([UNDERLAY_MTU]);
+      expect(() => near.send(tooLong)).toThrow("errno 90"); // EMSGSIZE
+
+      await hosts.rtnetlinks[0].setLink((await hosts.rtnetlinks[0].requireLink("tun0")).index, { mtu: mtu + 1 });
+      outside.forget();
+      near.send(tooLong);
+      near.send(largest);
+      await waitUntil("the frame behind it", () => inside.count(endOf(largest)) > 1);
+      const pieces = outside.heard().filter((frame) => frame.includes(endOf(tooLong)));
+      expect(pieces.filter((frame) => packetLength(frame) >= UNDERLAY_MTU + 1)).toEqual([]);
+      expect(pieces.filter((frame) => frame.includes(tooLong))).toEqual([]);
+      expect(inside.count(tooLong)).toBe(family === 4 || kind !== "ip6gretap" ? inside.count(tooLong) : 0);
+    });
+  });
+}
