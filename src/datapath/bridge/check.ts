@@ -9,6 +9,7 @@ import { refuseParent } from "../uplink/parent.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { requireBridge, requireFiltering } from "./network.ts";
+import { checkTunnel } from "./tunnel.ts";
 import { refuseForeignLink } from "./vlan-link.ts";
 import { needsVlans, untaggedVid } from "./vlan.ts";
 
@@ -21,6 +22,7 @@ export async function checkNetwork(host: BridgeHost, network: Network, others: r
   refuseSpanningTree([network, ...others], !network.isSwitchOurs && bridge?.bridge?.stp === true);
   if (needsVlans([network]) && bridge !== undefined) await checkBridge(host, network, bridge);
   await checkParent(host, network, others);
+  await checkTunnel(host, network);
 }
 
 async function requireKernel({ links }: BridgeHost, { isHostOnSwitch }: Network): Promise<void> {

@@ -1,5 +1,5 @@
 // The Linux bridge as a datapath. One file a promise: `check.ts` says what cannot be had, `network.ts` makes and removes
-// bridges with their `settings.ts`, `vlan-link.ts` and `uplink.ts`, `endpoint.ts` their ports; `vlan.ts` says who has which VLAN.
+// bridges with their `settings.ts`, `vlan-link.ts`, `uplink.ts` and `tunnel.ts`, `endpoint.ts` their ports; `vlan.ts` says who has which VLAN.
 import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
@@ -8,9 +8,11 @@ import type { HostOfLinks } from "../host-link.ts";
 import { readMark } from "../mark.ts";
 import { checkNetwork } from "./check.ts";
 import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
+import { announce } from "../announcement.ts";
 import { removePair } from "../veth-pair.ts";
 import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
+import { openTunnelLinks } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
 export interface BridgeHost extends HostOfLinks {
@@ -67,6 +69,10 @@ export class BridgeDatapath implements Datapath {
     await ensureHairpin(this.#host, endpoint, isOn);
   }
 
+  async announce(network: Network, endpoint: Endpoint): Promise<void> {
+    announce(network, endpoint, await openTunnelLinks(this.#host, network));
+  }
+
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
     await removePair(this.#host.links, endpoint);
   }
@@ -74,7 +80,7 @@ export class BridgeDatapath implements Datapath {
   async inventory(): Promise<Inventory> {
     const marked = (await this.#host.links.listLinks()).map((link) => ({
       ifName: link.name as IfName, // the kernel's own word
-      networkId: link.kind === "bridge" || link.kind === "vlan" ? readMark("network", link) : undefined,
+      networkId: link.kind === "bridge" || link.kind === "vlan" || link.tunnel ? readMark("network", link) : undefined,
       endpointId: readMark("endpoint", link),
     }));
     return {

@@ -11,7 +11,7 @@ import { formatMark } from "../mark.ts";
 import { type PortOf, addPair, isPairOf } from "../veth-pair.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { ensureNetwork } from "./network.ts";
-import { canHaveVlans, hasVlans, needsVlans, portVlansOf } from "./vlan.ts";
+import { ensurePortVlans, hasVlans, needsVlans } from "./vlan.ts";
 
 /** What the kernel answers when a bridge has 1023 ports (net/bridge/br_if.c, find_portno); Node.js has no name for it. */
 const EXFULL = "E54";
@@ -25,7 +25,7 @@ export async function attach(
 ): Promise<void> {
   const bridge = await requireSwitch(host, network, endpoint, others);
   const index = await addPort(host, bridge, endpoint);
-  await ensurePortVlans(host, bridge, index, network, endpoint); // the addresses behind a port go by VLAN
+  await ensurePortVlans(host, bridge, index, { ...endpoint, isBridgeOurs: network.isSwitchOurs }); // the addresses behind a port go by VLAN
   if (network.isGuarded) await host.links.ensureFdbEntry(index, endpoint.mac);
   await host.links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
   const alias = formatMark("endpoint", endpoint.endpointId);
@@ -51,7 +51,7 @@ async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): 
     await host.links.setLink(port.index, { isUp: false }); // a bridge takes ports in without any settings
     await host.links.setLink(port.index, { masterIndex: bridge.index });
   }
-  await ensurePortVlans(host, bridge, port.index, network, endpoint);
+  await ensurePortVlans(host, bridge, port.index, { ...endpoint, isBridgeOurs: network.isSwitchOurs });
   if (network.isGuarded) await host.links.ensureFdbEntry(port.index, endpoint.mac); // what is there already is not changed
   const settings = settingsOf(network);
   if (isInBridge && port.isUp && isPortAs(settings, port.bridgePort ?? {})) return;
@@ -81,21 +81,6 @@ function settingsOf({ isGuarded, isIccAllowed, switchSettings }: Network): Bridg
     passesReserved: true,
     ...(switchSettings.hairpin === true && { isHairpin: true }), // else see ensureHairpin
   };
-}
-
-/** A foreign bridge gives untagged ports what it gives to all. */
-async function ensurePortVlans(
-  { links }: BridgeHost,
-  bridge: Link,
-  index: number,
-  { isSwitchOurs }: Network,
-  { vlans }: Endpoint,
-): Promise<void> {
-  const isTagged = needsVlans([{ vlans }]);
-  if (isTagged && !hasVlans(bridge)) {
-    throw new TsnetError("host", `bridge ${bridge.name} does not tell VLANs apart any more: somebody switched it off`);
-  }
-  if (isTagged || (isSwitchOurs && canHaveVlans(bridge))) await links.setPortVlans(index, portVlansOf(vlans));
 }
 
 async function addPort(host: BridgeHost, bridge: Link, endpoint: Endpoint): Promise<number> {

@@ -13,6 +13,7 @@ import { hasMovedAddresses, originOf } from "../uplink/moved-uplinks.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { bridgeSettingsOf, differingSettings } from "./settings.ts";
+import { ensureTunnels, removeTunnel } from "./tunnel.ts";
 import { ensureUplinks, releaseUplink } from "./uplink.ts";
 import { ensureVlanLink, removeVlanLink } from "./vlan-link.ts";
 import { ensureVlans, hasVlans, needsVlans } from "./vlan.ts";
@@ -34,6 +35,7 @@ export async function ensureNetwork(host: BridgeHost, network: Network, others: 
   const made = await host.links.requireLink(switchName);
   if (hostLink === switchName) await ensureGateways(host, network, made.index);
   await ensureUplinks(host, { bridge: made, isOurs: isSwitchOurs, networks });
+  await ensureTunnels(host, { bridge: made, isOurs: isSwitchOurs, networks });
   const bridge = await host.links.requireLink(switchName); // perhaps with the uplink's MAC address by now
   if (isSwitchOurs && !bridge.isUp) await host.links.setLink(bridge.index, { isUp: true });
   if (network.isHostOnSwitch && vlans.vlan !== undefined) await ensureVlanLink(host, bridge, network, vlans.vlan);
@@ -105,6 +107,7 @@ export async function removeNetwork(host: BridgeHost, network: Network, others: 
   const bridge = await host.links.findLink(network.switchName);
   // First of all: a bridge that is deleted takes the host's addresses along.
   if (hasMovedAddresses([network])) await removeUplink(host, bridge, network, others);
+  await removeTunnel(host, network, others);
   if (bridge === undefined) return;
   const isMarked = readMark("network", bridge) !== undefined || isHalfMade(bridge);
   if (network.isSwitchOurs && isMarked && others.length === 0) return host.links.deleteLink(bridge.index);
@@ -155,8 +158,8 @@ async function narrow(host: BridgeHost, bridge: Link, network: Network, others: 
 }
 
 /**
- * Removes the bridges that carry our mark for this network, except those whose names are in use, and its VLAN links on
- * bridges that are no one's of ours. A link of the host's that is a port is taken out first.
+ * Removes the bridges that carry our mark for this network, except those whose names are in use, and its VLAN links and
+ * the links of its tunnel on bridges that are no one's of ours. A link of the host's that is a port is taken out first.
  */
 export async function removeStrayBridges(
   host: BridgeHost,
@@ -167,9 +170,9 @@ export async function removeStrayBridges(
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   for (const link of links) {
     if (readMark("network", link) !== networkId) continue;
-    const [isBridge, isVlan] = [link.kind === "bridge", link.kind === "vlan"];
-    const switchName = isVlan ? nameOf.get(link.peerIndex ?? 0) : link.name;
-    if (!(isBridge || isVlan) || (switchName !== undefined && inUse.has(switchName))) continue;
+    const [isBridge, isVlan, isTunnel] = [link.kind === "bridge", link.kind === "vlan", link.tunnel !== undefined];
+    const switchName = isBridge ? link.name : nameOf.get((isVlan ? link.peerIndex : link.masterIndex) ?? 0);
+    if (!(isBridge || isVlan || isTunnel) || (switchName !== undefined && inUse.has(switchName))) continue;
     const ports = links.filter((port) => isBridge && port.masterIndex === link.index);
     const uplinks = ports.filter((one) => readMark("endpoint", one) === undefined && !isHalfMade(one));
     if (isBridge && link.group === HOST_GROUP) {

@@ -5,7 +5,7 @@ import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { LINK_GROUP } from "../../link-group.ts";
 import { ensureGateways, ensureHostSettings } from "../host-link.ts";
-import { formatMark, isHalfMade, readMark } from "../mark.ts";
+import { formatMark, isOfNetwork, nameTaken, readMark } from "../mark.ts";
 import type { BridgeHost } from "./datapath.ts";
 import { admitHost, dismissHost } from "./vlan.ts";
 
@@ -28,7 +28,7 @@ export async function ensureVlanLink(host: BridgeHost, bridge: Link, network: Ne
 /** Removes the link as far as it is tsnet's. Absent is no failure. */
 export async function removeVlanLink(host: BridgeHost, bridge: Link, network: Network, vlanId: number): Promise<void> {
   const link = await host.links.findLink(network.hostLink);
-  if (link !== undefined && !isOurs(link)) return;
+  if (link !== undefined && !isOfNetwork(link)) return;
   if (link !== undefined) await host.links.deleteLink(link.index);
   if (!network.isSwitchOurs) await dismissHost(host, bridge, vlanId);
 }
@@ -42,11 +42,11 @@ export async function refuseForeignLink({ links }: BridgeHost, bridge: Link, net
   const { hostLink, switchName, vlans } = network;
   for (const link of await links.listLinks()) {
     const isThere = link.kind === "vlan" && link.peerIndex === bridge.index && link.vlanId === vlans.vlan;
-    if (isThere && !isOurs(link)) {
+    if (isThere && !isOfNetwork(link)) {
       const why = `the host has link ${link.name} there, which tsnet did not make`;
       throw new TsnetError("conflict", `VLAN ${vlans.vlan} of bridge ${switchName} cannot get a gateway: ${why}`);
     }
-    if (link.name === hostLink && !isOurs(link)) throw foreignName(link);
+    if (link.name === hostLink && !isOfNetwork(link)) throw nameTaken(link);
   }
 }
 
@@ -57,17 +57,9 @@ async function ensureLink(
   { vlanId, mtu }: { readonly vlanId: number; readonly mtu: number },
 ): Promise<Link> {
   const found = await links.findLink(name);
-  if (found !== undefined && !isOurs(found)) throw foreignName(found);
+  if (found !== undefined && !isOfNetwork(found)) throw nameTaken(found);
   if (found?.kind === "vlan" && found.peerIndex === bridge.index && found.vlanId === vlanId) return found;
   if (found !== undefined) await links.deleteLink(found.index); // somebody gave this one's name to another one of ours
   await links.addVlan({ name, parentIndex: bridge.index, vlanId, mtu, group: LINK_GROUP, isUp: false });
   return links.requireLink(name);
-}
-
-function isOurs(link: Link): boolean {
-  return readMark("network", link) !== undefined || isHalfMade(link);
-}
-
-function foreignName({ name }: Link): TsnetError {
-  return new TsnetError("conflict", `link ${name} exists and was not made by tsnet, which needs the name`);
 }

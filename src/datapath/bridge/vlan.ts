@@ -44,6 +44,24 @@ export function portVlansOf({ vlan, trunk = [] }: PortVlans, vid: number | undef
 }
 
 /**
+ * Makes a port of a container or of a tunnel have its VLANs. A foreign bridge gives untagged ports what it gives to all.
+ *
+ * @throws TsnetError `host`.
+ */
+export async function ensurePortVlans(
+  { links }: BridgeHost,
+  bridge: Link,
+  index: number,
+  { vlans, isBridgeOurs }: { readonly vlans: PortVlans; readonly isBridgeOurs: boolean },
+): Promise<void> {
+  const isTagged = needsVlans([{ vlans }]);
+  if (isTagged && !hasVlans(bridge)) {
+    throw new TsnetError("host", `bridge ${bridge.name} does not tell VLANs apart any more: somebody switched it off`);
+  }
+  if (isTagged || (isBridgeOurs && canHaveVlans(bridge))) await links.setPortVlans(index, portVlansOf(vlans));
+}
+
+/**
  * Makes a bridge of tsnet's own tell VLANs apart if one of the networks needs it, and be in the VLANs in which the host is.
  * The ports of a bridge that did not so far are in the VLAN of the untagged before it begins: no frame is lost.
  */

@@ -1,0 +1,137 @@
+// A network's tunnel as ports of its bridge: a VXLAN link reaches all peers, of the other kinds a link leads to each. What comes
+// from one peer goes to no other: a bridge sends nothing back by the port by which it came, and nothing from one isolated port
+// to another. What a port of a tunnel carries is what an endpoint of the network has. That nothing passes between a tunnel and
+// the host itself is the rules' part (nat/table-bridge.ts).
+import { type Address, parseAddress } from "../../cidr.ts";
+import { tunnelLinkName } from "../../cnm/names.ts";
+import type { IfName, Network, Tunnel } from "../../cnm/network.ts";
+import { TsnetError } from "../../errors.ts";
+import { isPortAs } from "../../host/rtnetlink-bridge-port.ts";
+import type { Link } from "../../host/rtnetlink-link.ts";
+import { type NewTunnel, isSameTunnel } from "../../host/rtnetlink-tunnel.ts";
+import { LINK_GROUP } from "../../link-group.ts";
+import { formatMark, isOfNetwork, nameTaken, readMark } from "../mark.ts";
+import type { BridgeHost } from "./datapath.ts";
+import type { SharedBridge } from "./uplink.ts";
+import { ensurePortVlans } from "./vlan.ts";
+
+/** Linux takes 16777215 of VXLAN, and not of Geneve (drivers/net/geneve.c, geneve_validate). */
+const MOST_GENEVE_VNI = 16_777_214;
+
+/** A link of a tunnel as it shall be. */
+interface TunnelLink {
+  readonly name: IfName;
+  readonly tunnel: NewTunnel;
+  /** Of VXLAN. */
+  readonly floodPeers?: readonly Address[];
+}
+
+/**
+ * Refuses a tunnel that this kernel cannot have, or for whose links others have the names. Changes nothing.
+ *
+ * @throws TsnetError `unsupported`, `invalid`, `conflict`.
+ */
+export async function checkTunnel({ links }: BridgeHost, network: Network): Promise<void> {
+  const { tunnel } = network;
+  if (tunnel === undefined) return;
+  if (tunnel.kind === "geneve" && tunnel.vni !== undefined && tunnel.vni > MOST_GENEVE_VNI) {
+    const range = `permitted with backend=bridge and tunnel=geneve: 1-${MOST_GENEVE_VNI}`;
+    throw new TsnetError("invalid", `option vni: Linux has no ${tunnel.vni} there; ${range}`);
+  }
+  const kind = kindOf(tunnel);
+  if (!(await links.hasTunnels(kind))) {
+    const what = `this kernel has no links of kind ${kind}, which tunnel=${tunnel.kind} needs on a Linux bridge`;
+    throw new TsnetError("unsupported", `${what}; permitted: another tunnel, or backend=ovs`);
+  }
+  for (const { name } of tunnelLinks(network)) {
+    const found = await links.findLink(name);
+    if (found !== undefined && !isOfNetwork(found)) throw nameTaken(found);
+  }
+}
+
+/** Makes the tunnels of all networks be ports of their bridge. */
+export async function ensureTunnels(host: BridgeHost, { bridge, isOurs, networks }: SharedBridge): Promise<void> {
+  for (const network of networks) {
+    for (const wanted of tunnelLinks(network)) {
+      const link = await ensureLink(host, network, wanted);
+      if (wanted.floodPeers !== undefined) await host.links.setFloodPeers(link.index, wanted.floodPeers);
+      await ensurePort(host, bridge, link, { vlans: network.vlans, isBridgeOurs: isOurs });
+    }
+  }
+}
+
+/** Removes the links of a network's tunnel, but for those that another network has as well. */
+export async function removeTunnel({ links }: BridgeHost, network: Network, others: readonly Network[]): Promise<void> {
+  const shared = new Set(others.flatMap(tunnelLinks).map(({ name }) => name));
+  for (const { name } of tunnelLinks(network)) {
+    const link = shared.has(name) ? undefined : await links.findLink(name);
+    if (link !== undefined && isOfNetwork(link)) await links.deleteLink(link.index);
+  }
+}
+
+/** The links of the network's tunnel that are there and up. */
+export async function openTunnelLinks({ links }: BridgeHost, network: Network): Promise<Link[]> {
+  const found = await Promise.all(tunnelLinks(network).map(({ name }) => links.findLink(name)));
+  return found.filter((link) => link !== undefined).filter(({ isUp }) => isUp);
+}
+
+async function ensureLink({ links }: BridgeHost, network: Network, wanted: TunnelLink): Promise<Link> {
+  const { name, tunnel } = wanted;
+  const { mtu } = network;
+  const alias = formatMark("network", network.id);
+  let found = await links.findLink(name);
+  if (found !== undefined && !isOfNetwork(found)) throw nameTaken(found);
+  if (found !== undefined && (found.tunnel === undefined || !isSameTunnel(found.tunnel, tunnel))) {
+    await links.deleteLink(found.index); // somebody gave this one's name to another one of ours
+    found = undefined;
+  }
+  if (found === undefined) {
+    const index = await links.addTunnel({ name, tunnel, mtu, group: LINK_GROUP, isUp: false });
+    await links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
+    await links.setLink(index, { alias });
+    return links.requireLink(name);
+  }
+  const differing = { ...(found.mtu !== mtu && { mtu }), ...(readMark("network", found) === undefined && { alias }) };
+  if (Object.keys(differing).length > 0) await links.setLink(found.index, differing);
+  return found;
+}
+
+/** A port has its VLANs and is isolated before it is set up. */
+async function ensurePort(
+  host: BridgeHost,
+  bridge: Link,
+  link: Link,
+  vlans: Parameters<typeof ensurePortVlans>[3],
+): Promise<void> {
+  const isInBridge = link.masterIndex === bridge.index;
+  if (!isInBridge && link.isUp) await host.links.setLink(link.index, { isUp: false });
+  if (!isInBridge) await host.links.setLink(link.index, { masterIndex: bridge.index });
+  await ensurePortVlans(host, bridge, link.index, vlans);
+  const bridgePort = { isIsolated: true, isHairpin: false };
+  if (isInBridge && link.isUp && isPortAs(bridgePort, link.bridgePort ?? {})) return;
+  await host.links.setLink(link.index, { bridgePort, isUp: true });
+}
+
+function tunnelLinks({ switchName, tunnel }: Network): TunnelLink[] {
+  if (tunnel === undefined) return [];
+  const { vni = 0, port = 0 } = tunnel; // they have them but for GRE
+  const [local, peers] = [parseAddress(tunnel.local), tunnel.peers.map(parseAddress)];
+  if (tunnel.kind === "vxlan") {
+    const name = tunnelLinkName(switchName, tunnel);
+    return [{ name, tunnel: { kind: "vxlan", vni, local, port }, floodPeers: peers }];
+  }
+  const kind = kindOf(tunnel);
+  return tunnel.peers.map((peer) => {
+    const remote = parseAddress(peer);
+    const name = tunnelLinkName(switchName, tunnel, peer);
+    if (kind === "geneve") return { name, tunnel: { kind, vni, remote, port } };
+    const key = tunnel.vni === undefined ? {} : { key: tunnel.vni };
+    return { name, tunnel: { kind, ...key, local, remote } };
+  });
+}
+
+/** The kernel's name. */
+function kindOf({ kind, local }: Tunnel) {
+  if (kind !== "gre") return kind;
+  return local.includes(":") ? "ip6gretap" : "gretap";
+}
