@@ -9,7 +9,10 @@ import { isErrno } from "../host/netlink.ts";
 const LOST = ["ENODEV", "ENXIO", "ENETDOWN", "ENOBUFS", "EAGAIN"];
 
 /** The frames, tagged as the tunnel carries the endpoint's VLAN; none for an endpoint without untagged frames or addresses. */
-export function announcementFrames(network: Network, { mac, address, addressIpv6, vlans }: Endpoint): readonly Buffer[] {
+export function announcementFrames(
+  network: Network,
+  { mac, address, addressIpv6, vlans }: Endpoint,
+): readonly Buffer[] {
   const { vlan, trunk } = vlans;
   if (vlan === undefined && trunk !== undefined) return [];
   const tag = vlan === undefined || vlan === network.vlans.vlan ? {} : { vlanId: vlan };
