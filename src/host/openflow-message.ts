@@ -8,6 +8,7 @@ export const TYPE = {
   echoRequest: 2,
   echoReply: 3,
   setConfig: 9,
+  packetOut: 13,
   flowMod: 14,
   multipartRequest: 18,
   multipartReply: 19,

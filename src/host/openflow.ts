@@ -17,6 +17,7 @@ import {
   encodeFilter,
 } from "./openflow-flow.ts";
 import { TYPE } from "./openflow-message.ts";
+import { type PacketOut, encodePacketOut } from "./openflow-packet-out.ts";
 import { parseOvsdbAddress } from "./ovsdb-address.ts";
 
 const DEADLINE_MS = 5_000;
@@ -106,6 +107,16 @@ export class OpenFlow implements Disposable {
   async setFragments(mode: keyof typeof FRAGMENTS): Promise<void> {
     const encode = () => Buffer.of(0, FRAGMENTS[mode], 0, 0); // no frames for a controller
     await this.#change("set", [mode], encode, () => `fragments=${mode}`, TYPE.setConfig);
+  }
+
+  /**
+   * Has the switch send frames, past all flows. What becomes of them is not told.
+   *
+   * @throws TsnetError `host` for ports that are not there: the other frames are sent; `unavailable`.
+   */
+  async sendFrames(packets: readonly PacketOut[]): Promise<void> {
+    const describe = ({ frame, ports }: PacketOut) => `${frame.length} bytes to ports ${ports.join(", ")}`;
+    await this.#change("send", packets, encodePacketOut, describe, TYPE.packetOut);
   }
 
   /** Ends the connection. */

@@ -6,6 +6,7 @@ import { chooseDatapathType, datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { refuseSpanningTree } from "../uplink/moved-uplinks.ts";
 import { findRows } from "./rows.ts";
+import { checkTunnel } from "./tunnel.ts";
 import { requireFreeUplink } from "./uplink.ts";
 
 /** The most that a tap device takes: 65535 without the Ethernet header (drivers/net/tun.c, MAX_MTU). */
@@ -36,4 +37,5 @@ export async function check(host: OvsHost, network: Network, others: readonly Ne
   }
   refuseSpanningTree([network, ...others], !isSwitchOurs && bridge?.stp_enable === true);
   await requireFreeUplink(host, network);
+  await checkTunnel(host, network, type);
 }

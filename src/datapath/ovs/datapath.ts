@@ -17,6 +17,7 @@ import { endpointOf, networkOf } from "./marks.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges } from "./network.ts";
 import { OpenFlowSwitches } from "./openflow-switches.ts";
 import { findRows } from "./rows.ts";
+import { announce } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
 export interface OvsHost extends HostOfLinks {
@@ -100,6 +101,10 @@ export class OvsDatapath implements Datapath {
    * the host and comes back by the host's link, since no rules of the host's see frames that Open vSwitch switches.
    */
   async ensureHairpin(): Promise<void> {}
+
+  async announce(network: Network, endpoint: Endpoint): Promise<void> {
+    await announce(this.#host, network, endpoint);
+  }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
     await detach(this.#host, endpoint);

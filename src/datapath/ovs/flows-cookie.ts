@@ -5,7 +5,7 @@ import type { CookieFilter } from "../../host/openflow-flow.ts";
 /** "ts". */
 const OURS = 0x7473n << 48n;
 
-const KIND = { switch: 0n, vlan: 1n, learned: 2n, gateway: 3n, uplink: 4n, endpoint: 8n } as const;
+const KIND = { switch: 0n, vlan: 1n, learned: 2n, gateway: 3n, uplink: 4n, tunnel: 5n, endpoint: 8n } as const;
 
 const WHICH_BITS = 44n;
 
@@ -36,6 +36,11 @@ export function gatewayCookie(ofport: number): bigint {
 /** Of `uplinkFlows`. */
 export function uplinkCookie(ofport: number): bigint {
   return OURS | (KIND.uplink << WHICH_BITS) | BigInt(ofport);
+}
+
+/** Of `tunnelFlows` and `adoptedTunnelFlows`. */
+export function tunnelCookie(ofport: number): bigint {
+  return OURS | (KIND.tunnel << WHICH_BITS) | BigInt(ofport);
 }
 
 /** Of `endpointFlows` and `adoptedEndpointFlows`: 44 bits of a hash of the id. */

@@ -30,15 +30,19 @@ const ICMPV6 = {
 
 const FIRST_FRAGMENT = 1;
 const NO_FRAGMENT = 0;
-const UNSPECIFIED = "::";
+export const UNSPECIFIED = "::";
 const NO_MAC = "00:00:00:00:00:00";
 
-const IPV4 = { ethType: ETHERTYPE.ipv4 } as const;
-const IPV6 = { ethType: ETHERTYPE.ipv6 } as const;
-const ARP = { ethType: ETHERTYPE.arp } as const;
+/** The protocol, or ARP's operation, of what Open vSwitch cannot read. */
+export const UNREADABLE = 0;
+
+export const IPV4 = { ethType: ETHERTYPE.ipv4 } as const;
+export const IPV6 = { ethType: ETHERTYPE.ipv6 } as const;
+export const ARP = { ethType: ETHERTYPE.arp } as const;
+export const ARP_REQUEST = { ...ARP, arpOp: 1 } as const;
 const icmpv6 = (type: keyof typeof ICMPV6) => ({ ...IPV6, ipProto: PROTOCOL.icmpv6, icmpv6Type: ICMPV6[type] });
-const SOLICITATION = icmpv6("neighbourSolicitation");
-const ADVERTISEMENT = icmpv6("neighbourAdvertisement");
+export const SOLICITATION = icmpv6("neighbourSolicitation");
+export const ADVERTISEMENT = icmpv6("neighbourAdvertisement");
 
 /** Who an endpoint is. */
 export interface Identity {
@@ -95,7 +99,7 @@ function cleanFlows(rule: Rule, areFragmentsMatched: boolean): readonly Flow[] {
     ...(areFragmentsMatched ? portless : []),
     ...(["mldQuery", "routerAdvertisement", "redirect"] as const).map(icmpv6),
     { ...IPV4, ipProto: PROTOCOL.igmp, ipv4Dst: "224.0.0.1" },
-    { ...IPV6, ipProto: 0 },
+    { ...IPV6, ipProto: UNREADABLE },
   ];
   const discover = {
     ...IPV4,
@@ -160,7 +164,7 @@ export function identityFlows(identity: Identity): readonly Flow[] {
   const flows: Flow[] = [];
   if (address !== undefined) {
     const ipv4 = bare(address);
-    const probe = { ...ARP, arpOp: 1, arpSpa: "0.0.0.0", arpTpa: ipv4, arpSha: mac };
+    const probe = { ...ARP_REQUEST, arpSpa: "0.0.0.0", arpTpa: ipv4, arpSha: mac };
     const matches = [{ ...IPV4, ipv4Src: ipv4 }, { ...ARP, arpSpa: ipv4, arpSha: mac }, probe];
     flows.push(...matches.map(own(TABLE.source, TABLE.learn)));
   }

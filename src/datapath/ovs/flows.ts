@@ -8,18 +8,20 @@ import type { Flow } from "../../host/openflow-flow.ts";
 import { SWITCH_COOKIE, endpointCookie, gatewayCookie, uplinkCookie } from "./flows-cookie.ts";
 import {
   type Membership,
+  advertisementFlow,
   deliveryFlow,
   expectedFlow,
   forwardFlows,
   hairpinFlow,
   knownFlows,
+  requestFlows,
   unknownFlows,
 } from "./flows-forward.ts";
 import { type Identity, guardFlows, identityFlows, identityFlags } from "./flows-guard.ts";
 import { type Flag, REGISTER, TABLE, UNTAGGED, classify, taggedWith } from "./flows-pipeline.ts";
 
 /** On a user's switch ours come before his own, unless he goes to the end of the range. */
-const ADOPTED_PRIORITY = 65_000;
+export const ADOPTED_PRIORITY = 65_000;
 
 /** The VLANs of an endpoint's port: `{}` untagged and in no VLAN. */
 export interface VlanSet {
@@ -38,12 +40,17 @@ export interface EndpointPort extends Identity {
   readonly isHairpin?: boolean;
 }
 
+/** What `vlanFlows` must know of a port. */
+export type VlanPort = Pick<EndpointPort, "ofport" | "vlans" | "isGuarded" | "isIccAllowed">;
+
 /** The internal port with the host's address. */
 export interface GatewayPort {
   readonly ofport: number;
   readonly mac: string;
   /** 0: untagged. */
   readonly vlan: number;
+  /** Bare addresses, where a tunnel leads into the VLAN (flows-tunnel.ts); absent without a tunnel. */
+  readonly apartAddresses?: readonly string[];
 }
 
 /** A port to other machines. */
@@ -60,10 +67,15 @@ export function switchFlows(): readonly Flow[] {
 }
 
 /** What the gateway's port adds. It may send from any address; nothing is learned from it, nor sought at it. */
-export function gatewayFlows({ ofport, mac, vlan }: GatewayPort): readonly Flow[] {
+export function gatewayFlows({ ofport, mac, vlan, apartAddresses }: GatewayPort): readonly Flow[] {
   const cookie = gatewayCookie(ofport);
-  const membership = { ofport, vlan, isTagged: false, isIsolated: false };
-  return [untaggedFlow(cookie, membership, []), ...knownFlows(cookie, membership, mac)];
+  const membership = { ofport, vlan, isTagged: false, isIsolated: apartAddresses !== undefined };
+  return [
+    untaggedFlow(cookie, membership, membership.isIsolated ? ["isolated"] : []),
+    ...knownFlows(cookie, membership, mac),
+    advertisementFlow(cookie, membership, mac),
+    ...requestFlows(cookie, membership, apartAddresses ?? []),
+  ];
 }
 
 /** What an uplink adds, besides its place in `vlanFlows`. */
@@ -85,14 +97,10 @@ export function endpointFlows(port: EndpointPort): readonly Flow[] {
  * Where frames go in one VLAN whose MAC address is nobody's that is known.
  *
  * @param vlan - 0: untagged.
- * @param uplinks, endpoints - all of the switch; those of other VLANs and guarded ones are skipped. Without any no flow is
+ * @param uplinks, endpoints - all of the switch, tunnels among the latter; those of other VLANs and guarded ones are skipped. Without any no flow is
  *   needed, and those that there are, are to be deleted by `vlanCookie`.
  */
-export function vlanFlows(
-  vlan: number,
-  uplinks: readonly Uplink[],
-  endpoints: readonly EndpointPort[],
-): readonly Flow[] {
+export function vlanFlows(vlan: number, uplinks: readonly Uplink[], endpoints: readonly VlanPort[]): readonly Flow[] {
   const open = endpoints.filter(({ isGuarded }) => !isGuarded);
   const all = [...uplinks.flatMap(membershipsOfUplink), ...open.flatMap(membershipsOf)];
   const members = all.filter((membership) => membership.vlan === vlan);
@@ -103,7 +111,7 @@ export function vlanFlows(
 }
 
 /** The VLANs in whose `vlanFlows` an endpoint has a place; 0: untagged. */
-export function openVlansOf(port: EndpointPort): readonly number[] {
+export function openVlansOf(port: VlanPort): readonly number[] {
   return port.isGuarded ? [] : membershipsOf(port).map(({ vlan }) => vlan);
 }
 
@@ -159,8 +167,8 @@ function openFlows(cookie: bigint, port: EndpointPort): readonly Flow[] {
   ]);
 }
 
-/** @param takesPriorities - whether frames with a tag of VLAN 0 are welcome as well. */
-function openIngress(cookie: bigint, membership: Membership, takesPriorities: boolean): readonly Flow[] {
+/** How frames get in that are not checked. @param takesPriorities - also those with a tag of VLAN 0. */
+export function openIngress(cookie: bigint, membership: Membership, takesPriorities: boolean): readonly Flow[] {
   const { ofport, vlan, isTagged, isIsolated } = membership;
   const flags: readonly Flag[] = ["open", ...(isIsolated ? (["isolated"] as const) : [])];
   const untag: readonly Action[] = [
@@ -185,7 +193,12 @@ function untaggedFlow(cookie: bigint, { ofport, vlan }: Membership, flags: reado
   return { table: TABLE.ingress, priority: 100, cookie, match, actions: classify(vlan, flags), goTo: TABLE.learn };
 }
 
-function membershipsOf({ ofport, vlans, isIccAllowed }: EndpointPort): readonly Membership[] {
+/** A port in each of its VLANs. */
+export function membershipsOf({
+  ofport,
+  vlans,
+  isIccAllowed,
+}: Pick<EndpointPort, "ofport" | "vlans" | "isIccAllowed">): readonly Membership[] {
   const { vlan, trunk } = vlans;
   const common = { ofport, isIsolated: !isIccAllowed };
   const untagged = trunk === undefined || vlan !== undefined ? [{ ...common, vlan: vlan ?? 0, isTagged: false }] : [];

@@ -26,6 +26,7 @@ import {
 } from "./rows.ts";
 import { bridgeSettings } from "./settings.ts";
 import { removeStalePorts } from "./stale-ports.ts";
+import { requireTunnel, strayTunnels, tunnelEnds, tunnelPorts } from "./tunnel.ts";
 import { ensureUplinks, releaseUplinks, uplinkPorts } from "./uplink.ts";
 import { inertColumns, vlanColumns } from "./vlan.ts";
 
@@ -36,7 +37,9 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   const moved = findMoved(networks);
   const uplinks = uplinksOf(networks);
   const doing = `set up bridge ${switchName}`;
-  const names = [...new Set([switchName, hostLink, untaggedLink, ...uplinks])];
+  const ofTunnels = tunnelPorts(networks);
+  const tunnels = ofTunnels.map(({ name }) => name);
+  const names = [...new Set([switchName, hostLink, untaggedLink, ...uplinks, ...tunnels])];
   const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, names);
   if (bridge === undefined) await refuseToMake(host, network);
   else if (network.isSwitchOurs && networkOf(bridge) === undefined) {
@@ -44,12 +47,13 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   }
   const ofUplinks = uplinkPorts(networks);
   const isReady = ({ name }: PortSpec) => name !== moved?.uplink.parent || ports.has(name); // else it is put in later
-  const wanted = [...hostPorts(networks, bridge), ...ofUplinks.filter(isReady)];
+  const wanted = [...hostPorts(networks, bridge), ...ofUplinks.filter(isReady), ...ofTunnels];
   const operations =
     bridge === undefined
       ? await newBridge(host, networks, wanted)
       : [
           ...ownChanges(networks, bridge, ports.get(switchName)),
+          ...removePorts(await strayTunnels(host, bridge, networks)),
           ...wanted.flatMap((spec, n) => portChanges(bridge, ports.get(spec.name), spec, n)),
         ];
   if (operations.length > 0) await host.ovsdb.apply(doing, operations);
@@ -61,6 +65,7 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   await host.flows.ensureSwitch(switchName, networks);
   await ensureMovedUplink(host, networks);
   await removeStalePorts(host, network.id);
+  await requireTunnel(host, network);
 }
 
 async function refuseToMake(host: OvsHost, { isSwitchOurs, switchName }: Network): Promise<void> {
@@ -123,7 +128,8 @@ function hostPorts(networks: readonly [Network, ...Network[]], bridge: FoundBrid
   const { hostLink: name, vlans, mtu, switchMac } = network;
   const mac = (network.isSwitchOurs ? bridge?.other_config["hwaddr"] : undefined) ?? switchMac;
   const { vlan } = vlans; // untagged, also where endpoints get other VLANs besides
-  const columns = vlanColumns(vlan === undefined ? {} : { vlan });
+  const hasTunnel = networks.some((each) => each.hostLink === name && each.tunnel !== undefined);
+  const columns = { ...vlanColumns(vlan === undefined ? {} : { vlan }), protected: hasTunnel };
   const mark = networkMark(network.id);
   return [
     ...ofMoved,
@@ -144,7 +150,7 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
     (name === untaggedLink && findMoved(others) !== undefined);
   const isHostLinkNeeded = isNeeded(hostLink);
   const ownLinks = [hostLink, ...(findMoved([network]) === undefined ? [] : [untaggedLink])];
-  const [own, shared] = [uplinksOf([network]), uplinksOf(others)];
+  const [own, shared] = [waysOut([network]), waysOut(others)];
   const unneeded = [
     ...new Set(ownLinks.filter((name) => !isNeeded(name))),
     ...own.filter((name) => !shared.includes(name)),
@@ -177,6 +183,11 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
   }
   for (const name of ownLinks) if (!isNeeded(name)) await removeLeftLink(host, name);
   if (network.isSwitchOurs && others.length === 0) await removeLeftLink(host, switchName);
+}
+
+/** The names of all ports that lead away from the host. */
+function waysOut(networks: readonly Network[]): readonly string[] {
+  return [...uplinksOf(networks), ...networks.flatMap(tunnelEnds).map(({ name }) => name)];
 }
 
 /** Removes the bridges that carry our mark for this network, except those whose names are in use. */

@@ -18,6 +18,9 @@ import { type PortState, SwitchMembers } from "./switch-members.ts";
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 1_000;
 
+/** Pause before an announcement is made again: in userspace the first one may only have asked for the peer's MAC address. */
+const REPEAT_MS = 500;
+
 /** What is needed besides. */
 export interface OpenFlowHost {
   readonly ovsdb: Ovsdb;
@@ -25,6 +28,12 @@ export interface OpenFlowHost {
   readonly management: Management;
   /** Open vSwitch is back, and flows with it; what else there is may be missing. May not throw. */
   readonly onRestored: () => void;
+}
+
+/** Frames, and the names of the ports by which they leave. */
+interface Announcement {
+  readonly names: readonly string[];
+  readonly frames: readonly Buffer[];
 }
 
 interface Switch {
@@ -83,6 +92,26 @@ export class OpenFlowSwitches implements Disposable {
         if (!(failure instanceof TsnetError) || failure.code !== "unavailable") throw failure;
       }
     });
+  }
+
+  /**
+   * Sends frames out of ports that are there, past all flows, and once more a moment later. An endpoint that is not guarded is
+   * no longer sought where its MAC address was before.
+   */
+  async announce({ switchName }: Network, { endpointId }: Endpoint, { names, frames }: Announcement): Promise<void> {
+    const found = this.#switches.get(switchName);
+    if (found === undefined || names.length === 0) return;
+    const send = () =>
+      this.#locks.run(switchName, async () => {
+        const { flows, members } = found;
+        if (flows?.isOpen !== true) return; // then nothing has been learned either
+        for (const vlan of members.openVlansOf(endpointId)) await flows.deleteOwner(learnedCookie(vlan));
+        const states = await this.#statesOf(switchName, names, []);
+        const ports = [...states.values()].map(({ ofport }) => ofport);
+        if (ports.length > 0) await flows.sendFrames(frames, ports);
+      });
+    await send();
+    setTimeout(() => void send().catch(() => {}), REPEAT_MS).unref();
   }
 
   /** Ends the connection to a switch that tsnet has nothing more to do with. @param isThere - then its flows are deleted. */

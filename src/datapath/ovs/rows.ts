@@ -41,6 +41,7 @@ const INTERFACE = [
   "_uuid",
   "name",
   "type",
+  "options",
   "mac",
   "mtu_request",
   "ofport",

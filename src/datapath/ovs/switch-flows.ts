@@ -77,6 +77,11 @@ export class SwitchFlows implements Disposable {
     await this.#client.deleteFlows(ALL_OURS);
   }
 
+  /** Has the switch send frames out of ports, past all flows. */
+  async sendFrames(frames: readonly Buffer[], ports: readonly number[]): Promise<void> {
+    await this.#client.sendFrames(frames.map((frame) => ({ frame, ports })));
+  }
+
   [Symbol.dispose](): void {
     this.#client.close();
   }
