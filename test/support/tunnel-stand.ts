@@ -46,6 +46,8 @@ export class TunnelStand implements AsyncDisposable {
   readonly hosts: readonly TunnelHost[];
   readonly wire: NetNamespace;
   readonly #stack: AsyncDisposableStack;
+  #made: { readonly n: number; readonly network: Network }[] = [];
+  #containers: { readonly n: number; readonly network: Network; readonly container: TunnelContainer }[] = [];
 
   private constructor(stack: AsyncDisposableStack, wire: NetNamespace, hosts: readonly TunnelHost[]) {
     [this.#stack, this.wire, this.hosts] = [stack, wire, hosts];
@@ -98,7 +100,19 @@ export class TunnelStand implements AsyncDisposable {
     const { agent } = this.host(n);
     await agent.datapath.check(network, []);
     await agent.datapath.ensureNetwork(network, []);
+    this.#made.push({ n, network });
     await agent.firewall.apply({ networks: [network], endpoints: [] });
+  }
+
+  /** Removes containers and networks from all hosts. */
+  async clear(): Promise<void> {
+    for (const { n, network, container } of this.#containers) await this.detach(n, network, container);
+    for (const { n, network } of this.#made) {
+      const { agent } = this.host(n);
+      await agent.datapath.removeNetwork(network, []);
+      await agent.firewall.apply({ networks: [], endpoints: [] });
+    }
+    this.#made = [];
   }
 
   /**
@@ -128,21 +142,29 @@ export class TunnelStand implements AsyncDisposable {
       "ip link set eth0 up",
       ...(network.isHostOnSwitch ? ["ip route add default via 10.1.1.1"] : []),
     ]);
-    return { ns, endpoint: attached, address };
+    const container = { ns, endpoint: attached, address };
+    this.#containers.push({ n, network, container });
+    return container;
   }
 
-  /** Removes a container as the engine does: its namespace first. */
-  async detach(n: number, network: Network, { ns, endpoint: gone }: TunnelContainer): Promise<void> {
+  /** Removes a container as the engine does: its link first. */
+  async detach(n: number, network: Network, container: TunnelContainer): Promise<void> {
     const { agent } = this.host(n);
-    await ns[Symbol.asyncDispose]();
+    const { ns, endpoint: gone } = container;
+    this.#containers = this.#containers.filter((other) => other.container !== container);
+    await shell(ns, ["ip link delete eth0 || true"]);
     await agent.datapath.detach(gone);
     await agent.firewall.removeEndpoint({ network, endpoint: gone, ports: [] });
   }
 
-  /** Ends tsnet on a host without a chance to tidy up, and starts it anew. */
-  async restart(n: number): Promise<void> {
+  /** Ends tsnet on a host without a chance to tidy up. */
+  async kill(n: number): Promise<void> {
+    await this.host(n).agent.kill();
+  }
+
+  /** Starts it there again. */
+  async start(n: number): Promise<void> {
     const host = this.host(n);
-    await host.agent.kill().catch(() => {});
     host.agent = await startHostAgent(host.ns);
   }
 

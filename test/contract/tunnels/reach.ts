@@ -47,7 +47,7 @@ async function threeContainers(stand: TunnelStand, { kind }: TunnelSuite): Promi
 export function describeReach(suite: TunnelSuite): void {
   describe("containers on three hosts", () => {
     it("reach one another over IPv4 and IPv6, and each its own host's gateway, of which nothing is on the wire", async () => {
-      await using stand = await suite.makeStand(3);
+      const { stand } = suite;
       await stand.make(suite.kind);
       using wire = stand.listen();
       const containers = await threeContainers(stand, suite);
@@ -71,7 +71,7 @@ export function describeReach(suite: TunnelSuite): void {
     });
 
     it("hear a broadcast and a multicast of one of them exactly once, and its sender does not hear it", async () => {
-      await using stand = await suite.makeStand(3);
+      const { stand } = suite;
       await stand.make(suite.kind);
       const [sender, second, third] = await threeContainers(stand, suite);
       await reaches(sender, second.address[4]);
@@ -96,7 +96,7 @@ export function describeReach(suite: TunnelSuite): void {
     });
 
     it("keep what is for one of them from the others once it was heard of", async () => {
-      await using stand = await suite.makeStand(3);
+      const { stand } = suite;
       await stand.make(suite.kind);
       const [sender, second, third] = await threeContainers(stand, suite);
       await reaches(sender, second.address[4]);
@@ -112,22 +112,22 @@ export function describeReach(suite: TunnelSuite): void {
     });
 
     it("go on when one host is away, and it is back when it comes back", async () => {
-      await using stand = await suite.makeStand(3);
+      const { stand } = suite;
       await stand.make(suite.kind);
       const [first, second, third] = await threeContainers(stand, suite);
       await reaches(first, third.address[4]);
-      await shell(stand.host(3).ns, ["ip link set eth0 down"]);
+      await shell(stand.wire, ["ip link set host3 nomaster"]);
 
       expect(await reaches(first, second.address[4])).toBe(true);
       expect(await canPing(first.ns, third.address[4])).toBe(false);
-      await shell(stand.host(3).ns, ["ip link set eth0 up"]);
+      await shell(stand.wire, ["ip link set host3 master lan0"]);
       expect(await reaches(first, third.address[4])).toBe(true);
     });
   });
 
   describe("a host", () => {
     it("is not reached through the tunnel, nor reaches through it, nor is believed to be the gateway of another", async () => {
-      await using stand = await suite.makeStand(2);
+      const { stand } = suite;
       const open = { isGuarded: false }; // else its own host keeps a container from saying what it is not
       await stand.make(suite.kind, open);
       const one = await stand.attach(1, stand.network(1, suite.kind, open));
@@ -159,7 +159,7 @@ export function describeReach(suite: TunnelSuite): void {
 
   describe("a container that moves to another host with its MAC and addresses", () => {
     it("is reached there at once, though it says nothing itself", async () => {
-      await using stand = await suite.makeStand(3);
+      const { stand } = suite;
       await stand.make(suite.kind);
       const [onTwo, onThree] = [stand.network(2, suite.kind), stand.network(3, suite.kind)];
       const one = await stand.attach(1, stand.network(1, suite.kind));
@@ -172,7 +172,7 @@ export function describeReach(suite: TunnelSuite): void {
     });
 
     it("is reached under its address with another MAC, too", async () => {
-      await using stand = await suite.makeStand(2);
+      const { stand } = suite;
       await stand.make(suite.kind);
       const [onOne, onTwo] = [stand.network(1, suite.kind), stand.network(2, suite.kind)];
       const one = await stand.attach(1, onOne);
@@ -187,7 +187,7 @@ export function describeReach(suite: TunnelSuite): void {
 
   describe("the MTU", () => {
     it("fills the underlay's exactly: one byte more breaks packets up or loses them", async () => {
-      await using stand = await suite.makeStand(2);
+      const { stand } = suite;
       const measure = async (bytes: number) => {
         const mtu = stand.network(1, suite.kind).mtu + bytes;
         await stand.make(suite.kind, { mtu });

@@ -15,10 +15,12 @@ async function linksOf(host: NetNamespace): Promise<readonly string[]> {
   return links.map(({ ifname, ifindex }) => `${ifindex} ${ifname}`);
 }
 
-export function describeRepair({ kind, makeStand }: TunnelSuite): void {
+export function describeRepair(suite: TunnelSuite): void {
+  const { kind } = suite;
+
   describe("a tunnel", () => {
     it("stays as it is when the network is made again, and nothing of it is left after its end", async () => {
-      await using stand = await makeStand(2);
+      const { stand } = suite;
       const { ns, agent } = stand.host(1);
       const before = (await linksOf(ns)).map((link) => link.replace(/@.*/, ""));
       const network = stand.network(1, kind);
@@ -35,7 +37,7 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
     });
 
     it("is put back by the network's next look, when somebody removed its parts", async () => {
-      await using stand = await makeStand(2);
+      const { stand } = suite;
       await stand.make(kind);
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
@@ -48,16 +50,16 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
     });
 
     it("goes on while tsnet is killed and started again", async () => {
-      await using stand = await makeStand(2);
+      const { stand } = suite;
       await stand.make(kind);
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
       await reaches(one, two.address[4]);
       const links = await linksOf(stand.host(1).ns);
 
-      await stand.host(1).agent.kill();
+      await stand.kill(1);
       expect(await canPing(one.ns, two.address[4])).toBe(true);
-      await stand.restart(1);
+      await stand.start(1);
       await stand.host(1).agent.datapath.ensureNetwork(network, []);
 
       expect(await canPing(one.ns, two.address[4])).toBe(true);
@@ -65,7 +67,7 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
     });
 
     it("gets another host by making the network anew on each, one after the other", async () => {
-      await using stand = await makeStand(3);
+      const { stand } = suite;
       const alone = (n: number, peers: readonly number[]) => {
         const network = stand.network(n, kind);
         const addresses = peers.map((peer) => hostAddress(peer, kind.family));
@@ -87,7 +89,7 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
     });
 
     it("of a network whose record was lost is removed with its switch", async () => {
-      await using stand = await makeStand(2);
+      const { stand } = suite;
       const { ns, agent } = stand.host(1);
       const before = await linksOf(ns);
       const network = stand.network(1, kind);
@@ -98,7 +100,7 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
     });
 
     it("cannot be made where somebody has its number already, and leaves the other's alone", async () => {
-      await using stand = await makeStand(2);
+      const { stand } = suite;
       if (kind.kind !== "vxlan") return;
       const { ns, agent } = stand.host(1);
       const network = stand.network(1, kind);
@@ -111,6 +113,7 @@ export function describeRepair({ kind, makeStand }: TunnelSuite): void {
       });
       await agent.datapath.removeNetwork(network, []);
       expect((await linksOf(ns)).map((link) => link.split(" ")[1])).toContain("other");
+      await shell(ns, ["ip link delete other"]);
     });
   });
 }

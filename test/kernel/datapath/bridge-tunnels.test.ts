@@ -2,10 +2,7 @@
 import { describeTunnels } from "../../contract/tunnels.ts";
 import { TunnelStand } from "../../support/tunnel-stand.ts";
 
-const makeStand = (count: number) => TunnelStand.up(count);
+const stand = () => TunnelStand.up(3);
 
-describeTunnels("Linux bridge, vxlan", { kind: { kind: "vxlan", vni: 77, port: 4789 }, makeStand });
-describeTunnels("Linux bridge, vxlan over IPv6", {
-  kind: { kind: "vxlan", vni: 78, port: 4790, family: 6 },
-  makeStand,
-});
+describeTunnels("Linux bridge, vxlan", { kind: "vxlan", vni: 77, port: 4789 }, stand);
+describeTunnels("Linux bridge, vxlan over IPv6", { kind: "vxlan", vni: 78, port: 4790, family: 6 }, stand);
