@@ -89,7 +89,6 @@ export const BRIDGE = `
 		goto uplink
 	}
 	chain outbound {
-		ether type arp oifname . arp saddr ip @reserved4 drop
 		ether type arp oifname . arp daddr ip @reserved4 drop
 		ether type ip6 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } oifname . @th,64,128 @reserved6 drop
 	}

@@ -65,7 +65,7 @@ const machine = (n: number, last: number) => ({
 const [A, B, STRANGER] = [machine(1, 10), machine(2, 11), machine(3, 66)];
 
 /** A network without a tunnel. */
-const INTRUDERS = dualStack(2, { isGuarded: false, mtu: 1400 });
+export const INTRUDERS = dualStack(2, { isGuarded: false, mtu: 1400 });
 
 /** All of it. Disposing of it takes it down. */
 export class TunnelLab implements AsyncDisposable {
