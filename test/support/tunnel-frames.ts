@@ -1,5 +1,6 @@
 // What passes between hosts in a tunnel, told by frames: the same body for each kind of tunnel (kernel/nat, vm/long).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatVlans } from "../../src/vlan.ts";
 import { uniqueBytes, datagramFrame } from "./attacks.ts";
 import { DatagramListener, FrameSocket } from "./frame-capture.ts";
 import {
@@ -43,7 +44,8 @@ function namesGateway(frame: Buffer): boolean {
 
 /** The promises about ordinary frames and gateways. */
 export function describeTunnelFrames(form: TunnelForm): void {
-  describe(`a network joined by ${form.kind} over IPv${form.family}`, () => {
+  const inVlans = form.vlans === undefined ? "" : `, ${formatVlans(form.vlans)}`;
+  describe(`a network joined by ${form.kind} over IPv${form.family}${inVlans}`, () => {
     let lab: TunnelLab;
     beforeAll(async () => {
       lab = await TunnelLab.up(form);
@@ -142,7 +144,8 @@ export function describeTunnelFrames(form: TunnelForm): void {
       const { a, b } = lab;
       using peer = FrameSocket.open(b.namespace, b.link);
       using guest = FrameSocket.open(a.guest.namespace, "eth0");
-      const all = [...frames, ...frames.map((frame) => tagged(frame, 0))];
+      const hidden = [0, form.vlans?.vlan ?? 1].flatMap((id) => frames.map((frame) => tagged(frame, id)));
+      const all = [...frames, ...hidden];
 
       peer.send(...all);
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
@@ -162,20 +165,18 @@ export function describeTunnelFrames(form: TunnelForm): void {
       expect(frames.filter((frame) => guest.count(frame.subarray(-20)) === 0)).toEqual([]);
     });
 
-    it("takes no frame with a VLAN tag, VLAN 0 included", async () => {
+    it("takes no frame with a VLAN tag but those of the trunk, VLAN 0 included", async () => {
       const { a, b } = lab;
       using peer = FrameSocket.open(b.namespace, b.link);
       using guest = FrameSocket.open(a.guest.namespace, "eth0");
       const addresses = [b.guest.address[4], a.guest.address[4]] as const;
+      const { vlan = 1, trunk = [] } = form.vlans ?? {};
+      const customer = (id: number): Tag => ({ type: ETHERTYPE.customerTag, id });
       const tags: readonly (readonly Tag[])[] = [
-        [{ type: ETHERTYPE.customerTag, id: 0 }],
-        [{ type: ETHERTYPE.customerTag, id: 1 }],
-        [{ type: ETHERTYPE.customerTag, id: 7 }],
-        [{ type: ETHERTYPE.serviceTag, id: 7 }],
-        [
-          { type: ETHERTYPE.customerTag, id: 0 },
-          { type: ETHERTYPE.customerTag, id: 7 },
-        ],
+        ...[0, vlan, 7].map((id) => [customer(id)]),
+        ...[0, 20].map((id) => [customer(id), customer(7)]),
+        ...[7, 20].map((id) => [{ type: ETHERTYPE.serviceTag, id }]),
+        [customer(20)],
       ];
       const traces = tags.map(() => uniqueBytes());
 
@@ -186,7 +187,8 @@ export function describeTunnelFrames(form: TunnelForm): void {
       }
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
 
-      expect(traces.map((trace) => guest.count(trace))).toEqual(tags.map(() => 0));
+      const expected = tags.map(() => 0).with(-1, trunk.includes(20) ? 1 : 0);
+      expect(traces.map((trace) => guest.count(trace))).toEqual(expected);
     });
   });
 }

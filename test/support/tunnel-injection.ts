@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TunnelKind } from "../../src/cnm/network.ts";
 import { datagramFrame, uniqueBytes } from "./attacks.ts";
-import { FrameSocket } from "./frame-capture.ts";
+import { DatagramListener, FrameSocket } from "./frame-capture.ts";
 import {
   BROADCAST_MAC,
   ETHERTYPE,
@@ -24,6 +24,7 @@ import { INTRUDERS, PORTS, type TunnelForm, type TunnelHost, TunnelLab, VNI } fr
 const GRE = 47;
 const ETHERNET_IN_GRE = 0x6558;
 const OTHER_VNI = 78;
+const SERVICE_PORT = 7009;
 
 /** MAC and bare IP addresses of an outer packet. */
 interface Way {
@@ -55,6 +56,12 @@ function disguises(kind: TunnelKind, { mac, ip }: Way, inner: Buffer): readonly 
   }
   const all = [...packets, extended(packet, "destination"), ...ipv6Fragments(packet, 8)];
   return all.map((each) => frame(ETHERTYPE.ipv6, ipv6(each)));
+}
+
+/** The host itself, as the containers without a tunnel know it. */
+function gatewayOf(family: 4 | 6): string {
+  const gateways = INTRUDERS.pools.map(({ gateway = "" }) => gateway);
+  return gateways.find((each) => each.includes(":") === (family === 6)) ?? "";
 }
 
 /** The promises about who speaks in a tunnel. */
@@ -110,16 +117,31 @@ export function describeTunnelInjection(form: TunnelForm): void {
       const { a, b, stranger, intruder } = lab;
       using socket = FrameSocket.open(intruder.namespace, "eth0");
       const trace = uniqueBytes();
-      const gateways = INTRUDERS.pools.map(({ gateway = "" }) => gateway);
-      const [gateway = ""] = gateways.filter((each) => each.includes(":") === (family === 6));
       const sources = [intruder, b, stranger].map(({ address }) => address[family]);
-      const frames = [a.address[family], gateway].flatMap((to) =>
+      const frames = [a.address[family], gatewayOf(family)].flatMap((to) =>
         sources.flatMap((from) =>
           disguises(kind, { mac: [intruder.mac, INTRUDERS.switchMac], ip: [from, to] }, innerOf(b, trace)),
         ),
       );
 
       expect(await heardBy(a, socket, frames, trace)).toBe(0);
+    });
+
+    it("has no peer among the containers: the host hears nothing of one that uses a peer's address", async () => {
+      const { a, b, intruder } = lab;
+      using socket = FrameSocket.open(intruder.namespace, "eth0");
+      using listener = DatagramListener.open(a.namespace, SERVICE_PORT);
+      const [forged, lawful] = [uniqueBytes(), uniqueBytes()];
+      const mac = { from: intruder.mac, to: INTRUDERS.switchMac };
+      const to = gatewayOf(family);
+      const send = (from: string, data: Buffer) =>
+        socket.send(ethernet(datagramFrame(mac, [from, to], { toPort: SERVICE_PORT, data })));
+
+      send(b.address[family], forged);
+      send(intruder.address[family], lawful);
+      await listener.waitFor("a datagram from the container's own address", lawful);
+
+      expect(listener.count(forged)).toBe(0);
     });
 
     it("is not spoken in by a container of another host, behind that one's address", async () => {

@@ -10,6 +10,7 @@
 import { tunnelLinkName } from "../../src/cnm/names.ts";
 import type { Network, Tunnel, TunnelKind } from "../../src/cnm/network.ts";
 import { LINK_GROUP } from "../../src/link-group.ts";
+import type { PortVlans } from "../../src/vlan.ts";
 import { dualStack, endpoint } from "./cnm-builder.ts";
 import { FrameSocket } from "./frame-capture.ts";
 import { type HostAgent, startHostAgent } from "./host-agent.ts";
@@ -27,6 +28,8 @@ export interface TunnelForm {
   readonly kind: TunnelKind;
   /** Of the hosts' own addresses. */
   readonly family: 4 | 6;
+  /** Of the network; default: none. */
+  readonly vlans?: PortVlans;
 }
 
 export const VNI = 77;
@@ -146,7 +149,7 @@ type Unmanned = Omit<TunnelHost, "guest">;
 
 async function hostIn(
   stack: AsyncDisposableStack,
-  { kind, family }: TunnelForm,
+  { kind, family, vlans = {} }: TunnelForm,
   namespace: NetNamespace,
   own: Omit<Machine, "namespace">,
   peer: Omit<Machine, "namespace">,
@@ -159,7 +162,8 @@ async function hostIn(
     local: own.address[family],
     peers: [peer.address[family]],
   };
-  const plain = dualStack(1, { mtu: 1400, switchMac: `02:bb:00:00:00:0${n}` });
+  const isGuarded = vlans.trunk === undefined;
+  const plain = dualStack(1, { mtu: 1400, switchMac: `02:bb:00:00:00:0${n}`, vlans, isGuarded });
   const network = { ...plain, tunnel };
   const agent = await startHostAgent(namespace);
   for (const each of [plain, ...others]) await agent.datapath.ensureNetwork(each, []);
@@ -168,13 +172,13 @@ async function hostIn(
     kind === "vxlan"
       ? tunnelLinkName(network.switchName, tunnel)
       : tunnelLinkName(network.switchName, tunnel, peer.address[family]);
-  await shell(namespace, linkCommands(link, tunnel, network.switchName));
+  await shell(namespace, linkCommands(link, tunnel, network));
   const host: Unmanned = { ...own, namespace, agent, network, link };
   return { ...host, guest: await guestOn(stack, host, network, n) };
 }
 
 /** As the datapath makes them. */
-function linkCommands(link: string, { kind, local, peers, port }: Tunnel, switchName: string): string[] {
+function linkCommands(link: string, { kind, local, peers, port }: Tunnel, { switchName, vlans }: Network): string[] {
   const [peer = ""] = peers;
   const grekind = local.includes(":") ? "ip6gretap" : "gretap";
   const made = {
@@ -187,6 +191,8 @@ function linkCommands(link: string, { kind, local, peers, port }: Tunnel, switch
     ...(kind === "vxlan" ? [`bridge fdb append 00:00:00:00:00:00 dev ${link} dst ${peer}`] : []),
     `ip link set ${link} mtu 1400 addrgenmode none master ${switchName}`,
     `bridge link set dev ${link} isolated on`,
+    ...(vlans.vlan === undefined ? [] : [`bridge vlan add dev ${link} vid ${vlans.vlan} pvid untagged`]),
+    ...(vlans.trunk ?? []).map((vid) => `bridge vlan add dev ${link} vid ${vid}`),
     `ip link set ${link} up`,
   ];
 }
@@ -204,6 +210,7 @@ async function guestOn(
     addressIpv6: `${address[6]}/64`,
     mac: `02:42:0a:01:0${net}:0${n + 1}`,
     mtu: on.mtu,
+    vlans: on.vlans,
   });
   await agent.firewall.ensureEndpoint({ network: on, endpoint: attached, ports: [] });
   const { tunnel: _, ...plain } = on;
