@@ -2,7 +2,7 @@
 // group of tsnet of which they say nothing carries no frame. The EtherType comes first: a tag of VLAN 0 would hide all that
 // follows. A first fragment that begins with another extension header would hide its message in the next one (RFC 7112).
 //   unguarded   link                   antispoof=false
-//   access      link                   of these the ones beside VLANs or an uplink: the bridge would take a tag of their VLAN
+//   access      link                   of these the ones beside VLANs, an uplink or a tunnel: the bridge would take a tag of their VLAN
 //   trunk       link                   of these the ones with VLANs of their own: a second tag would come out as the first
 //   own         link . MAC             everyone else
 //   any         link                   without addresses of ours (null IPAM) the MAC decides alone
@@ -15,9 +15,9 @@
 //   native      link . VLAN            carries untagged frames; inside the bridge they are in that VLAN, which no tag may say
 //   untagged    link                   carries no others; VLAN 0 is no VLAN
 // And to the other hosts of a network:
-//   tunnels     link                   between it and the host itself nothing passes. No tag says VLAN 0 here: behind it a
-//                                      gateway's name would pass, and what is untagged comes without it
-//   reserved4/6 link . address         its network's gateways, each host itself: they are neither asked for nor named there
+//   tunnels     link                   nothing passes between it and the host itself. VLAN 0 is refused, which would hide the rest
+//   reserved4/6 link . address         its network's gateways, which every host is itself: no question about one goes in, nothing
+//                                      that comes out is from one. They are in the untagged frames
 import { LINK_GROUP } from "../link-group.ts";
 
 /** Sets, chains and rules, in the notation of nft(8). */
@@ -89,7 +89,6 @@ export const BRIDGE = `
 		goto uplink
 	}
 	chain outbound {
-		ether type arp oifname . arp saddr ip @reserved4 drop
 		ether type arp oifname . arp daddr ip @reserved4 drop
 		ether type ip6 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } oifname . @th,64,128 @reserved6 drop
 	}
