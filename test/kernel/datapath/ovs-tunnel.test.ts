@@ -273,7 +273,7 @@ describe("a tunnel that was disturbed", () => {
     expect(await ovs.vsctl("list-ports", "net1")).not.toContain("stray");
     await requirePing(one, "10.1.1.3");
     expect(made).toEqual([
-      'vxlan\ndst_port="4789" key="77" local_ip="192.0.2.1" remote_ip="192.0.2.2"',
+      "vxlan\ndst_port=4789 key=77 local_ip=192.0.2.1 remote_ip=192.0.2.2",
       "true\n0\naccess",
       "true",
     ]);
