@@ -6,7 +6,7 @@ import { chooseDatapathType, datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { refuseSpanningTree } from "../uplink/moved-uplinks.ts";
 import { findRows } from "./rows.ts";
-import { checkTunnel } from "./tunnel.ts";
+import { checkTunnel } from "./tunnel-check.ts";
 import { requireFreeUplink } from "./uplink.ts";
 
 /** The most that a tap device takes: 65535 without the Ethernet header (drivers/net/tun.c, MAX_MTU). */

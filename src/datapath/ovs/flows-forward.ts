@@ -5,7 +5,7 @@ import type { Action } from "../../host/openflow-actions.ts";
 import type { Flow } from "../../host/openflow-flow.ts";
 import type { Match } from "../../host/openflow-match.ts";
 import { SWITCH_COOKIE, learnedCookie, vlanCookie } from "./flows-cookie.ts";
-import { ADVERTISEMENT, ARP_REQUEST, SOLICITATION } from "./flows-guard.ts";
+import { ARP_REQUEST, SOLICITATION } from "./flows-guard.ts";
 import { ETHERTYPE, GROUP, REGISTER, TABLE, flagged, taggedWith } from "./flows-pipeline.ts";
 
 /** As long and as many as Open vSwitch's own table of MAC addresses by default (`mac-aging-time`, `mac-table-size`). */
@@ -63,15 +63,6 @@ export function knownFlows(cookie: bigint, { ofport, vlan, isIsolated }: Members
 export function hairpinFlow(cookie: bigint, ofport: number, vlan: number, mac: string): Flow {
   const match = { inPort: ofport, [REGISTER.vlan]: vlan, ethDst: mac };
   return { table: TABLE.forward, priority: 150, cookie, match, actions: [{ kind: "output", port: "inPort" }] };
-}
-
-/**
- * Advertisements to the host. Open vSwitch's tunnels in userspace learn by them where their peers are, if no flow in its cache
- * takes all ICMPv6 alike.
- */
-export function advertisementFlow(cookie: bigint, { ofport, vlan }: Membership, mac: string): Flow {
-  const match = { [REGISTER.vlan]: vlan, ethDst: mac, ...ADVERTISEMENT };
-  return { table: TABLE.forward, priority: 105, cookie, match, actions: [output(ofport)] };
 }
 
 /** Requests for the host's own address go to it alone. Not its own ones, by which it tells others of itself. */

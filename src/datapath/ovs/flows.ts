@@ -8,7 +8,6 @@ import type { Flow } from "../../host/openflow-flow.ts";
 import { SWITCH_COOKIE, endpointCookie, gatewayCookie, uplinkCookie } from "./flows-cookie.ts";
 import {
   type Membership,
-  advertisementFlow,
   deliveryFlow,
   expectedFlow,
   forwardFlows,
@@ -73,7 +72,6 @@ export function gatewayFlows({ ofport, mac, vlan, apartAddresses }: GatewayPort)
   return [
     untaggedFlow(cookie, membership, membership.isIsolated ? ["isolated"] : []),
     ...knownFlows(cookie, membership, mac),
-    advertisementFlow(cookie, membership, mac),
     ...requestFlows(cookie, membership, apartAddresses ?? []),
   ];
 }

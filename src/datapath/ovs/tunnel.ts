@@ -2,7 +2,6 @@
 // where there is a tunnel, are `protected`: what comes by one of them leaves by none of the others. Packets that are on the way
 // bear DF, as Open vSwitch has it by default (`df_default`): the network's MTU leaves room for all that is put around.
 // Source: ovs-vswitchd.conf.db(5), table Interface, Tunnel Options.
-import { formatAddress, parseAddress } from "../../cidr.ts";
 import { tunnelLinkName } from "../../cnm/names.ts";
 import type { IfName, Network, Tunnel } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
@@ -10,13 +9,13 @@ import { select } from "../../host/ovsdb-operations.ts";
 import type { RowId, StringMap } from "../../host/ovsdb-values.ts";
 import { announcementFrames } from "../announcement.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
-import { type OvsDatapathType, datapathTypeOf } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { networkMark, networkOf } from "./marks.ts";
 import type { FoundBridge, PortSpec } from "./rows.ts";
 import { vlanColumns } from "./vlan.ts";
 
-const KINDS = ["vxlan", "gre", "geneve"] as const satisfies readonly Tunnel["kind"][];
+/** Each kind; Open vSwitch has the same names. */
+export const TUNNEL_KINDS = ["vxlan", "gre", "geneve"] as const satisfies readonly Tunnel["kind"][];
 
 /** The names of a network's ports, each with its peer. */
 export function tunnelEnds({
@@ -50,59 +49,6 @@ function interfaceOf(tunnel: Tunnel | undefined, peer: string) {
   return { type, options };
 }
 
-/**
- * Refuses a tunnel of a kind that this Open vSwitch does not have, and one whose packets would not leave: in userspace Open
- * vSwitch sends them by itself, and knows no way but its own switches.
- *
- * @param type - where the network's switch forwards.
- * @throws TsnetError `unsupported`.
- */
-export async function checkTunnel(host: OvsHost, { tunnel }: Network, type: OvsDatapathType): Promise<void> {
-  if (tunnel === undefined) return;
-  const [rows] = await host.ovsdb.transact("look up kinds of tunnels", [select("Open_vSwitch", [], ["iface_types"])]);
-  const kinds = rows[0]?.iface_types ?? [];
-  if (kinds.length > 0 && !kinds.includes(tunnel.kind)) {
-    const others = KINDS.filter((kind) => kinds.includes(kind)).map((kind) => `tunnel=${kind}`);
-    const permitted = [...others, "backend=bridge"].join(" or ");
-    throw new TsnetError(
-      "unsupported",
-      `option tunnel: this Open vSwitch has no ${tunnel.kind}; permitted: ${permitted}`,
-    );
-  }
-  if (type !== "netdev") return;
-  for (const name of await linksOf(host, tunnel)) {
-    if (await isOnUserspaceSwitch(host, name)) continue;
-    const why = `Open vSwitch in userspace sends packets of tunnels by its own switches only, and ${tunnel.local} is on ${name}`;
-    const first = `a network with backend=ovs, parent=${name} and parent-address=move before this one`;
-    const instead = "datapath=kernel where the kernel has Open vSwitch, or backend=bridge";
-    throw new TsnetError("unsupported", `option tunnel: ${why}; permitted: ${first}, or ${instead}`);
-  }
-}
-
-/** The link with the tunnel's own address, and those by which its peers are reached. */
-async function linksOf({ links }: OvsHost, { local, peers }: Tunnel): Promise<readonly string[]> {
-  const addresses = await links.listAddresses();
-  const own = addresses.find(({ address }) => formatAddress(address) === local)?.linkIndex;
-  const ways = await Promise.all(peers.map(async (peer) => (await links.routeTo(parseAddress(peer)))?.linkIndex));
-  const indexes = new Set([own, ...ways]);
-  return (await links.listLinks()).filter(({ index }) => indexes.has(index)).map(({ name }) => name);
-}
-
-/** Whether a link is an internal port of a bridge that forwards in userspace. */
-async function isOnUserspaceSwitch({ ovsdb }: OvsHost, name: string): Promise<boolean> {
-  const doing = `look whether ${name} is a port of Open vSwitch`;
-  const [[port], [row]] = await ovsdb.transact(doing, [
-    select("Port", [["name", "==", name]], ["_uuid"]),
-    select("Interface", [["name", "==", name]], ["type"]),
-  ]);
-  if (port === undefined || row === undefined) return false;
-  const [[bridge]] = await ovsdb.transact(doing, [
-    select("Bridge", [["ports", "includes", [port._uuid]]], ["name", "datapath_type"]),
-  ]);
-  const isInternal = row.type === "internal" || bridge?.name === name;
-  return bridge !== undefined && isInternal && datapathTypeOf(bridge) === "netdev";
-}
-
 /** Ports of ours in a bridge that belong to no tunnel of its networks. @returns the ids of their rows. */
 export async function strayTunnels(
   { ovsdb }: OvsHost,
@@ -113,7 +59,7 @@ export async function strayTunnels(
   const wanted = new Set<string>(networks.flatMap(tunnelEnds).map(({ name }) => name));
   const found = await ovsdb.transact(
     doing,
-    KINDS.map((kind) => select("Interface", [["type", "==", kind]], ["name", "external_ids"])),
+    TUNNEL_KINDS.map((kind) => select("Interface", [["type", "==", kind]], ["name", "external_ids"])),
   );
   const names = found.flat().flatMap((row) => (networkOf(row) === undefined || wanted.has(row.name) ? [] : [row.name]));
   if (names.length === 0) return [];
