@@ -3,10 +3,10 @@
 import { describe, expect, it } from "vitest";
 import { parseAddress } from "../../src/cidr.ts";
 import { isErrno } from "../../src/host/netlink.ts";
-import { type NewTunnel, tunnelOverhead } from "../../src/host/rtnetlink-tunnel.ts";
+import { type NewTunnel, type TunnelKind, tunnelOverhead } from "../../src/host/rtnetlink-tunnel.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { FrameSocket } from "./frame-capture.ts";
-import { ethernet } from "./frames.ts";
+import { PROTOCOL, ethernet } from "./frames.ts";
 import { NetNamespace } from "./namespace.ts";
 import { shell } from "./packet-lab.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -70,6 +70,14 @@ function geneve(family: 4 | 6): TunnelCase {
     tunnel: (from) => ({ kind: "geneve", vni: 0xfffffe, remote: at(family, from === 0 ? 1 : 0), port: 6081 }),
   };
 }
+
+/** What ip(8) wants to hear besides the kind. */
+const COMMAND_OPTIONS: Readonly<Partial<Record<TunnelKind, readonly string[]>>> = {
+  vxlan: ["id", "1", "dstport", "4789"],
+  geneve: ["id", "1", "remote", "192.0.2.9"],
+  gretap: ["remote", "192.0.2.9"],
+  ip6gretap: ["remote", "2001:db8::9"],
+};
 
 /** Every kind over every family that it goes over. */
 export const TUNNEL_CASES: readonly TunnelCase[] = [
@@ -173,14 +181,37 @@ function frameOf(size: number, mark: number): Buffer {
   return ethernet({ to: MACS[1], from: MACS[0], type: EXPERIMENT, payload: Buffer.alloc(size, mark) });
 }
 
-/** What of a frame, or of a fragment of a packet around it, is sure to be seen: its last bytes. */
-const endOf = (frame: Buffer) => frame.subarray(-16);
-
 /** The length of the IP packet in a frame of the underlay. */
 const packetLength = (frame: Buffer) => frame.length - 14;
 
-/** Runs the promises for these. */
+/** Runs the promises for these, and what a kernel says of all kinds. */
 export function describeTunnels(cases: readonly TunnelCase[]): void {
+  it("says of every kind whether this kernel has it, without making a link, and refuses to make one of the others", async () => {
+    for (const kind of ["vxlan", "geneve", "gretap", "ip6gretap"] as const) {
+      await using hosts = await TunnelHosts.up();
+      const [ns, rtnetlink] = [hosts.namespaces[0], hosts.rtnetlinks[0]];
+      const tested = TUNNEL_CASES.find(({ tunnel }) => tunnel(0).kind === kind);
+      if (tested === undefined) throw new Error(`no case of ${kind}`);
+      const command = ["ip", "link", "add", "probe", "type", kind, ...(COMMAND_OPTIONS[kind] ?? [])];
+      const isThere = await ns.exec([...command]).then(
+        () => true,
+        (failure: unknown) => (expect(String(failure)).toContain("Unknown device type"), false),
+      );
+      const links = async () => (await ns.json<IpLink[]>(["ip", "-json", "link", "show"])).map(({ ifname }) => ifname);
+      const before = await links();
+
+      expect(await rtnetlink.hasTunnels(kind)).toBe(isThere);
+
+      expect(await links()).toEqual(before);
+      if (isThere) continue;
+      const spec = { name: "tun0", mtu: 1400, group: GROUP, isUp: false, tunnel: tested.tunnel(0) };
+      await expect(rtnetlink.addTunnel(spec)).rejects.toMatchObject({
+        code: "unsupported",
+        message: `add ${kind} link tun0: this kernel has no links of kind ${kind}`,
+      });
+    }
+  });
+
   describe.each(cases)("a link of kind $title", (tested) => {
     const { family, tunnel, shown } = tested;
     const { kind } = tunnel(0);
@@ -235,54 +266,68 @@ export function describeTunnels(cases: readonly TunnelCase[]): void {
       expect(await seen(hosts.namespaces[0], "tun0")).toBeUndefined();
     });
 
-    it(`fills a path of ${UNDERLAY_MTU} bytes exactly with an MTU of ${mtu}: one byte more goes out in pieces or not at all`, async () => {
+    it(`fills a path of ${UNDERLAY_MTU} bytes exactly with an MTU of ${mtu}: one byte more does not go out in one packet`, async () => {
       await using hosts = await TunnelHosts.up();
       await hosts.join(tested, mtu);
       const [a, b] = hosts.namespaces;
       using near = FrameSocket.open(a, "tun0");
       using outside = FrameSocket.open(b, "eth0");
       using inside = FrameSocket.open(b, "tun1");
-
       const [largest, tooLong] = [frameOf(mtu, 0xa1), frameOf(mtu + 1, 0xb2)];
+
       near.send(largest);
 
-      await inside.waitFor("the largest frame", endOf(largest));
-      expect(inside.heard().filter((frame) => frame.equals(largest))).toHaveLength(1);
-      const carriers = outside.heard().filter((frame) => frame.includes(endOf(largest)));
+      await inside.waitFor("the largest frame", largest);
+      const carriers = outside.heard().filter((frame) => frame.includes(largest));
       expect(carriers.map(packetLength)).toEqual([UNDERLAY_MTU]);
+      expect(carriers.map(outerHeader)).toEqual([OUTER_HEADER]);
       expect(() => near.send(tooLong)).toThrow("errno 90"); // EMSGSIZE
 
-      await hosts.rtnetlinks[0].setLink((await hosts.rtnetlinks[0].requireLink("tun0")).index, { mtu: mtu + 1 });
-      outside.forget();
+      const { index } = await hosts.rtnetlinks[0].requireLink("tun0");
+      await hosts.rtnetlinks[0].setLink(index, { mtu: mtu + 1 });
       near.send(tooLong, largest);
-      await waitUntil("the frame behind it", () => inside.count(endOf(largest)) > 1);
-      const pieces = outside.heard().filter((frame) => frame.includes(endOf(tooLong)));
-      console.log(tested.title, "pieces", pieces.map(packetLength), "arrived", inside.count(tooLong));
-      expect(pieces.every((frame) => packetLength(frame) < mtu)).toBe(true);
+
+      await waitUntil("the frame behind it", () => inside.count(largest) > 1);
+      // Over IPv4 the kernel makes two packets of it; over IPv6 it does so for no tunnel.
+      if (family === 4) await inside.waitFor("the frame put together again", tooLong);
+      expect(inside.count(tooLong)).toBe(family === 4 ? 1 : 0);
+      expect(outside.count(tooLong)).toBe(0);
     });
 
-    it("routed", async () => {
-      await using hosts = await TunnelHosts.up(1400);
+    it("carries what hosts say to each other through a router that has less than was known", async () => {
+      await using hosts = await TunnelHosts.up(UNDERLAY_MTU - 100);
       await hosts.join(tested, mtu);
-      using near = FrameSocket.open(hosts.namespaces[0], "tun0");
-      using outside = FrameSocket.open(hosts.namespaces[1], "eth0");
-      using inside = FrameSocket.open(hosts.namespaces[1], "tun1");
-      await waitUntil("small", () => {
-        near.send(frameOf(60, 3));
-        return inside.count(endOf(frameOf(60, 3))) > 0;
-      });
-      for (let i = 0; i < 3; i++) {
-        near.send(frameOf(mtu, 0xa1));
-        await new Promise((r) => setTimeout(r, 300));
-        console.log(
-          tested.title,
-          "routed",
-          i,
-          outside.heard().map(packetLength),
-          inside.count(frameOf(mtu, 0xa1)),
-          await hosts.rtnetlinks[0].routeTo(at(family, 1)),
+      for (const [n, ns] of hosts.namespaces.entries()) {
+        const addresses = [`10.9.0.${n + 1}/24`, `fd09::${n + 1}/64 nodad`];
+        await shell(
+          ns,
+          addresses.map((text) => `ip address add dev tun${n} ${text}`),
         );
       }
+      const ping = (command: string, address: string, headers: number) => async () => {
+        await hosts.namespaces[0].exec(["busybox", command, "-c1", "-W1", "-s", `${mtu - headers}`, address]);
+        return true;
+      };
+
+      await waitUntil("an answer over IPv4", ping("ping", "10.9.0.2", 28), { limitMs: 30_000 });
+      await waitUntil("an answer over IPv6", ping("ping6", "fd09::2", 48), { limitMs: 30_000 });
     });
   });
+}
+
+/** Time to live, and what else is the same for all tunnels. */
+const OUTER_HEADER = { ttl: 64, mayBeFragmented: true, hasChecksum: true } as const;
+
+/** Of a frame of the underlay. IPv6 has nothing that forbids fragments, and GRE no checksum. */
+function outerHeader(frame: Buffer): { ttl: number; mayBeFragmented: boolean; hasChecksum: boolean } {
+  const packet = frame.subarray(14);
+  const isIpv4 = packet.readUInt8(0) >> 4 === 4;
+  const [ttl, protocol, length] = isIpv4
+    ? [packet.readUInt8(8), packet.readUInt8(9), 20]
+    : [packet.readUInt8(7), packet.readUInt8(6), 40];
+  return {
+    ttl,
+    mayBeFragmented: !isIpv4 || (packet.readUInt16BE(6) & 0x4000) === 0,
+    hasChecksum: protocol !== PROTOCOL.udp || packet.readUInt16BE(length + 6) !== 0,
+  };
 }
