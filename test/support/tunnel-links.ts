@@ -6,7 +6,7 @@ import { isErrno } from "../../src/host/netlink.ts";
 import { type NewTunnel, type TunnelKind, tunnelOverhead } from "../../src/host/rtnetlink-tunnel.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { FrameSocket } from "./frame-capture.ts";
-import { PROTOCOL, ethernet } from "./frames.ts";
+import { ETHERTYPE, PROTOCOL, type Tag, ethernet } from "./frames.ts";
 import { NetNamespace } from "./namespace.ts";
 import { shell } from "./packet-lab.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -177,8 +177,8 @@ async function seen(ns: NetNamespace, name: string): Promise<IpLink | undefined>
 }
 
 /** A frame with this many bytes behind its type. */
-function frameOf(size: number, mark: number): Buffer {
-  return ethernet({ to: MACS[1], from: MACS[0], type: EXPERIMENT, payload: Buffer.alloc(size, mark) });
+function frameOf(size: number, mark: number, tags: readonly Tag[] = []): Buffer {
+  return ethernet({ to: MACS[1], from: MACS[0], type: EXPERIMENT, payload: Buffer.alloc(size, mark), tags });
 }
 
 /** The length of the IP packet in a frame of the underlay. */
@@ -292,6 +292,23 @@ export function describeTunnels(cases: readonly TunnelCase[]): void {
       if (family === 4) await inside.waitFor("the frame put together again", tooLong);
       expect(inside.count(tooLong)).toBe(family === 4 ? 1 : 0);
       expect(outside.count(tooLong)).toBe(0);
+    });
+
+    it("needs four bytes more for frames with a tag", async () => {
+      await using hosts = await TunnelHosts.up();
+      const { kind: ofKind, key } = tunnel(0);
+      const tagged = UNDERLAY_MTU - tunnelOverhead(ofKind, family, { hasKey: key !== undefined, isTagged: true });
+      await hosts.join(tested, tagged);
+      using near = FrameSocket.open(hosts.namespaces[0], "tun0");
+      using outside = FrameSocket.open(hosts.namespaces[1], "eth0");
+      using inside = FrameSocket.open(hosts.namespaces[1], "tun1");
+      const frame = frameOf(tagged, 0xa1, [{ type: ETHERTYPE.customerTag, id: 10 }]);
+
+      near.send(frame);
+
+      await inside.waitFor("the frame with its tag", frame);
+      const carriers = outside.heard().filter((heard) => heard.includes(frame));
+      expect(carriers.map(packetLength)).toEqual([UNDERLAY_MTU]);
     });
 
     it("carries what hosts say to each other through a router that has less than was known", async () => {
