@@ -44,7 +44,9 @@ describe("a VXLAN link", () => {
 
     const again = rtnetlink.addTunnel(spec("tun1"));
 
-    await expect(again).rejects.toMatchObject(conflict("IPv4", "a link that is now in another network namespace"));
+    await expect(again).rejects.toMatchObject(
+      conflict("IPv4", "a link that cannot be seen from this network namespace"),
+    );
   });
 
   it("is refused, and nothing left of it, when a program has the port", async () => {
