@@ -24,8 +24,8 @@ async function pair() {
     "ip link set eth0 up",
     ...TEXTS.map((text) => `ip neighbour replace ${text} lladdr ${BEFORE} dev eth0 nud stale`),
   ]);
-  const [{ ifindex = 0 } = {}] = await here.json<{ ifindex: number }[]>(["ip", "-json", "link", "show", "eth0"]);
-  return { here, neighbour, index: ifindex, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const [link] = await here.json<{ ifindex: number }[]>(["ip", "-json", "link", "show", "eth0"]);
+  return { here, neighbour, index: link?.ifindex ?? 0, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 async function known(ns: NetNamespace): Promise<string[]> {

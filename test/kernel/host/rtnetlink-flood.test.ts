@@ -30,7 +30,7 @@ async function entries(ns: NetNamespace, mac: string): Promise<Entry[]> {
   return all.filter((entry) => entry.mac === mac && entry.dst !== undefined);
 }
 
-const flooded = async (ns: NetNamespace) => (await entries(ns, NO_MAC)).map(({ dst }) => dst).sort();
+const flooded = async (ns: NetNamespace) => (await entries(ns, NO_MAC)).map(({ dst = "" }) => dst).sort();
 
 describe("setFloodPeers", () => {
   it.each([

@@ -12,7 +12,10 @@ describeTunnels(TUNNEL_CASES.filter(({ title }) => title.startsWith("vxlan")));
 
 describe("a VXLAN link", () => {
   const spec = (name: string, tunnel: Partial<VxlanTunnel> = {}) => ({
-    ...{ name, mtu: 1430, group: 71, isUp: true },
+    name,
+    mtu: 1430,
+    group: 71,
+    isUp: true,
     tunnel: { kind: "vxlan", vni: 7, local: parseAddress("192.0.2.1"), port: 4789, ...tunnel } as const,
   });
   const conflict = (taken: string, by: string) => ({
