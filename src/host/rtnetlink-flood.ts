@@ -43,12 +43,11 @@ export async function setFloodPeers(requests: LinkRequests, index: number, peers
   const flooding = entries.filter(isFlooding);
   const present = new Set(flooding.filter(({ isPermanent }) => isPermanent).map(keyOf));
   const wanted = new Map(peers.map((peer) => [destinationOf(peer).toString("hex"), peer]));
-  const request = { index, successes: [] as string[] };
   for (const [key, peer] of wanted) {
     if (present.has(key)) continue;
     const parts = [entryHeader(index), bytesAttribute(NDA.LLADDR, NO_MAC), destinationOf(peer)];
     const doing = `add ${formatAddress(peer)} to the hosts of`;
-    await requests.change({ ...request, doing, type: RTM.NEWNEIGH, parts, flags: NLM_F.CREATE | NLM_F.APPEND });
+    await requests.change({ index, doing, type: RTM.NEWNEIGH, parts, flags: NLM_F.CREATE | NLM_F.APPEND });
   }
   const surplus = flooding.filter((entry) => !wanted.has(keyOf(entry)));
   const gone = new Set(surplus.map(keyOf));

@@ -11,6 +11,7 @@ const RTA = { DST: 1, OIF: 4, PREFSRC: 7, METRICS: 8 } as const;
 const RTAX_MTU = 2;
 const RTN = { UNICAST: 1, LOCAL: 2 } as const;
 const HEADER_LENGTH = 12;
+const IPV6_LOOPBACK = Buffer.from("00000000000000000000000000000001", "hex");
 
 /**
  * What it says when there is no way: no route, or one of the types unreachable, prohibit (EACCES) and blackhole (EINVAL;
@@ -58,6 +59,7 @@ function parsePath(
   const attributes = parseAttributes(payload.subarray(HEADER_LENGTH));
   const [oif, source] = [attributes.get(RTA.OIF), attributes.get(RTA.PREFSRC)];
   if ((type !== RTN.UNICAST && type !== RTN.LOCAL) || oif === undefined || source === undefined) return undefined;
+  if (type === RTN.UNICAST && source.equals(IPV6_LOOPBACK)) return undefined; // the kernel's choice where there is no other
   return {
     linkIndex: oif.readUInt32LE(),
     source: addressOf(family, source),

@@ -42,7 +42,7 @@ export async function addTunnel(requests: LinkRequests, support: KernelSupport, 
     if (links.some((link) => link.name === name || link.altNames.includes(name))) throw failure;
     // A link that was moved to another namespace keeps its place in this one: the overlay networks of Docker are such.
     const owner = links.find((link) => link.tunnel !== undefined && areInConflict(link.tunnel, tunnel));
-    const who = owner ? `link ${owner.name}` : "a link that is now in another network namespace";
+    const who = owner ? `link ${owner.name}` : "a link that cannot be seen from this network namespace";
     throw new TsnetError("conflict", `${doing}: ${placeOf(tunnel)} is taken by ${who}`, { cause: failure });
   }
 }

@@ -64,7 +64,10 @@ export interface Tunnel {
   readonly port?: number;
 }
 
-/** VXLAN without a remote address: it sends where its forwarding table says, see `setFloodPeers`. It learns what comes from where. */
+/**
+ * VXLAN without a remote address: it sends where its forwarding table says, see `setFloodPeers`, and learns what comes from
+ * where. It takes frames from any host that knows VNI and port, whoever it floods to: keeping others out is left to a firewall.
+ */
 export interface VxlanTunnel extends Tunnel {
   readonly kind: "vxlan";
   /** 1 to 16777215. */
@@ -75,7 +78,7 @@ export interface VxlanTunnel extends Tunnel {
   readonly port: number;
 }
 
-/** Geneve to one other host. */
+/** Geneve to one other host; what comes from another one is for none of its links. */
 export interface GeneveTunnel extends Tunnel {
   readonly kind: "geneve";
   /** 1 to 16777214: Linux takes no 16777215 here (drivers/net/geneve.c, geneve_validate). */
