@@ -1,0 +1,43 @@
+// The programs that tests start as processes of their own, made ready for the virtual machine: each with all that it imports
+// in one JavaScript file. There `vm-node.ts` puts them in the place of the files they were made of.
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const REPO = join(import.meta.dirname, "../..");
+/** One that is missing works as well, and starts slowly. */
+const PROGRAMS = [
+  "test/vitest.config.ts",
+  ...[
+    ...["address-mover-main", "echo-client", "echo-server", "frame-sender", "host-agent-main", "publish-asker"],
+    ...["publish-talker", "sctp-echo-client", "sctp-echo-server", "steady-stream-main"],
+  ].map((name) => `test/support/${name}.ts`),
+];
+
+/** @param folder - for all of it; made. @returns what `NODE_OPTIONS` shall be in the virtual machine. */
+export async function bundlePrograms(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const shared = {
+    absWorkingDir: REPO,
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    logLevel: "warning",
+  } as const;
+  const entryPoints = PROGRAMS.map((path) => ({ in: path, out: join(REPO, path).slice(1) }));
+  await build({
+    ...shared,
+    entryPoints,
+    outdir: folder,
+    format: "esm",
+    outExtension: { ".js": ".mjs" },
+    packages: "external", // they are found from where the program's own file is
+  });
+  await build({
+    ...shared,
+    entryPoints: ["test/support/vm-node.ts"],
+    outfile: join(folder, "vm-node.cjs"),
+    format: "cjs",
+  });
+  return `--require=${join(folder, "vm-node.cjs")}`;
+}
