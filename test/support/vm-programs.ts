@@ -8,10 +8,16 @@ const REPO = join(import.meta.dirname, "../..");
 /** One that is missing works as well, and starts slowly. */
 const PROGRAMS = [
   "test/vitest.config.ts",
-  ...[
-    ...["address-mover-main", "echo-client", "echo-server", "frame-sender", "host-agent-main", "publish-asker"],
-    ...["publish-talker", "sctp-echo-client", "sctp-echo-server", "steady-stream-main"],
-  ].map((name) => `test/support/${name}.ts`),
+  "test/support/address-mover-main.ts",
+  "test/support/echo-client.ts",
+  "test/support/echo-server.ts",
+  "test/support/frame-sender.ts",
+  "test/support/host-agent-main.ts",
+  "test/support/publish-asker.ts",
+  "test/support/publish-talker.ts",
+  "test/support/sctp-echo-client.ts",
+  "test/support/sctp-echo-server.ts",
+  "test/support/steady-stream-main.ts",
 ];
 
 /** @param folder - for all of it; made. @returns what `NODE_OPTIONS` shall be in the virtual machine. */
