@@ -15,6 +15,7 @@ import { onProcessEnd } from "./support/lab-cleanup.ts";
 import { TEST_PACKAGES, VM_PACKAGES, ensurePackages } from "./support/packages.ts";
 import { type SuiteOutput, say } from "./support/suite-output.ts";
 import { type SuiteCount, countOnly, readReport, sumCounts } from "./support/suite-count.ts";
+import { bundlePrograms } from "./support/vm-programs.ts";
 import { runInVm } from "./support/vm.ts";
 
 /** A suite is either a command that succeeds or not, or projects of `vitest.config.ts`. */
@@ -189,9 +190,11 @@ async function fails(options: readonly string[], suite: Suite, desk: Desk): Prom
 /** Runs vitest in the virtual machine, which may write to the folder and nowhere else. */
 async function failsInVm(options: readonly string[], { folder, output }: Desk): Promise<boolean> {
   const passed = Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "TSNET_ENGINE"].includes(name));
-  const env = { ...Object.fromEntries(passed), CI: "1", ...(process.stdout.isTTY ? {} : { NO_COLOR: "1" }) };
-  const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
   try {
+    const NODE_OPTIONS = await bundlePrograms(join(folder, "programs"));
+    const colour = process.stdout.isTTY ? {} : { NO_COLOR: "1" };
+    const env = { ...Object.fromEntries(passed), CI: "1", ...colour, NODE_OPTIONS };
+    const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
     const { exitCode, console: text } = await runInVm(job, SUITE_LIMIT_MS, output);
     if (exitCode !== 0) say(output, `\nconsole of the virtual machine:\n${text}`);
     return exitCode !== 0;
