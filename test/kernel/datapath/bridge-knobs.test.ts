@@ -8,7 +8,7 @@ import { LinkMonitor } from "../../support/link-monitor.ts";
 import type { NetNamespace } from "../../support/namespace.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { countFrames, frame, macOf, sendAndSee, sendFrames } from "./frames.ts";
+import { countFrames, frame, macOf, sendAndSee, sendFrames } from "../../support/counted-frames.ts";
 
 const uplink = { parent: UPLINK, isAddressMoved: false };
 const wired = (switchSettings: SwitchSettings): Network =>

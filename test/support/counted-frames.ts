@@ -1,11 +1,11 @@
 // Frames sent by hand and counted where they arrive. Counters are nftables rules at the ingress of a link (netdev family):
 // they see a frame before bridge and IP, on the host as in a sandbox.
 import { join } from "node:path";
-import { ETHERTYPE, ethernet, ipv4 } from "../../support/frames.ts";
-import type { NetNamespace } from "../../support/namespace.ts";
-import { waitUntil } from "../../support/wait-until.ts";
+import { ETHERTYPE, ethernet, ipv4 } from "./frames.ts";
+import type { NetNamespace } from "./namespace.ts";
+import { waitUntil } from "./wait-until.ts";
 
-const SENDER = join(import.meta.dirname, "../../support/frame-sender.ts");
+const SENDER = join(import.meta.dirname, "frame-sender.ts");
 
 /** EtherTypes for experiments (IEEE 802, 9.2.4): nothing else on a host speaks them. */
 const PROBE = "88b5";
