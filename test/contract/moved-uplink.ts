@@ -8,9 +8,10 @@ import { MovedUplinkStand } from "../support/moved-uplink-stand.ts";
 import type { OvsDatapath } from "../support/ovs-host.ts";
 import { SteadyStream } from "../support/steady-stream.ts";
 import { HOST } from "../support/uplink-lab.ts";
+import { PATIENCE } from "../support/wait-until.ts";
 
 /** As for a move alone (`address-move.test.ts`). */
-const UNNOTICED_MS = 1000;
+const UNNOTICED_MS = 1000 * PATIENCE;
 
 /** When the agent is killed: as soon as ip(8) tells this of the switch's link, LINK, or of the NIC. */
 const KILL_AT = [

@@ -107,23 +107,29 @@ function describeTree(makeLab: () => Promise<SettingsLab>): void {
       );
     });
 
-    it("has the neighbour block of two uplinks the one with the higher port priority", async () => {
-      await using lab = await makeLab();
-      const stp = { stp: true, "stp-priority": 1, ...SHORT };
-      await withTwoUplinks(lab, 4096, [
-        { ...stp, "stp-port-priority": 40 },
-        { ...stp, "stp-port-priority": 5 },
-      ]);
+    it.each([
+      ["first", "wire", "wire1", 40, 5],
+      ["second", "wire1", "wire", 5, 40],
+    ])(
+      "has the neighbour block the %s of two uplinks if it has the higher port priority",
+      async (_which, blocking, forwarding, first, second) => {
+        await using lab = await makeLab();
+        const stp = { stp: true, "stp-priority": 1, ...SHORT };
+        await withTwoUplinks(lab, 4096, [
+          { ...stp, "stp-port-priority": first },
+          { ...stp, "stp-port-priority": second },
+        ]);
 
-      await waitUntil(
-        "the tree",
-        async () => {
-          const states = await portStates(lab.neighbour);
-          return states["wire"] === "blocking" && states["wire1"] === "forwarding";
-        },
-        { limitMs: TREE_MS },
-      );
-    });
+        await waitUntil(
+          "the tree",
+          async () => {
+            const states = await portStates(lab.neighbour);
+            return states[blocking] === "blocking" && states[forwarding] === "forwarding";
+          },
+          { limitMs: TREE_MS },
+        );
+      },
+    );
   });
 }
 

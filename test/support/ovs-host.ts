@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NetNamespace } from "./namespace.ts";
-import { waitUntil } from "./wait-until.ts";
+import { PATIENCE, waitUntil } from "./wait-until.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 
@@ -14,9 +14,6 @@ export type OvsDatapath = "netdev" | "system";
 
 /** The links that belong to the datapath itself: a tap device, or the kernel's. */
 export const LINKS_OF_DATAPATH: readonly string[] = ["ovs-netdev", "ovs-system"];
-
-/** An emulated processor (support/vm.ts) needs longer. */
-const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
 
 /** For `await using`: ends the processes and removes namespace and folder. */
 export class OvsHost implements AsyncDisposable {
