@@ -7,12 +7,12 @@ import type { Flow } from "../../src/host/openflow-flow.ts";
 import { OpenFlow } from "../../src/host/openflow.ts";
 import { type Station, datagramFrame, uniqueBytes } from "./attacks.ts";
 import { macOf } from "./counted-frames.ts";
+import { FrameSocket } from "./frame-capture.ts";
 import { ETHERTYPE, type Tag, ethernet } from "./frames.ts";
 import { linkLocalOf } from "./frames-ipv6.ts";
 import { NetNamespace } from "./namespace.ts";
 import { managementOf } from "./ovs-flows.ts";
 import { type OvsDatapath, OvsHost } from "./ovs-host.ts";
-import { TaggedSocket } from "./tagged-frames.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const MARK = "mark";
@@ -31,14 +31,14 @@ export interface StandPort extends VlanSet {
 export class OvsStand implements AsyncDisposable {
   readonly host: OvsHost;
   client: OpenFlow;
-  readonly #sockets: ReadonlyMap<string, TaggedSocket>;
+  readonly #sockets: ReadonlyMap<string, FrameSocket>;
   readonly #stack: AsyncDisposableStack;
   #marks = 0;
 
   private constructor(
     host: OvsHost,
     client: OpenFlow,
-    sockets: ReadonlyMap<string, TaggedSocket>,
+    sockets: ReadonlyMap<string, FrameSocket>,
     stack: AsyncDisposableStack,
   ) {
     this.host = host;
@@ -80,7 +80,7 @@ export class OvsStand implements AsyncDisposable {
     }
     const adding = Object.entries(ports).flatMap(([name, port], n) => addPort(name, n + 1, port));
     await host.vsctl(...adding, ...addPort(MARK, MARK_PORT, { vlan: 4000 }));
-    const sockets = new Map(names.map((name) => [name, stack.use(TaggedSocket.open(far, name))]));
+    const sockets = new Map(names.map((name) => [name, stack.use(FrameSocket.open(far, name))]));
     const client = await markedClient(host);
     if (isOurs) await client.setFragments("matched");
     return new OvsStand(host, client, sockets, stack.move());
@@ -135,7 +135,7 @@ export class OvsStand implements AsyncDisposable {
   /** The ports that heard all of these since the last frames were sent. */
   heard(traces: readonly Buffer[]): readonly string[] {
     return [...this.#sockets].flatMap(([name, socket]) =>
-      traces.every((trace) => socket.hasHeard(trace)) ? [name] : [],
+      traces.every((trace) => socket.count(trace) > 0) ? [name] : [],
     );
   }
 
@@ -147,11 +147,11 @@ export class OvsStand implements AsyncDisposable {
   async #mark(port: string): Promise<void> {
     const payload = uniqueBytes();
     this.#socket(port).send(ethernet({ from: macOf(++this.#marks), to: MARK_MAC, type: 0x88b5, payload }));
-    const isHeard = () => this.#socket(MARK).hasHeard(payload);
+    const isHeard = () => this.#socket(MARK).count(payload) > 0;
     await waitUntil("the frames to pass", isHeard, { limitMs: 5000, intervalMs: 1 });
   }
 
-  #socket(name: string): TaggedSocket {
+  #socket(name: string): FrameSocket {
     const socket = this.#sockets.get(name);
     if (socket === undefined) throw new Error(`no port ${name}`);
     return socket;

@@ -102,8 +102,8 @@ describe("without Open vSwitch", () => {
     const { datapath } = await startHostAgent(ovs.ns, { ovsdb: ovs.address });
     const begin = performance.now();
 
-    for (const call of [datapath.check(network(), []), datapath.ensureNetwork(network(), [])]) {
-      await expect(call).rejects.toMatchObject({
+    for (const call of ["check", "ensureNetwork"] as const) {
+      await expect(datapath[call](network(), [])).rejects.toMatchObject({
         code: "unavailable",
         message: expect.stringMatching(/start Open vSwitch .*TSNET_OVSDB/) as string,
       });
