@@ -9,7 +9,7 @@ const OF_BRIDGE = {
   "stp-forward-delay": "stp-forward-delay",
   "stp-hello": "stp-hello-time",
   "stp-max-age": "stp-max-age",
-  ageing: "mac-aging-time",
+  ageing: "mac-aging-time", // of what Open vSwitch learns by itself; the rest is for the flows (switch-members.ts)
 } as const satisfies SettingNames;
 
 const OF_UPLINK = {
