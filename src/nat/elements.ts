@@ -4,7 +4,7 @@ import type { GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import type { PublishedPort } from "../cnm/ports.ts";
 import type { SetElement } from "../host/nftables.ts";
-import { allVlans } from "../vlan.ts";
+import { allVlans, hasUntagged } from "../vlan.ts";
 import { addressPart, ifNamePart, linkLocalPart, macPart, portPart, protocolPart, subnetParts } from "./element-key.ts";
 
 const INET_SETS = [
@@ -137,7 +137,7 @@ function addUplinks(elements: Elements, networks: readonly Network[]): void {
     const link = ifNamePart(parent);
     const isTagged = ({ vlans }: Network) => allVlans(vlans).length > 0;
     elements.add("uplinks", [link]);
-    if (using.some((network) => !isTagged(network) || network.uplink?.isAddressMoved)) elements.add("native", [link]);
+    if (using.some(hasUntagged)) elements.add("native", [link]);
     if (!using.some(isTagged)) elements.add("untagged", [link]);
   }
 }

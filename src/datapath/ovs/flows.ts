@@ -87,11 +87,13 @@ export function endpointFlows(port: EndpointPort): readonly Flow[] {
  * @param vlan - 0: untagged.
  * @param uplinks, endpoints - all of the switch; those of other VLANs and guarded ones are skipped. Without any no flow is
  *   needed, and those that there are, are to be deleted by `vlanCookie`.
+ * @param ageing - as for `unknownFlows`.
  */
 export function vlanFlows(
   vlan: number,
   uplinks: readonly Uplink[],
   endpoints: readonly EndpointPort[],
+  ageing?: number,
 ): readonly Flow[] {
   const open = endpoints.filter(({ isGuarded }) => !isGuarded);
   const all = [...uplinks.flatMap(membershipsOfUplink), ...open.flatMap(membershipsOf)];
@@ -99,6 +101,7 @@ export function vlanFlows(
   return unknownFlows(
     vlan,
     members.sort((a, b) => a.ofport - b.ofport),
+    ageing,
   );
 }
 

@@ -3,6 +3,7 @@
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { Network } from "../../cnm/network.ts";
 import type { Flow } from "../../host/openflow-flow.ts";
+import { settingsOf } from "../switch-settings.ts";
 import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import { SWITCH_COOKIE, endpointCookie, gatewayCookie, uplinkCookie, vlanCookie } from "./flows-cookie.ts";
 import {
@@ -37,6 +38,7 @@ export class SwitchMembers {
   readonly #isOurs: boolean;
   #gateways: readonly Member<Omit<GatewayPort, "mac">>[] = [];
   #uplinks: readonly Member<Uplink>[] = [];
+  #ageing: number | undefined;
   readonly #endpoints = new Map<string, EndpointMember>();
 
   constructor(isOurs: boolean) {
@@ -56,6 +58,7 @@ export class SwitchMembers {
       byLink.set(name, { name, vlan: 0 });
     }
     this.#gateways = [...byLink.values()];
+    this.#ageing = settingsOf(networks).ageing;
     this.#uplinks = uplinksOf(networks).map((name) => {
       const { tagged, isUntagged } = uplinkVlans(name, networks);
       return { name, vlans: isUntagged ? [0, ...tagged] : tagged };
@@ -140,7 +143,7 @@ export class SwitchMembers {
   }
 
   #vlanFlows(vlan: number, states: ReadonlyMap<string, PortState>): readonly Flow[] {
-    return vlanFlows(vlan, numbered(this.#uplinks, states), numbered(this.#openMembers(), states));
+    return vlanFlows(vlan, numbered(this.#uplinks, states), numbered(this.#openMembers(), states), this.#ageing);
   }
 
   #openMembers(): readonly EndpointMember[] {
