@@ -1,7 +1,7 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
 // totals. The virtual machine, which wants a processor, runs beside the suites that follow it, which mostly wait; its report
 // comes after theirs. Arguments choose: suite names (`kernel system`), and
-// `--engines=20.10,26.1,28.5` runs the system suite once each. After `vm` any test files may follow: they run in the virtual
+// `--engines=20.10,26.1,28.5` runs the system suites once each. After `vm` any test files may follow: they run in the virtual
 // machine instead of its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -26,6 +26,8 @@ interface Suite {
   readonly engine?: string;
   /** It then runs beside the suites that follow. */
   readonly isInVm?: boolean;
+  /** It then runs once for each engine that is asked for. */
+  readonly isOnEngine?: boolean;
   /** Runs only when it is named: it takes too long for every run. */
   readonly isOnRequest?: boolean;
   /** Instead of all files of the projects. */
@@ -62,7 +64,8 @@ const SUITES: readonly Suite[] = [
   { name: "vm", projects: ["vm"], isInVm: true },
   { name: "vm-long", projects: ["vm-long"], isInVm: true, isOnRequest: true },
   { name: "kernel", projects: ["kernel"] },
-  { name: "system", projects: ["system"] },
+  { name: "system", projects: ["system"], isOnEngine: true },
+  { name: "system-long", projects: ["system-long"], isOnEngine: true, isOnRequest: true },
 ];
 
 process.exitCode = await main(process.argv.slice(2)).catch((failure: unknown) => {
@@ -122,7 +125,9 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
   }
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
   return chosen.flatMap((suite) =>
-    suite.name === "system" ? wanted.map((engine) => ({ ...suite, name: `system ${engine}`, engine })) : [suite],
+    suite.isOnEngine === true
+      ? wanted.map((engine) => ({ ...suite, name: `${suite.name} ${engine}`, engine }))
+      : [suite],
   );
 }
 
