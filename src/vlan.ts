@@ -18,6 +18,17 @@ export interface PortVlans {
   readonly trunk?: readonly number[];
 }
 
+/** What of a user's options says what a port carries, and no more. */
+export function pickVlans({ vlan, trunk }: PortVlans): PortVlans {
+  return { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
+}
+
+/** A network, as far as it matters which frames are its own. */
+interface OnSwitch {
+  readonly vlans: PortVlans;
+  readonly uplink?: { readonly isAddressMoved: boolean };
+}
+
 /** @throws TsnetError `invalid`. */
 export function parseVlan(text: string): number {
   const id = /^[0-9]{1,4}$/.test(text) ? Number(text) : NaN;
@@ -53,6 +64,14 @@ export function formatVlanList(ids: readonly number[]): string {
 /** All VLANs of a port, ascending; empty for one that carries untagged frames only. */
 export function allVlans({ vlan, trunk = [] }: PortVlans): readonly number[] {
   return [...(vlan === undefined ? [] : [vlan]), ...trunk].sort((a, b) => a - b);
+}
+
+/**
+ * Whether a network has the untagged frames of its switch: it has no VLAN, or with its uplink come addresses of the host, which
+ * are in them.
+ */
+export function hasUntagged({ vlans, uplink }: OnSwitch): boolean {
+  return allVlans(vlans).length === 0 || uplink?.isAddressMoved === true;
 }
 
 /** Whether frames pass between two ports: they have a VLAN in common, or neither has one. */

@@ -1,7 +1,7 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
 // totals. The virtual machine, which wants a processor, runs beside the suites that follow it, which mostly wait; its report
 // comes after theirs. Arguments choose: suite names (`kernel system`), and
-// `--engines=20.10,26.1,28.5` runs the system suite once each. After `vm` any test files may follow: they run in the virtual
+// `--engines=20.10,26.1,28.5` runs the system suites once each. After `vm` any test files may follow: they run in the virtual
 // machine instead of its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -15,6 +15,7 @@ import { onProcessEnd } from "./support/lab-cleanup.ts";
 import { TEST_PACKAGES, VM_PACKAGES, ensurePackages } from "./support/packages.ts";
 import { type SuiteOutput, say } from "./support/suite-output.ts";
 import { type SuiteCount, countOnly, readReport, sumCounts } from "./support/suite-count.ts";
+import { bundlePrograms } from "./support/vm-programs.ts";
 import { runInVm } from "./support/vm.ts";
 
 /** A suite is either a command that succeeds or not, or projects of `vitest.config.ts`. */
@@ -25,6 +26,8 @@ interface Suite {
   readonly engine?: string;
   /** It then runs beside the suites that follow. */
   readonly isInVm?: boolean;
+  /** It then runs once for each engine that is asked for. */
+  readonly isOnEngine?: boolean;
   /** Runs only when it is named: it takes too long for every run. */
   readonly isOnRequest?: boolean;
   /** Instead of all files of the projects. */
@@ -61,7 +64,8 @@ const SUITES: readonly Suite[] = [
   { name: "vm", projects: ["vm"], isInVm: true },
   { name: "vm-long", projects: ["vm-long"], isInVm: true, isOnRequest: true },
   { name: "kernel", projects: ["kernel"] },
-  { name: "system", projects: ["system"] },
+  { name: "system", projects: ["system"], isOnEngine: true },
+  { name: "system-long", projects: ["system-long"], isOnEngine: true, isOnRequest: true },
 ];
 
 process.exitCode = await main(process.argv.slice(2)).catch((failure: unknown) => {
@@ -121,7 +125,9 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
   }
   const wanted = engines.length > 0 ? engines : [selectedEngine()];
   return chosen.flatMap((suite) =>
-    suite.name === "system" ? wanted.map((engine) => ({ ...suite, name: `system ${engine}`, engine })) : [suite],
+    suite.isOnEngine === true
+      ? wanted.map((engine) => ({ ...suite, name: `${suite.name} ${engine}`, engine }))
+      : [suite],
   );
 }
 
@@ -189,9 +195,11 @@ async function fails(options: readonly string[], suite: Suite, desk: Desk): Prom
 /** Runs vitest in the virtual machine, which may write to the folder and nowhere else. */
 async function failsInVm(options: readonly string[], { folder, output }: Desk): Promise<boolean> {
   const passed = Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "TSNET_ENGINE"].includes(name));
-  const env = { ...Object.fromEntries(passed), CI: "1", ...(process.stdout.isTTY ? {} : { NO_COLOR: "1" }) };
-  const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
   try {
+    const NODE_OPTIONS = await bundlePrograms(join(folder, "programs"));
+    const colour = process.stdout.isTTY ? {} : { NO_COLOR: "1" };
+    const env = { ...Object.fromEntries(passed), CI: "1", ...colour, NODE_OPTIONS };
+    const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
     const { exitCode, console: text } = await runInVm(job, SUITE_LIMIT_MS, output);
     if (exitCode !== 0) say(output, `\nconsole of the virtual machine:\n${text}`);
     return exitCode !== 0;

@@ -1,6 +1,7 @@
 // Finds the switch for a new network: the one that the user named, whoever made it, the one that has the network's uplink,
 // or a new one with a free name. What the networks of one switch must agree on is in `switch-sharing.ts`.
 import { isDeepStrictEqual } from "node:util";
+import { contains, parseAddressWithLength, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { allVlans } from "../vlan.ts";
 import type { FoundSwitch, HostLinks } from "./datapath.ts";
@@ -14,6 +15,8 @@ import { type PlacedTunnel, placeTunnel } from "./tunnel-place.ts";
 
 /** Of a network without uplink whose user names none. Bytes. */
 const DEFAULT_MTU = 1500;
+
+type PlacedNetwork = Omit<Network, "isSwitchOurs" | "keptAddresses">;
 
 /** RFC 8200, section 5. Bytes. */
 const LEAST_IPV6_MTU = 1280;
@@ -148,11 +151,7 @@ async function freeSwitchName({ id }: PlannedNetwork, links: HostLinks): Promise
   throw new TsnetError("conflict", `every name for the switch of network ${short(id)} is taken on this host`);
 }
 
-function refuseSettings({
-  switchName,
-  switchSettings,
-  requested,
-}: Omit<Network, "isSwitchOurs" | "keptAddresses">): void {
+function refuseSettings({ switchName, switchSettings, requested }: PlacedNetwork): void {
   const given = [...(requested.datapath === undefined ? [] : ["datapath"]), ...Object.keys(switchSettings)];
   if (given.length === 0) return;
   const why = "tsnet did not make it and leaves its settings alone";
@@ -160,17 +159,31 @@ function refuseSettings({
 }
 
 /** Gateways that somebody gave to the switch before: they stay. */
-function keptAddresses(
-  network: Omit<Network, "isSwitchOurs" | "keptAddresses">,
-  found: FoundSwitch,
-): readonly string[] {
+function keptAddresses(network: PlacedNetwork, found: FoundSwitch): readonly string[] {
   if (found.state !== "foreign") return [];
   const { switchName, hostLink, mode, vlans, pools } = network;
   if (mode === "isolated" && allVlans(vlans).length === 0 && found.addresses.length > 0) {
     const why = `the host has ${found.addresses.join(", ")} on it, and mode isolated needs a switch without host addresses`;
     throw new TsnetError("conflict", `switch ${switchName} cannot be used: ${why}`);
   }
-  if (hostLink !== switchName) return [];
+  if (hostLink !== switchName) {
+    refuseSecondLink(network, found.addresses);
+    return [];
+  }
   const present = found.addresses.map((address) => address.replace(/\/.*/, ""));
   return pools.flatMap(({ gateway }) => (gateway && present.includes(gateway) ? [gateway] : []));
+}
+
+/** The host reaches a network by one link: where that is not the switch itself, the switch may not have addresses of it. */
+function refuseSecondLink({ switchName, isHostOnSwitch, pools }: PlacedNetwork, addresses: readonly string[]): void {
+  if (!isHostOnSwitch) return;
+  const subnets = pools.map(({ subnet }) => parseSubnet(subnet));
+  const isInside = (text: string) => {
+    const { address } = parseAddressWithLength(text);
+    return subnets.some((subnet) => contains(subnet, address));
+  };
+  const meeting = addresses.filter(isInside);
+  if (meeting.length === 0) return;
+  const why = `the host has ${meeting.join(", ")} on it, of the network's subnet, which it would reach by a link of its own`;
+  throw new TsnetError("conflict", `switch ${switchName} cannot be used: ${why}`);
 }

@@ -2,7 +2,7 @@
 // change. Faults are collected into one message.
 import { type Address, type Family, contains, parseAddressWithLength, parseSubnet } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
-import { type PortVlans, allVlans, formatVlanList, formatVlans } from "../vlan.ts";
+import { type PortVlans, allVlans, formatVlanList, formatVlans, pickVlans } from "../vlan.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { deriveMac } from "./mac.ts";
 import type { Network } from "./network.ts";
@@ -68,9 +68,8 @@ function isUnicastMac(mac: string): boolean {
 
 /** Of an endpoint that names VLANs, those and no others; else the network's. */
 function vlansOf(settings: EndpointSettings, network: Network): PortVlans {
-  const { vlan, trunk } = settings;
-  if (vlan === undefined && trunk === undefined) return network.vlans;
-  return { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
+  const own = pickVlans(settings);
+  return allVlans(own).length === 0 ? network.vlans : own;
 }
 
 /** @param vlans - of the endpoint. */

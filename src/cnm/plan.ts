@@ -11,7 +11,7 @@ import {
   parseSubnet,
 } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
-import type { PortVlans } from "../vlan.ts";
+import { pickVlans } from "../vlan.ts";
 import { hashedMac } from "./mac.ts";
 import type { NetworkPool, PlannedNetwork } from "./network.ts";
 import { type NetworkSettings, readNetworkOptions } from "./options.ts";
@@ -39,9 +39,9 @@ export function planOptions(request: NetworkOptions): NetworkSettings {
 export function planNetwork(request: CreateNetwork): PlannedNetwork {
   const { settings, faults: optionFaults } = readNetworkOptions(request.options);
   const { pools, faults: poolFaults } = readPools(request.pools);
-  const { backend, bridge, datapath, parent, vlan, trunk, mtu, routes, "host-binding": hostBinding } = settings;
+  const { backend, bridge, datapath, parent, mtu, routes, "host-binding": hostBinding } = settings;
   const mode = modeOf(settings);
-  const vlans: PortVlans = { ...(vlan !== undefined && { vlan }), ...(trunk !== undefined && { trunk }) };
+  const vlans = pickVlans(settings);
   const tunnel = tunnelOf(settings);
   const isAddressMoved = settings["parent-address"] === "move";
   const hasIpv6 = request.hasIpv6 || pools.some(({ subnet }) => subnet.includes(":"));
@@ -64,7 +64,7 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
     switchSettings: switchSettingsOf(settings),
     isMasqueraded: mode === "nat" && settings.masquerade,
     isIccAllowed: settings.icc,
-    isGuarded: settings.antispoof ?? trunk === undefined,
+    isGuarded: settings.antispoof ?? settings.trunk === undefined,
     ...(hostBinding !== undefined && { hostBinding }),
     hasDefaultRoute: settings.gateway === "auto",
     hasIpv6,

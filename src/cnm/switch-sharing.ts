@@ -1,7 +1,7 @@
 // What the networks of one switch, and of one VLAN of it, must agree on; and which subnets no two networks may share.
 import { overlaps, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { allVlans, doMeet, formatVlanList, formatVlans } from "../vlan.ts";
+import { allVlans, doMeet, formatVlanList, formatVlans, hasUntagged } from "../vlan.ts";
 import type { Network, PlannedNetwork, SwitchSettings } from "./network.ts";
 import { OVS_HEARS_CONTAINERS, stpTimerFault } from "./plan-switch.ts";
 import { short } from "./registry.ts";
@@ -95,11 +95,6 @@ function refuseWayOut(placed: Placed, other: Network, refuse: Refuse): void {
 function wayOut({ uplink, tunnel }: Placed): string {
   if (tunnel !== undefined) return `with tunnel ${formatTunnel(tunnel)}`;
   return uplink === undefined ? "without a parent or tunnel" : `with parent=${uplink.parent}`;
-}
-
-/** Whether a network has the untagged frames of the switch: with no VLAN, or with addresses of the host from the uplink. */
-function hasUntagged({ vlans, uplink }: Placed): boolean {
-  return allVlans(vlans).length === 0 || uplink?.isAddressMoved === true;
 }
 
 /** What is one for all that is behind one link of the host. */

@@ -13,8 +13,8 @@ export interface Learn {
   readonly table: number;
   readonly priority: number;
   readonly cookie: bigint;
-  /** Without frames for so long, a learned flow goes. */
-  readonly idleSeconds: number;
+  /** A learned flow goes so long after the last frame that made it. */
+  readonly seconds: number;
   /** So many at most bear this cookie; what comes after them is not learned. */
   readonly limit: number;
   /** From fields of the frame as it is now. */
@@ -30,9 +30,9 @@ export interface LearnCopy {
 }
 
 /** What follows the subtype. */
-export function encodeLearn({ table, priority, cookie, idleSeconds, limit, copies }: Learn): Buffer {
+export function encodeLearn({ table, priority, cookie, seconds, limit, copies }: Learn): Buffer {
   const fixed = Buffer.alloc(FIXED_LENGTH);
-  fixed.writeUInt16BE(idleSeconds, 0);
+  fixed.writeUInt16BE(seconds, 2);
   fixed.writeUInt16BE(priority, 4);
   fixed.writeBigUInt64BE(cookie, 6);
   fixed.writeUInt8(table, 16);
@@ -42,7 +42,7 @@ export function encodeLearn({ table, priority, cookie, idleSeconds, limit, copie
 
 /** @returns undefined for one of a kind that tsnet never writes. */
 export function decodeLearn(body: Buffer): Learn | undefined {
-  if (body.length < FIXED_LENGTH) return undefined;
+  if (body.length < FIXED_LENGTH || body.readUInt16BE(0) !== 0) return undefined;
   const copies: LearnCopy[] = [];
   for (let at = FIXED_LENGTH; at + 2 <= body.length && body.readUInt16BE(at) !== 0; at += 14) {
     const copy = decodeCopy(body.subarray(at, at + 14));
@@ -50,7 +50,7 @@ export function decodeLearn(body: Buffer): Learn | undefined {
     copies.push(copy);
   }
   const [table, priority, cookie] = [body.readUInt8(16), body.readUInt16BE(4), body.readBigUInt64BE(6)];
-  return { table, priority, cookie, idleSeconds: body.readUInt16BE(0), limit: body.readUInt32BE(22), copies };
+  return { table, priority, cookie, seconds: body.readUInt16BE(2), limit: body.readUInt32BE(22), copies };
 }
 
 function encodeCopy({ from, to, bits, becomes }: LearnCopy): Buffer {

@@ -103,7 +103,7 @@ export interface VlanSpec {
 export interface TunnelSpec {
   readonly name: string;
   readonly mac?: string;
-  /** What the path to each peer has, less the overhead (`tunnelOverhead`). */
+  /** What the path to each peer has, less the overhead. */
   readonly mtu: number;
   readonly group: number;
   readonly masterIndex?: number;

@@ -4,7 +4,7 @@
 //
 // No outer IPv4 packet has the mark "don't fragment": the MTU of such a link is computed so that all fit, and behind a router
 // that has less for once they arrive in pieces instead of not at all. In IPv6 routers say what fits (ICMPv6), and so does the kernel then.
-import { type Address, type Family, bytesOfAddress, formatAddress } from "../cidr.ts";
+import { type Address, bytesOfAddress, formatAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import {
   bytesAttribute,
@@ -121,21 +121,6 @@ export function parseTunnel(kind: string, data: Buffer): Tunnel | undefined {
 /** Whether two tunnels have the same settings. */
 export function isSameTunnel(a: Tunnel, b: Tunnel): boolean {
   return identityOf(a) === identityOf(b);
-}
-
-/**
- * How many bytes of an outer packet are not the payload of the Ethernet frame inside, that is: what the MTU of the tunnel link
- * has less than the path between the hosts.
- *
- * @param family - of the outer packets.
- * @param options.hasKey - of GRE.
- * @param options.isTagged - frames inside may carry an 802.1Q tag, which no MTU counts.
- */
-export function tunnelOverhead(kind: TunnelKind, family: Family, { hasKey = false, isTagged = false } = {}): number {
-  const outer = family === 4 ? 20 : 40;
-  const isUdp = kind === "vxlan" || kind === "geneve";
-  const encapsulation = isUdp ? 8 + 8 : hasKey ? 8 : 4;
-  return outer + encapsulation + 14 + (isTagged ? 4 : 0);
 }
 
 function vxlanAttributes({ vni, local, port }: VxlanTunnel): Buffer[] {

@@ -3,7 +3,7 @@ import { parseSubnet } from "../cidr.ts";
 import type { GuardedEndpoint } from "../cnm/firewall.ts";
 import type { Network } from "../cnm/network.ts";
 import type { PublishedPort } from "../cnm/ports.ts";
-import { UNTAGGED_VID, allVlans } from "../vlan.ts";
+import { UNTAGGED_VID, allVlans, hasUntagged } from "../vlan.ts";
 import {
   addressPart,
   ifNamePart,
@@ -52,8 +52,7 @@ function addUplinks(elements: Elements, networks: readonly Network[]): void {
     const link = ifNamePart(parent);
     const isTagged = ({ vlans }: Network) => allVlans(vlans).length > 0;
     elements.add("uplinks", [link]);
-    const hasNative = using.some((network) => !isTagged(network) || network.uplink?.isAddressMoved);
-    if (hasNative) elements.add("native", [link, vlanPart(UNTAGGED_VID)]);
+    if (using.some(hasUntagged)) elements.add("native", [link, vlanPart(UNTAGGED_VID)]);
     if (!using.some(isTagged)) elements.add("untagged", [link]);
   }
 }

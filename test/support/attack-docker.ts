@@ -3,8 +3,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Backend } from "../../src/cnm/network.ts";
 import type { RangePlan } from "./attack-range.ts";
 import { gullible } from "./attack-effects.ts";
+import type { OvsBridge } from "./attack-switch.ts";
 import type { Addresses, Scene, Station } from "./attacks.ts";
 import { EagerSender } from "./frame-capture.ts";
 import { linkLocalOf } from "./frames-ipv6.ts";
@@ -39,9 +41,9 @@ export class DockerStage implements AsyncDisposable {
     this.host = host;
   }
 
-  /** A host with tsnet and one endpoint on a network that is not attacked. */
-  static async up(): Promise<DockerStage> {
-    const host = await SystemHost.up("tsnet serve", { isLiveRestore: true });
+  /** A host with tsnet and one endpoint on a network that is not attacked. @param backend - of all its networks. */
+  static async up(backend: Backend): Promise<DockerStage> {
+    const host = await SystemHost.up("tsnet serve", { isLiveRestore: true, backend });
     const off = ["iptables", "ip6tables"].map((tool) => `net.bridge.bridge-nf-call-${tool}=0`);
     await host.exec(["sysctl", "-qw", ...off]);
     const stage = new DockerStage(host);
@@ -52,11 +54,12 @@ export class DockerStage implements AsyncDisposable {
 
   /** A network with its three containers. @param options - of `docker network create`. */
   async attacked(name: string, number: number, hasIpv6: boolean, ...options: string[]): Promise<AttackedNetwork> {
-    const network = await this.#create(name, number, hasIpv6, options);
+    const network = await this.#create(name, number, hasIpv6, [...this.#listening, ...options]);
     const run = async (role: string) => await this.host.run(`${name}-${role}`, network);
     const [attacker, victim] = [await run("attacker"), await run("victim")];
     const containers = { attacker, victim, peer: hasIpv6 ? await run("peer") : victim };
     const made = { network, number, hasIpv6, ...containers };
+    if (this.host.backend === "ovs") await this.#floodReports(victim);
     return { ...made, scene: await this.#sceneOn(made) };
   }
 
@@ -71,8 +74,9 @@ export class DockerStage implements AsyncDisposable {
       other: await this.standOf(this.#require()),
       neighbour: { path: `/proc/${host.neighbour.namespace.keeperPid}/ns/net` },
       host: { path: `/proc/${host.lab.namespace.keeperPid}/ns/net` },
-      switchName: await this.switchOf(attacked.network.name),
+      hostLink: await this.#hostLinkOf(attacked.network.name),
       attackerPort: await this.portOf(attacked.attacker),
+      ...(host.backend === "ovs" && { ovs: await this.#ovsOf(attacked.network.name) }),
     };
     const lines = gullible(plan, BEYOND, attacked.hasIpv6);
     await attacked.victim.exec(["sh", "-ec", lines.victim.join("\n")]);
@@ -90,12 +94,6 @@ export class DockerStage implements AsyncDisposable {
   async portOf(container: TestContainer): Promise<string> {
     const [eth0] = (await linksAt(container)).filter(({ ifname }) => ifname === "eth0");
     return await this.#linkWhere(`port of ${container.name}`, ({ ifindex }) => ifindex === eth0?.link_index);
-  }
-
-  /** The name of a network's switch. */
-  async switchOf(network: string): Promise<string> {
-    const id = await this.host.docker("network", "inspect", "--format", "{{.Id}}", network);
-    return await this.#linkWhere(`switch of ${network}`, ({ ifalias }) => ifalias === `tsnet:network:${id}`);
   }
 
   /**
@@ -146,6 +144,30 @@ export class DockerStage implements AsyncDisposable {
     return await this.host.network(name, "--subnet", `10.95.${number}.0/24`, ...v6, ...options);
   }
 
+  /** What a Linux bridge does when nobody says anything. */
+  get #listening(): readonly string[] {
+    return this.host.backend === "ovs" ? ["-o", "mcast-snooping=true"] : [];
+  }
+
+  /** Of those of a network, the one that is in use: Open vSwitch has another one for the switch itself. */
+  async #hostLinkOf(network: string): Promise<string> {
+    const id = await this.host.docker("network", "inspect", "--format", "{{.Id}}", network);
+    const isIt = ({ ifalias, flags }: IpLink) => ifalias === `tsnet:network:${id}` && flags.includes("UP");
+    return await this.#linkWhere(`link of the host in ${network}`, isIt);
+  }
+
+  async #ovsOf(network: string): Promise<OvsBridge> {
+    const { ovs } = this.host;
+    const hostPort = await this.#hostLinkOf(network);
+    return { name: await ovs.vsctl("port-to-br", hostPort), control: ovs.controlPath, hostPort };
+  }
+
+  /** Open vSwitch keeps from all but multicast routers what listeners say. */
+  async #floodReports(container: TestContainer): Promise<void> {
+    const setting = "other_config:mcast-snooping-flood-reports=true";
+    await this.host.ovs.vsctl("set", "port", await this.portOf(container), setting);
+  }
+
   async #linkWhere(what: string, isIt: (link: IpLink) => boolean): Promise<string> {
     const found = (await linksAt(this.host)).find(isIt);
     if (found === undefined) throw new Error(`no ${what}`);
@@ -166,7 +188,7 @@ export class DockerStage implements AsyncDisposable {
     const macOn = async (at: Place, link: string) =>
       (await linksAt(at)).find(({ ifname }) => ifname === link)?.address ?? "";
     const { neighbour } = this.host;
-    const switchMac = await macOn(this.host, await this.switchOf(network.name));
+    const switchMac = await macOn(this.host, await this.#hostLinkOf(network.name));
     return {
       attacker: await station(attacker),
       victim: await station(victim),
@@ -213,6 +235,7 @@ function openIfReady(path: string): EagerSender | undefined {
 interface IpLink {
   readonly ifindex: number;
   readonly ifname: string;
+  readonly flags: readonly string[];
   readonly ifalias?: string;
   readonly address?: string;
   /** Of the other end of a veth pair. */

@@ -1,5 +1,6 @@
-// How an attack shows: in the tables of victim, host and switch, as ip(8) and bridge(8) list them. What is heard is left
-// to `attack-range.ts`.
+// How an attack shows: in the tables of victim and host, as ip(8) lists them, and in what the switch believes. What is heard
+// is left to `attack-range.ts`.
+import { BridgeBeliefs, OvsBeliefs, type OvsBridge, type SwitchBeliefs } from "./attack-switch.ts";
 import type { Addresses, Effect, Scene } from "./attacks.ts";
 import { ROGUE_PREFIX } from "./attacks-ipv6.ts";
 import { IpConsole } from "./ip-console.ts";
@@ -15,9 +16,12 @@ export interface Watched {
   readonly scene: Scene;
   readonly victim: Stand;
   readonly host: Stand;
-  /** The switch of the network under attack, and the attacker's port there. */
-  readonly switchName: string;
+  /** The host's link in the network under attack: its switch, if that is a Linux bridge. */
+  readonly hostLink: string;
+  /** The attacker's port of the switch. */
   readonly attackerPort: string;
+  /** The switch, if it is none. */
+  readonly ovs?: OvsBridge;
 }
 
 type Visible = Exclude<Effect, { readonly kind: "heard" }>;
@@ -27,19 +31,20 @@ export class EffectWatch implements Disposable {
   readonly #watched: Watched;
   readonly #stack = new DisposableStack();
   readonly #at: Readonly<Record<"victim" | "host", { readonly ip: IpConsole; readonly ip6: IpConsole }>>;
-  readonly #bridge: IpConsole;
+  readonly #switch: SwitchBeliefs;
 
   constructor(watched: Watched) {
     const open = (stand: Stand, tool: string) => this.#stack.use(IpConsole.open(stand, tool));
     const both = (stand: Stand) => ({ ip: open(stand, "ip"), ip6: open(stand, "ip -6") });
     this.#watched = watched;
     this.#at = { victim: both(watched.victim), host: both(watched.host) };
-    this.#bridge = open(watched.host, "bridge -details");
+    const { host, hostLink, ovs } = watched;
+    this.#switch = this.#stack.use(ovs === undefined ? new BridgeBeliefs(host, hostLink) : new OvsBeliefs(ovs));
   }
 
   /** Whether it shows now. */
   async shows(effect: Visible): Promise<boolean> {
-    const { attackerPort, scene, switchName } = this.#watched;
+    const { attackerPort, scene } = this.#watched;
     const { attacker } = scene;
     const { victim } = this.#at;
     switch (effect.kind) {
@@ -61,18 +66,16 @@ export class EffectWatch implements Disposable {
         return (link?.addr_info ?? []).some(({ local, dadfailed }) => local === effect.address && dadfailed === true);
       }
       case "moved":
-        return (await this.table()).some(({ mac, ifname }) => mac === effect.mac && ifname === attackerPort);
-      case "multicastRouter": {
-        const [mdb] = await this.#bridge.ask<Mdb>(`mdb show dev ${switchName}`);
-        return (mdb?.router[switchName] ?? []).some(({ port }) => port === attackerPort);
-      }
+        return await this.#switch.hasAt(effect.mac, attackerPort);
+      case "multicastRouter":
+        return await this.#switch.hasRouterAt(attackerPort);
     }
   }
 
   /** Makes the tables be as they were before any attack. */
   async reset(effect: Visible): Promise<void> {
     const { attackerPort } = this.#watched;
-    const { victim, host } = this.#at;
+    const { victim } = this.#at;
     switch (effect.kind) {
       case "misled":
         await this.#at[effect.at].ip.tell(
@@ -94,18 +97,11 @@ export class EffectWatch implements Disposable {
         await victim.ip6.tell(`address del ${address}`, `address add ${address}`);
         break;
       }
-      case "multicastRouter": {
-        const set = (value: number) => `link set ${attackerPort} type bridge_slave mcast_router ${value}`;
-        if (await this.shows(effect)) await host.ip.tell(set(0), set(1));
+      case "multicastRouter":
+        await this.#switch.forgetRouter(attackerPort);
         break;
-      }
       case "moved": // the peer's own next frame does it
     }
-  }
-
-  /** The switch's MAC addresses. */
-  async table(): Promise<readonly { readonly mac: string; readonly ifname: string }[]> {
-    return await this.#bridge.ask(`fdb show br ${this.#watched.switchName}`);
   }
 
   [Symbol.dispose](): void {
@@ -113,7 +109,7 @@ export class EffectWatch implements Disposable {
   }
 
   #entryOf({ at, address }: Extract<Visible, { readonly kind: "misled" }>): string {
-    return `${address} dev ${at === "host" ? this.#watched.switchName : "eth0"}`;
+    return `${address} dev ${at === "host" ? this.#watched.hostLink : "eth0"}`;
   }
 
   #macOf(address: string): string {
@@ -131,7 +127,7 @@ export class EffectWatch implements Disposable {
  *
  * @param beyond - what the victim reaches by its gateway.
  */
-export function gullible({ scene, switchName, attackerPort }: Watched, beyond: Addresses, hasIpv6 = true) {
+export function gullible({ scene, hostLink, attackerPort }: Watched, beyond: Addresses, hasIpv6 = true) {
   const { attacker, gateway } = scene;
   const set = (settings: readonly string[]) => settings.map((setting) => `sysctl -qw ${setting}`);
   const believing = [
@@ -147,7 +143,7 @@ export function gullible({ scene, switchName, attackerPort }: Watched, beyond: A
       `ip neigh replace ${attacker[4]} lladdr ${attacker.mac} dev eth0 nud permanent`,
       `ip route replace ${beyond[4]} via ${gateway[4]}`,
     ],
-    host: set([`net.ipv4.neigh.${switchName}.locktime=0`]),
+    host: set([`net.ipv4.neigh.${hostLink}.locktime=0`]),
   };
   if (!hasIpv6) return v4;
   return {
@@ -156,7 +152,7 @@ export function gullible({ scene, switchName, attackerPort }: Watched, beyond: A
       ...set(believing.map((setting) => `net.ipv6.conf.eth0.${setting}`)),
       `ip -6 route replace ${beyond[6]} via ${gateway.linkLocal} dev eth0`,
     ],
-    host: [...v4.host, ...set([switchName, attackerPort].map((link) => `net.ipv6.conf.${link}.accept_ra=2`))],
+    host: [...v4.host, ...set([hostLink, attackerPort].map((link) => `net.ipv6.conf.${link}.accept_ra=2`))],
   };
 }
 
@@ -167,8 +163,4 @@ interface Route {
 
 interface IpLink {
   readonly addr_info?: readonly { readonly local: string; readonly dadfailed?: boolean }[];
-}
-
-interface Mdb {
-  readonly router: Readonly<Record<string, readonly { readonly port: string }[]>>;
 }

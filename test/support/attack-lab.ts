@@ -126,7 +126,7 @@ export class AttackLab implements AsyncDisposable {
       other: other.namespace,
       neighbour: this.lab.neighbour,
       host: this.lab.host,
-      switchName: each.switchName,
+      hostLink: each.switchName,
       attackerPort: attacker.endpoint.hostIfName,
     };
   }

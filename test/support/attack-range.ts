@@ -21,6 +21,10 @@ type Ear = "victim" | "host" | "neighbour" | "other";
 
 /** A victim may need a moment: it does not replace a neighbour twice in one tick, it looks for a next hop first. */
 const TRIES = { limitMs: 1000, intervalMs: 1 } as const;
+/** More frames at once do not fit into the socket by which Open vSwitch in userspace hears a port. */
+const BURST = 16;
+/** The first one may be of the same batch as the attack, and overtake it there. */
+const LAWFUL_FRAMES = 2;
 /** To find out which of many forms it was. */
 const FEW_TRIES = { limitMs: 20, intervalMs: 5 } as const;
 
@@ -89,8 +93,11 @@ export class AttackRange implements Disposable {
 
   async #try(attack: Attack, forms: readonly Form[]): Promise<void> {
     for (const ear of Object.values(this.#ears)) ear.forget();
-    this.#send(attack, forms);
-    await this.#passes(attack);
+    const frames = forms.flatMap((form) => form.frames);
+    for (let at = 0; at < frames.length; at += BURST) {
+      this.#send(attack, frames.slice(at, at + BURST));
+      for (let n = 0; n < LAWFUL_FRAMES; n++) await this.#passes(attack);
+    }
   }
 
   async #reset({ effect }: Attack): Promise<void> {
@@ -101,16 +108,16 @@ export class AttackRange implements Disposable {
     } else if (effect.kind !== "heard") await this.watch.reset(effect);
   }
 
-  #send({ by }: Pick<Attack, "by">, forms: readonly Form[]): void {
+  #send({ by }: Pick<Attack, "by">, frames: readonly Buffer[]): void {
     const socket = by === "neighbour" ? this.#neighbour : this.attacker;
-    for (const { frames } of forms) socket.send(...frames);
+    socket.send(...frames);
   }
 
   /** Everything that was sent before has arrived by now. */
   async #passes(attack: Attack): Promise<void> {
     const [ear, draft] = this.#lawful(attack);
     const form = plainForm("lawful", [draft]);
-    this.#send(attack, [form]);
+    this.#send(attack, form.frames);
     for (const trace of form.traces) await this.#ears[ear].waitFor("a lawful datagram to arrive", trace);
   }
 

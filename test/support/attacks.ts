@@ -70,6 +70,8 @@ export interface Form {
   readonly traces: readonly Buffer[];
   /** Linux falls for it only as far as that the frame arrives; other stacks may fall for more. */
   readonly isOnlyHeard?: boolean;
+  /** With tags one in another. */
+  readonly isTaggedTwice?: boolean;
 }
 
 /** One attack in all its forms. */
@@ -96,6 +98,7 @@ interface Envelope {
   readonly wrap: (frame: Frame) => Buffer;
   /** Who reads through it: a stack; the switch as well; nobody in Linux. */
   readonly readBy: "switch" | "stack" | "nobody";
+  readonly isTaggedTwice?: boolean;
 }
 
 const Q: Tag = { type: ETHERTYPE.customerTag, id: 0 };
@@ -105,6 +108,7 @@ const tagged = (name: string, ...tags: readonly Tag[]): Envelope => ({
   name,
   wrap: (frame) => ethernet({ ...frame, tags }),
   readBy: tags.length < 2 ? "switch" : "stack",
+  isTaggedTwice: tags.length > 1,
 });
 
 /** The twelve forms of one frame. A receiver takes any number of tags of VLAN 0 off; a filter sees the first one. */
@@ -135,10 +139,11 @@ export function inEnvelopes(
   reader: "stack" | "switch" | "beyond" = "stack",
 ): readonly Form[] {
   const usable = ENVELOPES.filter(({ readBy }) => reader !== "beyond" || readBy !== "nobody");
-  return usable.map(({ name: envelope, wrap, readBy }) => ({
+  return usable.map(({ name: envelope, wrap, readBy, isTaggedTwice = false }) => ({
     name: `${name}, ${envelope}`,
     frames: drafts.map(wrap),
     traces: drafts.map(({ trace, payload }) => trace ?? payload),
+    isTaggedTwice,
     ...((readBy === "nobody" || (reader === "switch" && readBy !== "switch")) && { isOnlyHeard: true }),
   }));
 }

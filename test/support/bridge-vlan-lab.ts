@@ -55,7 +55,7 @@ export async function listenIn(neighbour: NetNamespace, vid: number, address: st
 
 /** A container's place: the free end of the n-th endpoint in a namespace of its own, with the endpoint's address. */
 export async function sandboxIn(
-  host: BridgeHost,
+  host: Pick<BridgeHost, "datapath" | "namespace">,
   of: Network,
   n: number,
   others: readonly Network[],

@@ -124,10 +124,10 @@ function formatAction(action: Action): string {
     case "resubmit":
       return `resubmit(,${action.table})`;
     case "learn": {
-      const { table, idleSeconds, priority, cookie, limit, copies } = action.learn;
+      const { table, seconds, priority, cookie, limit, copies } = action.learn;
       const head = [
         `table=${table}`,
-        `idle_timeout=${idleSeconds}`,
+        `hard_timeout=${seconds}`,
         `priority=${priority}`,
         `cookie=0x${cookie.toString(16)}`,
       ];

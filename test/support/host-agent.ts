@@ -52,9 +52,7 @@ const READ_ONLY_SYSCTL = "mount --bind /proc/sys /proc/sys && mount -o remount,b
 
 /** Starts the process in the namespace. */
 export async function startHostAgent(namespace: NetNamespace, options: AgentOptions = {}): Promise<HostAgent> {
-  // V8 sometimes loses count of its pages of code when it compiles on several emulated processors.
-  const flags = process.env["TSNET_VM"] === "tcg" ? ["--single-threaded"] : [];
-  const command = [process.execPath, "--no-warnings", ...flags, join(import.meta.dirname, "host-agent-main.ts")];
+  const command = [process.execPath, "--no-warnings", join(import.meta.dirname, "host-agent-main.ts")];
   if (options.isKernelOld === true) command.push("--old-kernel");
   if (options.ovsdb !== undefined) command.push(`--ovsdb=${options.ovsdb}`);
   if (options.state !== undefined) command.push(`--state=${options.state}`);

@@ -31,6 +31,11 @@ export class LabOvs {
     return ovs;
   }
 
+  /** Of ovs-vswitchd, as seen from outside the lab. */
+  get controlPath(): string {
+    return this.#lab.namespace.outside(controlOf("ovs-vswitchd"));
+  }
+
   /** `ovs-vsctl`, which waits for ovs-vswitchd unless told `--no-wait`. */
   async vsctl(...args: readonly string[]): Promise<string> {
     return await this.#lab.exec(["ovs-vsctl", "--timeout=20", ...args]);
@@ -49,7 +54,11 @@ export class LabOvs {
   }
 
   async #spawn(program: string, ...args: readonly string[]): Promise<LabProcess> {
-    const control = `--unixctl=${RUN}/${program}.ctl`;
+    const control = `--unixctl=${controlOf(program)}`;
     return await this.#lab.namespace.spawn(program, [program, ...args, control, "-vconsole:warn"]);
   }
+}
+
+function controlOf(program: string): string {
+  return `${RUN}/${program}.ctl`;
 }

@@ -10,7 +10,7 @@ import { setTxChecksum } from "../../src/host/ethtool.ts";
 import { endpoint, ifName, network } from "./cnm-builder.ts";
 import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
-import { OvsHost } from "./ovs-host.ts";
+import { LINKS_OF_DATAPATH, type OvsDatapath, OvsHost } from "./ovs-host.ts";
 import { shell } from "./packet-lab.ts";
 import { HOST, REMOTE, UplinkLab } from "./uplink-lab.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -24,7 +24,7 @@ const ENGINE_BRIDGE = [
 ];
 
 /** What of the host's configuration is not the stand's own. */
-const OTHERS = /dock0|veth0|172\.30\.0\.|ovs-netdev/;
+const OTHERS = new RegExp(["dock0", "veth0", "172\\.30\\.0\\.", ...LINKS_OF_DATAPATH].join("|"));
 
 /** All of it. */
 export class MovedUplinkStand implements AsyncDisposable {
@@ -46,12 +46,12 @@ export class MovedUplinkStand implements AsyncDisposable {
     [this.#state, this.#nicMac, this.#stack] = [state, nicMac, stack];
   }
 
-  /** Makes it. No network is there yet. */
-  static async up(backend: Backend): Promise<MovedUplinkStand> {
+  /** Makes it. No network is there yet. @param datapath - of Open vSwitch. */
+  static async up(backend: Backend, datapath?: OvsDatapath): Promise<MovedUplinkStand> {
     await using stack = new AsyncDisposableStack();
     const state = await mkdtemp(join(tmpdir(), "tsnet-uplinks-"));
     stack.defer(() => rm(state, { recursive: true, force: true }));
-    const ovs = backend === "ovs" ? stack.use(await OvsHost.create()) : undefined;
+    const ovs = backend === "ovs" ? stack.use(await OvsHost.create(datapath)) : undefined;
     await ovs?.startDatabase();
     await ovs?.startVswitchd();
     const lab = stack.use(await UplinkLab.up([], ovs?.ns));

@@ -1,14 +1,11 @@
-// A host in a namespace of its own with an Open vSwitch in userspace and tsnet's datapath for it, seen and disturbed with ip(8)
+// A host in a namespace of its own with an Open vSwitch and tsnet's datapath for it, seen and disturbed with ip(8)
 // and ovs-vsctl(8).
 import type { ChildProcess } from "node:child_process";
 import type { DatapathHost, SeenLink } from "../contract/datapath/host.ts";
 import { type IpLink, seen } from "./bridge-host.ts";
 import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import type { NetNamespace } from "./namespace.ts";
-import { OvsHost } from "./ovs-host.ts";
-
-/** Open vSwitch's own tap device of all userspace bridges. */
-const OF_OVS = "ovs-netdev";
+import { LINKS_OF_DATAPATH, type OvsDatapath, OvsHost } from "./ovs-host.ts";
 
 /** A host that ends with its namespace. */
 export interface OvsDatapathHost extends DatapathHost, AsyncDisposable {
@@ -23,9 +20,9 @@ export interface OvsDatapathHost extends DatapathHost, AsyncDisposable {
 }
 
 /** Makes one, with both daemons running and no bridge. */
-export async function ovsDatapathHost(): Promise<OvsDatapathHost> {
+export async function ovsDatapathHost(datapath?: OvsDatapath): Promise<OvsDatapathHost> {
   await using stack = new AsyncDisposableStack();
-  const ovs = stack.use(await OvsHost.create());
+  const ovs = stack.use(await OvsHost.create(datapath));
   const [database, vswitchd] = [await ovs.startDatabase(), await ovs.startVswitchd()];
   const namespace = ovs.ns;
   const agent = await startHostAgent(namespace, { ovsdb: ovs.address });
@@ -44,7 +41,7 @@ export async function ovsDatapathHost(): Promise<OvsDatapathHost> {
     async see() {
       const switches = await bridges();
       const links = new Map((await list()).map((link) => [link.ifname, seen(link)]));
-      links.delete(OF_OVS);
+      for (const name of LINKS_OF_DATAPATH) links.delete(name);
       for (const name of switches) {
         note(links, name, { isSwitch: true });
         const ports = (await ovs.vsctl("list-ports", name)).split("\n").filter(Boolean);
@@ -55,11 +52,11 @@ export async function ovsDatapathHost(): Promise<OvsDatapathHost> {
     async clear() {
       for (const name of await bridges()) await ovs.vsctl("del-br", name);
       for (const { ifname } of await list()) {
-        if (ifname !== "lo" && ifname !== OF_OVS) await ip("link", "del", ifname).catch(() => {}); // gone with its other end
+        if (ifname !== "lo" && !LINKS_OF_DATAPATH.includes(ifname)) await ip("link", "del", ifname).catch(() => {}); // gone with its other end
       }
     },
     async plantSwitch(name, addresses = []) {
-      await ovs.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev");
+      await ovs.vsctl("add-br", name, "--", "set", "bridge", name, `datapath_type=${ovs.datapath}`);
       await ip("link", "set", name, "up");
       for (const address of addresses)
         await ip("address", "add", address, "dev", name, ...(address.includes(":") ? ["nodad"] : []));

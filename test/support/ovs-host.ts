@@ -5,26 +5,26 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NetNamespace } from "./namespace.ts";
-import { waitUntil } from "./wait-until.ts";
+import { PATIENCE, waitUntil } from "./wait-until.ts";
 
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /** As `datapath_type` says it: userspace, or the kernel module `openvswitch`, which must be loaded. */
 export type OvsDatapath = "netdev" | "system";
 
-/** An emulated processor (support/vm.ts) needs longer. */
-const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
+/** The links that belong to the datapath itself: a tap device, or the kernel's. */
+export const LINKS_OF_DATAPATH: readonly string[] = ["ovs-netdev", "ovs-system"];
 
 /** For `await using`: ends the processes and removes namespace and folder. */
 export class OvsHost implements AsyncDisposable {
   readonly ns: NetNamespace;
+  readonly datapath: OvsDatapath;
   readonly #folder: string;
-  readonly #datapath: OvsDatapath;
 
   private constructor(ns: NetNamespace, folder: string, datapath: OvsDatapath) {
     this.ns = ns;
     this.#folder = folder;
-    this.#datapath = datapath;
+    this.datapath = datapath;
   }
 
   /** Nothing runs yet; the database is there, initialized when ovsdb-server first starts. */
@@ -63,7 +63,7 @@ export class OvsHost implements AsyncDisposable {
     const child = this.#spawn(
       "ovs-vswitchd",
       this.address,
-      ...(this.#datapath === "netdev" ? ["--disable-system"] : []),
+      ...(this.datapath === "netdev" ? ["--disable-system"] : []),
     );
     await this.vsctl("init");
     return child;
@@ -72,6 +72,16 @@ export class OvsHost implements AsyncDisposable {
   /** Runs ovs-vsctl, which waits for ovs-vswitchd unless told `--no-wait`. @returns its output without the last line end. */
   async vsctl(...args: readonly string[]): Promise<string> {
     return (await this.ns.exec(["ovs-vsctl", `--db=${this.address}`, `--timeout=${10 * PATIENCE}`, ...args])).trimEnd();
+  }
+
+  /** Asks ovs-vswitchd itself: ovs-appctl(8). */
+  async appctl(...args: readonly string[]): Promise<string> {
+    return await this.ns.exec(["ovs-appctl", "-t", this.#path("ovs-vswitchd.ctl"), ...args]);
+  }
+
+  /** Waits until frames like those that have passed before go by the flows and the ports that are there now. */
+  async settle(): Promise<void> {
+    await this.appctl("revalidator/wait");
   }
 
   /** What `ovsdb-client monitor` prints from now on, as it comes. */

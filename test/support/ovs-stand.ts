@@ -1,16 +1,18 @@
 // A switch with ports by hand, as the datapath will make them: each port's other end is a link in a namespace in which nothing
 // sends of its own accord; frames are sent and heard there. One port more is for frames that say that all before them have
 // passed.
+import { execa } from "execa";
 import type { EndpointPort, VlanSet } from "../../src/datapath/ovs/flows.ts";
 import type { Flow } from "../../src/host/openflow-flow.ts";
 import { OpenFlow } from "../../src/host/openflow.ts";
 import { type Station, datagramFrame, uniqueBytes } from "./attacks.ts";
+import { macOf } from "./counted-frames.ts";
+import { FrameSocket } from "./frame-capture.ts";
 import { ETHERTYPE, type Tag, ethernet } from "./frames.ts";
 import { linkLocalOf } from "./frames-ipv6.ts";
 import { NetNamespace } from "./namespace.ts";
 import { managementOf } from "./ovs-flows.ts";
-import { OvsHost } from "./ovs-host.ts";
-import { TaggedSocket } from "./tagged-frames.ts";
+import { type OvsDatapath, OvsHost } from "./ovs-host.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const MARK = "mark";
@@ -29,13 +31,14 @@ export interface StandPort extends VlanSet {
 export class OvsStand implements AsyncDisposable {
   readonly host: OvsHost;
   client: OpenFlow;
-  readonly #sockets: ReadonlyMap<string, TaggedSocket>;
+  readonly #sockets: ReadonlyMap<string, FrameSocket>;
   readonly #stack: AsyncDisposableStack;
+  #marks = 0;
 
   private constructor(
     host: OvsHost,
     client: OpenFlow,
-    sockets: ReadonlyMap<string, TaggedSocket>,
+    sockets: ReadonlyMap<string, FrameSocket>,
     stack: AsyncDisposableStack,
   ) {
     this.host = host;
@@ -45,9 +48,14 @@ export class OvsStand implements AsyncDisposable {
   }
 
   /** @param isOurs - no flows but those that are added, and ports in fragments are seen. */
-  static async with(ports: Readonly<Record<string, StandPort>>, { isOurs = true } = {}): Promise<OvsStand> {
+  static async with(
+    ports: Readonly<Record<string, StandPort>>,
+    { isOurs = true, datapath }: { readonly isOurs?: boolean; readonly datapath?: OvsDatapath } = {},
+  ): Promise<OvsStand> {
     await using stack = new AsyncDisposableStack();
-    const host = stack.use(await OvsHost.running());
+    const host = stack.use(await OvsHost.running(datapath));
+    // Frames that a kernel does not know wait at the processor that took them: those of one come in their order.
+    if (datapath === "system") await execa("taskset", ["--pid", "--cpu-list", "0", String(process.pid)]);
     if (isOurs) await host.vsctl("set-fail-mode", "br0", "secure");
     const far = stack.use(await NetNamespace.create("far"));
     const names = [...Object.keys(ports), MARK];
@@ -72,7 +80,7 @@ export class OvsStand implements AsyncDisposable {
     }
     const adding = Object.entries(ports).flatMap(([name, port], n) => addPort(name, n + 1, port));
     await host.vsctl(...adding, ...addPort(MARK, MARK_PORT, { vlan: 4000 }));
-    const sockets = new Map(names.map((name) => [name, stack.use(TaggedSocket.open(far, name))]));
+    const sockets = new Map(names.map((name) => [name, stack.use(FrameSocket.open(far, name))]));
     const client = await markedClient(host);
     if (isOurs) await client.setFragments("matched");
     return new OvsStand(host, client, sockets, stack.move());
@@ -81,17 +89,12 @@ export class OvsStand implements AsyncDisposable {
   /** Adds flows. */
   async add(...flows: readonly (readonly Flow[])[]): Promise<void> {
     await this.client.addFlows(flows.flat());
-    await this.settle();
-  }
-
-  /** Waits until frames like those that have just passed go by the flows that are there now. */
-  async settle(): Promise<void> {
-    await this.#appctl("revalidator/wait");
+    await this.host.settle();
   }
 
   /** Ends ovs-vswitchd as `systemctl restart` does, and starts it anew: its flows are gone. */
   async restart(): Promise<void> {
-    await this.#appctl("exit");
+    await this.host.appctl("exit");
     await waitUntil("ovs-vswitchd to end", () => this.client.end !== undefined);
     await this.host.startVswitchd();
     await this.host.vsctl("set", "bridge", "br0", "external_ids:started=anew"); // waits until it has done all before that
@@ -132,7 +135,7 @@ export class OvsStand implements AsyncDisposable {
   /** The ports that heard all of these since the last frames were sent. */
   heard(traces: readonly Buffer[]): readonly string[] {
     return [...this.#sockets].flatMap(([name, socket]) =>
-      traces.every((trace) => socket.hasHeard(trace)) ? [name] : [],
+      traces.every((trace) => socket.count(trace) > 0) ? [name] : [],
     );
   }
 
@@ -141,19 +144,14 @@ export class OvsStand implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
-  async #appctl(command: string): Promise<void> {
-    const control = this.host.address.replace(/^unix:(.*)db\.sock$/, "$1ovs-vswitchd.ctl");
-    await this.host.ns.exec(["ovs-appctl", "-t", control, command]);
-  }
-
   async #mark(port: string): Promise<void> {
     const payload = uniqueBytes();
-    this.#socket(port).send(ethernet({ from: "02:4d:61:72:6b:01", to: MARK_MAC, type: 0x88b5, payload }));
-    const isHeard = () => this.#socket(MARK).hasHeard(payload);
+    this.#socket(port).send(ethernet({ from: macOf(++this.#marks), to: MARK_MAC, type: 0x88b5, payload }));
+    const isHeard = () => this.#socket(MARK).count(payload) > 0;
     await waitUntil("the frames to pass", isHeard, { limitMs: 5000, intervalMs: 1 });
   }
 
-  #socket(name: string): TaggedSocket {
+  #socket(name: string): FrameSocket {
     const socket = this.#sockets.get(name);
     if (socket === undefined) throw new Error(`no port ${name}`);
     return socket;
@@ -163,7 +161,11 @@ export class OvsStand implements AsyncDisposable {
 /** A connection, and the one flow that is the test's own. */
 async function markedClient(host: OvsHost): Promise<OpenFlow> {
   const client = await OpenFlow.open(managementOf(host));
-  const actions = [{ kind: "output", port: MARK_PORT }] as const;
+  const actions = [
+    // A kernel forwards at once what it knows. It knows no source that is looked at: each mark comes after what it does not know.
+    { kind: "move", from: { field: "ethSrc" }, to: { field: "reg0" }, bits: 32 },
+    { kind: "output", port: MARK_PORT },
+  ] as const;
   await client.addFlows([{ table: 0, priority: 65_535, cookie: 1n, match: { ethDst: MARK_MAC }, actions }]);
   return client;
 }

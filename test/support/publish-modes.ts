@@ -72,7 +72,8 @@ export class ModesStand implements AsyncDisposable {
   }
 
   async #addNetwork(mode: ModeName): Promise<void> {
-    const drivers = mode.startsWith("docker") ? ["-d", "bridge"] : ["-d", "tsnet", "--ipam-driver", "tsnet"];
+    const ofOurs = ["-d", "tsnet", "--ipam-driver", "tsnet", ...this.host.backendOptions];
+    const drivers = mode.startsWith("docker") ? ["-d", "bridge"] : ofOurs;
     const subnets = subnetsOf(mode);
     const addresses = ["--ipv6", ...subnets.flatMap((subnet) => ["--subnet", subnet])];
     await this.host.docker("network", "create", ...drivers, ...addresses, ...KINDS[mode].flags, mode);

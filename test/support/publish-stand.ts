@@ -156,7 +156,7 @@ export class PublishStand implements AsyncDisposable {
       ...(name === "four" ? [] : ["--ipv6"]),
       ...(name === "shy" ? ["-o", "com.docker.network.bridge.enable_icc=false"] : []),
       ...(name === "routed" ? ROUTED[driver] : []),
-      ...(driver === "tsnet" ? ["--ipam-driver", "tsnet"] : []),
+      ...(driver === "tsnet" ? ["--ipam-driver", "tsnet", ...this.host.backendOptions] : []),
     ];
     await this.host.docker("network", "create", "-d", driver, ...options, `${driver}-${name}`);
     for (const subnet of subnets) await this.host.neighbour.routeTo(subnet, HOST[subnet.includes(":") ? 6 : 4]);

@@ -5,9 +5,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { ExecaError } from "execa";
+import type { Backend } from "../../src/cnm/network.ts";
 import { type Census, diffCensus } from "./census.ts";
 import { TEST_IMAGE } from "./image.ts";
 import { LabHost, type LabOptions } from "./lab-host.ts";
+import { LabOvs } from "./lab-ovs.ts";
 import type { ServeHandle } from "./lab-serve.ts";
 import type { Neighbour } from "./neighbour.ts";
 import { takeSystemCensus } from "./system-census.ts";
@@ -43,6 +45,8 @@ export interface TestNetwork extends AsyncDisposable {
 export interface SystemOptions extends LabOptions {
   /** Settings of tsnet, `TSNET_POOLS`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of the networks that tests make there. With `ovs` the host has an Open vSwitch. Default: bridge. */
+  readonly backend?: Backend;
   /** Without a neighbour and the cable `lan0` to it. */
   readonly isAlone?: boolean;
 }
@@ -51,23 +55,27 @@ export interface SystemOptions extends LabOptions {
 export class SystemHost implements Place, AsyncDisposable {
   readonly variant: Variant;
   readonly lab: LabHost;
+  readonly backend: Backend;
   readonly #neighbour: Neighbour | undefined;
   readonly #refusals: string[] = [];
+  #ovs: LabOvs | undefined;
   #serve: ServeHandle | undefined;
 
-  private constructor(variant: Variant, lab: LabHost, neighbour: Neighbour | undefined) {
+  private constructor(variant: Variant, lab: LabHost, backend: Backend, neighbour: Neighbour | undefined) {
     this.variant = variant;
     this.lab = lab;
+    this.backend = backend;
     this.#neighbour = neighbour;
   }
 
   /** A host with a running engine, a neighbour, tsnet, and a page on port 80 of the host itself. */
   static async up(variant: Variant, options: SystemOptions = {}): Promise<SystemHost> {
-    const { settings = {}, isAlone = false, ...labOptions } = options;
+    const { settings = {}, isAlone = false, backend = "bridge", ...labOptions } = options;
     const lab = await LabHost.up({ name: variant.replace(" ", "-"), ...labOptions });
     try {
-      const host = new SystemHost(variant, lab, isAlone ? undefined : await lab.addNeighbour());
+      const host = new SystemHost(variant, lab, backend, isAlone ? undefined : await lab.addNeighbour());
       await host.#servePage();
+      if (backend === "ovs") await host.#startOvs();
       await host.#startTsnet(settings);
       return host;
     } catch (failure) {
@@ -90,6 +98,17 @@ export class SystemHost implements Place, AsyncDisposable {
     return this.#neighbour;
   }
 
+  /** With the backend `ovs`. */
+  get ovs(): LabOvs {
+    if (this.#ovs === undefined) throw new Error("this host has no Open vSwitch");
+    return this.#ovs;
+  }
+
+  /** Options of `docker network create -d tsnet` that every network of this host has. */
+  get backendOptions(): readonly string[] {
+    return this.backend === "bridge" ? [] : ["-o", `backend=${this.backend}`];
+  }
+
   /** The daemon, in the variant `tsnet serve`. */
   get serve(): ServeHandle {
     if (this.#serve === undefined) throw new Error("tsnet runs as the managed plugin here");
@@ -107,7 +126,7 @@ export class SystemHost implements Place, AsyncDisposable {
   /** `docker network create` with driver and IPAM driver tsnet; later options win. */
   async network(name: string, ...options: string[]): Promise<TestNetwork> {
     const drivers = options.includes("--ipam-driver") ? [] : ["--ipam-driver", "tsnet"];
-    await this.docker("network", "create", "-d", "tsnet", ...drivers, ...options, name);
+    await this.docker("network", "create", "-d", "tsnet", ...drivers, ...this.backendOptions, ...options, name);
     return this.existingNetwork(name);
   }
 
@@ -220,6 +239,12 @@ export class SystemHost implements Place, AsyncDisposable {
     const path = join(this.lab.folder, "boot_id");
     await writeFile(path, `${randomUUID()}\n`);
     await this.exec(["mount", "--bind", path, "/proc/sys/kernel/random/boot_id"]);
+  }
+
+  /** The managed plugin does not see the database's socket. */
+  async #startOvs(): Promise<void> {
+    this.#ovs = await LabOvs.start(this.lab);
+    if (this.variant === "managed plugin") await this.#ovs.vsctl("set-manager", "ptcp:6640:127.0.0.1");
   }
 
   async #startTsnet(settings: Readonly<Record<string, string>>): Promise<void> {

@@ -187,7 +187,7 @@ export function describeTunnelFrames(form: TunnelForm): void {
       }
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
 
-      const expected = tags.map(() => 0).with(-1, trunk.includes(20) ? 1 : 0);
+      const expected = [...tags.slice(1).map(() => 0), trunk.includes(20) ? 1 : 0];
       expect(traces.map((trace) => guest.count(trace))).toEqual(expected);
     });
   });

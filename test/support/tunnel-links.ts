@@ -3,12 +3,14 @@
 import { describe, expect, it } from "vitest";
 import { parseAddress } from "../../src/cidr.ts";
 import { isErrno } from "../../src/host/netlink.ts";
-import { type NewTunnel, type TunnelKind, tunnelOverhead } from "../../src/host/rtnetlink-tunnel.ts";
+import { overheadOf } from "../../src/cnm/tunnel.ts";
+import type { NewTunnel, TunnelKind } from "../../src/host/rtnetlink-tunnel.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { FrameSocket } from "./frame-capture.ts";
 import { ETHERTYPE, PROTOCOL, type Tag, ethernet } from "./frames.ts";
 import { NetNamespace } from "./namespace.ts";
 import { shell } from "./packet-lab.ts";
+import type { PortVlans } from "../../src/vlan.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const UNDERLAY_MTU = 1500;
@@ -91,10 +93,12 @@ export const TUNNEL_CASES: readonly TunnelCase[] = [
   gre(6, 0xfffffffe),
 ];
 
-/** The largest MTU with which frames of that tunnel fit. */
-export function largestMtu({ family, tunnel }: TunnelCase): number {
+/** The largest MTU with which frames of that tunnel fit. @param vlans - of the network that it is for. */
+export function largestMtu({ family, tunnel }: TunnelCase, vlans: PortVlans = {}): number {
   const { kind, key } = tunnel(0);
-  return UNDERLAY_MTU - tunnelOverhead(kind, family, { hasKey: key !== undefined });
+  const isUdp = kind === "vxlan" || kind === "geneve";
+  const option = isUdp ? { kind } : { kind: "gre" as const, ...(key !== undefined && { vni: key }) };
+  return UNDERLAY_MTU - overheadOf(option, family, vlans);
 }
 
 /**
@@ -296,8 +300,7 @@ export function describeTunnels(cases: readonly TunnelCase[]): void {
 
     it("needs four bytes more for frames with a tag", async () => {
       await using hosts = await TunnelHosts.up();
-      const { kind: ofKind, key } = tunnel(0);
-      const tagged = UNDERLAY_MTU - tunnelOverhead(ofKind, family, { hasKey: key !== undefined, isTagged: true });
+      const tagged = largestMtu(tested, { trunk: [10] });
       await hosts.join(tested, tagged);
       using near = FrameSocket.open(hosts.namespaces[0], "tun0");
       using outside = FrameSocket.open(hosts.namespaces[1], "eth0");

@@ -2,8 +2,8 @@
 // says what was waited for.
 import { setTimeout as pause } from "node:timers/promises";
 
-/** An emulated machine (vm.ts) is some twenty times slower. */
-const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
+/** How much longer everything may take: an emulated machine (vm.ts) is some twenty times slower. */
+export const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
 
 /** How long to wait and how often to look. */
 export interface WaitLimits {

@@ -3,7 +3,7 @@ import type { Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { isWireless } from "../../host/wireless.ts";
-import { allVlans, formatVlans } from "../../vlan.ts";
+import { allVlans, formatVlans, hasUntagged } from "../../vlan.ts";
 import { refuseSpanningTree } from "../uplink/moved-uplinks.ts";
 import { refuseParent } from "../uplink/parent.ts";
 import { uplinksOf } from "../uplink/uplink-vlans.ts";
@@ -39,9 +39,7 @@ function refuseUntaggedVid(network: Network, others: readonly Network[], bridge:
   const vid = untaggedVid(bridge, network.isSwitchOurs);
   if (vid === undefined) return;
   const networks = [network, ...others];
-  const untagged = networks.find(
-    ({ vlans, uplink }) => allVlans(vlans).length === 0 || uplink?.isAddressMoved === true,
-  );
+  const untagged = networks.find(hasUntagged);
   const tagged = networks.find(({ vlans }) => allVlans(vlans).includes(vid));
   if (untagged === undefined || tagged === undefined || !(untagged === network || tagged === network)) return;
   const nameOf = (one: Network) => (one === network ? "this network" : `network ${one.id.slice(0, 12)}`);

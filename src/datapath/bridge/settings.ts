@@ -3,6 +3,7 @@
 import type { Network, SwitchSettings } from "../../cnm/network.ts";
 import type { BridgePort } from "../../host/rtnetlink-bridge-port.ts";
 import type { BridgeSettings } from "../../host/rtnetlink-bridge.ts";
+import { renamed, settingsOf } from "../switch-settings.ts";
 
 /** The options that are settings of the bridge itself. */
 const OF_THE_BRIDGE = {
@@ -23,13 +24,13 @@ const OF_THE_UPLINK = {
 
 /** What the networks of a bridge want of it. */
 export function bridgeSettingsOf(networks: readonly Pick<Network, "switchSettings">[]): BridgeSettings {
-  return translated(networks, OF_THE_BRIDGE);
+  return renamed(settingsOf(networks), OF_THE_BRIDGE);
 }
 
 /** What the networks with this uplink want of its port. */
 export function uplinkSettingsOf(parent: string, networks: readonly Network[]): BridgePort {
   const users = networks.filter(({ uplink }) => uplink?.parent === parent);
-  return translated(users, OF_THE_UPLINK);
+  return renamed(settingsOf(users), OF_THE_UPLINK);
 }
 
 /** What of the wanted a bridge has not, as far as this kernel knows it. */
@@ -39,17 +40,4 @@ export function differingSettings(wanted: BridgeSettings, present: BridgeSetting
     return there !== undefined && there !== value;
   });
   return Object.fromEntries(differing);
-}
-
-function translated(
-  networks: readonly Pick<Network, "switchSettings">[],
-  names: Partial<Record<keyof SwitchSettings, string>>,
-): object {
-  const given = networks.flatMap(({ switchSettings }) => Object.entries(switchSettings));
-  return Object.fromEntries(
-    given.flatMap(([option, value]) => {
-      const name: unknown = Reflect.get(names, option);
-      return typeof name === "string" ? [[name, value] as const] : [];
-    }),
-  );
 }

@@ -8,7 +8,7 @@ import { SWITCH_COOKIE, learnedCookie, vlanCookie } from "./flows-cookie.ts";
 import { ARP_REQUEST, SOLICITATION } from "./flows-guard.ts";
 import { ETHERTYPE, GROUP, REGISTER, TABLE, flagged, taggedWith } from "./flows-pipeline.ts";
 
-/** As long and as many as Open vSwitch's own table of MAC addresses by default (`mac-aging-time`, `mac-table-size`). */
+/** As long and as many as in Open vSwitch's own table of MAC addresses (`mac-aging-time`, `mac-table-size`). */
 const LEARNED_SECONDS = 300;
 const LEARNED_LIMIT = 8_192;
 
@@ -106,8 +106,14 @@ export function expectedFlow(cookie: bigint, { ofport, vlan }: Membership, mac: 
 /**
  * For all other MAC addresses of one VLAN: to each port that is not guarded, of which all are in `members`. With two of them
  * the switch learns where a MAC address is.
+ *
+ * @param ageing - seconds for which it knows that without hearing from there; default: as Open vSwitch itself.
  */
-export function unknownFlows(vlan: number, members: readonly Membership[]): readonly Flow[] {
+export function unknownFlows(
+  vlan: number,
+  members: readonly Membership[],
+  ageing: number = LEARNED_SECONDS,
+): readonly Flow[] {
   const cookie = vlanCookie(vlan);
   const match = { [REGISTER.vlan]: vlan };
   const flows: Flow[] = [];
@@ -118,7 +124,7 @@ export function unknownFlows(vlan: number, members: readonly Membership[]): read
       priority: 100,
       cookie,
       match: learning,
-      actions: [learn(vlan)],
+      actions: [learn(vlan, ageing)],
       goTo: TABLE.forward,
     });
   }
@@ -161,14 +167,14 @@ function tag(vlan: number): readonly Action[] {
 }
 
 /** In the table `learned`: the frame's VLAN, and its source as a destination, lead to its port. */
-function learn(vlan: number): Action {
+function learn(vlan: number, seconds: number): Action {
   return {
     kind: "learn",
     learn: {
       table: TABLE.learned,
       priority: 100,
       cookie: learnedCookie(vlan),
-      idleSeconds: LEARNED_SECONDS,
+      seconds,
       limit: LEARNED_LIMIT,
       copies: [
         { from: REGISTER.vlan, to: REGISTER.vlan, bits: 32, becomes: "match" },

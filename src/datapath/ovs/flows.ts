@@ -97,14 +97,21 @@ export function endpointFlows(port: EndpointPort): readonly Flow[] {
  * @param vlan - 0: untagged.
  * @param uplinks, endpoints - all of the switch, tunnels among the latter; those of other VLANs and guarded ones are skipped. Without any no flow is
  *   needed, and those that there are, are to be deleted by `vlanCookie`.
+ * @param ageing - as for `unknownFlows`.
  */
-export function vlanFlows(vlan: number, uplinks: readonly Uplink[], endpoints: readonly VlanPort[]): readonly Flow[] {
+export function vlanFlows(
+  vlan: number,
+  uplinks: readonly Uplink[],
+  endpoints: readonly VlanPort[],
+  ageing?: number,
+): readonly Flow[] {
   const open = endpoints.filter(({ isGuarded }) => !isGuarded);
   const all = [...uplinks.flatMap(membershipsOfUplink), ...open.flatMap(membershipsOf)];
   const members = all.filter((membership) => membership.vlan === vlan);
   return unknownFlows(
     vlan,
     members.sort((a, b) => a.ofport - b.ofport),
+    ageing,
   );
 }
 

@@ -12,6 +12,7 @@ import type { OvsHost } from "./datapath.ts";
 import { ensureHostLink, ensureMovedLink, ensureOwnLink, removeLeftLink, requireNoLink } from "./internal-link.ts";
 import { networkMark, networkOf } from "./marks.ts";
 import { ensureMovedUplink, findMoved, releaseMovedUplink, rescueAddresses, untaggedPort } from "./moved-uplink.ts";
+import { quietOwnLink, releaseOwnLink } from "./own-link.ts";
 import {
   type FoundBridge,
   type FoundPort,
@@ -60,6 +61,7 @@ export async function ensureNetwork(host: OvsHost, network: Network, others: rea
   if (network.isSwitchOurs) await ensureOwnLink(host, network);
   if (moved !== undefined) await ensureMovedLink(host, network);
   else if (network.isHostOnSwitch) await ensureHostLink(host, network);
+  await quietOwnLink(host, network, ports.get(switchName));
   const unmoved = ofUplinks.filter(({ name }) => name !== moved?.uplink.parent);
   await ensureUplinks(host, switchName, unmoved);
   await host.flows.ensureSwitch(switchName, networks);
@@ -156,7 +158,7 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
     ...own.filter((name) => !shared.includes(name)),
   ];
   const doing = `remove network from bridge ${switchName}`;
-  const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [...unneeded, ...shared]);
+  const { bridge, ports } = await findRows(host.ovsdb, doing, switchName, [switchName, ...unneeded, ...shared]);
   if (bridge !== undefined && network.isSwitchOurs && networkOf(bridge) === undefined) return; // somebody else's by now
   const ours =
     bridge === undefined
@@ -177,6 +179,7 @@ export async function removeNetwork(host: OvsHost, network: Network, others: rea
     else await host.flows.ensureSwitch(switchName, others);
   }
   await releaseUplinks(host, ours);
+  await releaseOwnLink(host, network, others, ports.get(switchName));
   if (isHostLinkNeeded) {
     const link = await host.links.findLink(hostLink);
     if (link !== undefined) await removeGateways(host, network, link.index);

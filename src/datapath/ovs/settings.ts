@@ -2,25 +2,24 @@
 // Source: ovs-vswitchd.conf.db(5), table Bridge: stp_enable, mcast_snooping_enable, other_config; table Port: other_config.
 import type { Network, SwitchSettings } from "../../cnm/network.ts";
 import type { Values } from "../../host/ovsdb-schema.ts";
-
-type Key = keyof SwitchSettings;
+import { type SettingNames, renamed, settingsOf } from "../switch-settings.ts";
 
 const OF_BRIDGE = {
   "stp-priority": "stp-priority",
   "stp-forward-delay": "stp-forward-delay",
   "stp-hello": "stp-hello-time",
   "stp-max-age": "stp-max-age",
-  ageing: "mac-aging-time",
-} as const satisfies Partial<Record<Key, string>>;
+  ageing: "mac-aging-time", // of what Open vSwitch learns by itself; the rest is for the flows (switch-members.ts)
+} as const satisfies SettingNames;
 
 const OF_UPLINK = {
   "stp-cost": "stp-path-cost",
   "stp-port-priority": "stp-port-priority",
-} as const satisfies Partial<Record<Key, string>>;
+} as const satisfies SettingNames;
 
 /** @param networks - all networks of the switch; what they say they say alike. */
 export function bridgeSettings(networks: readonly Network[]): Values<"Bridge"> {
-  const settings = merged(networks);
+  const settings = settingsOf(networks);
   const { stp, "mcast-snooping": isSnooping } = settings;
   return {
     ...(stp !== undefined && { stp_enable: stp }),
@@ -31,15 +30,10 @@ export function bridgeSettings(networks: readonly Network[]): Values<"Bridge"> {
 
 /** @param users - the networks with that uplink. */
 export function uplinkSettings(users: readonly Network[]): Values<"Port"> {
-  return { other_config: configOf(merged(users), OF_UPLINK) };
+  return { other_config: configOf(settingsOf(users), OF_UPLINK) };
 }
 
-function merged(networks: readonly Network[]): SwitchSettings {
-  return Object.assign({}, ...networks.map(({ switchSettings }) => switchSettings)) as SwitchSettings; // of nothing else
-}
-
-function configOf(settings: SwitchSettings, names: Partial<Record<Key, string>>): Record<string, string> {
-  const entries = Object.entries(names) as [Key, string][]; // keys of a constant
-  const given = entries.filter(([key]) => settings[key] !== undefined);
-  return Object.fromEntries(given.map(([key, name]) => [name, String(settings[key])]));
+/** The database knows texts alone. */
+function configOf(settings: SwitchSettings, names: SettingNames): Record<string, string> {
+  return Object.fromEntries(Object.entries(renamed(settings, names)).map(([name, value]) => [name, String(value)]));
 }

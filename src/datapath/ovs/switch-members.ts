@@ -3,6 +3,7 @@
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { Network } from "../../cnm/network.ts";
 import type { Flow } from "../../host/openflow-flow.ts";
+import { settingsOf } from "../switch-settings.ts";
 import { uplinkVlans, uplinksOf } from "../uplink/uplink-vlans.ts";
 import {
   SWITCH_COOKIE,
@@ -52,6 +53,7 @@ export class SwitchMembers {
   #gateways: readonly GatewayMember[] = [];
   #tunnels: readonly TunnelMember[] = [];
   #uplinks: readonly Member<Uplink>[] = [];
+  #ageing: number | undefined;
   readonly #endpoints = new Map<string, EndpointMember>();
 
   constructor(isOurs: boolean) {
@@ -68,6 +70,7 @@ export class SwitchMembers {
     this.#tunnels = tunnelsOf(networks);
     this.#gateways = gateways.filter(({ apartAddresses }) => this.#isOurs || apartAddresses !== undefined);
     if (!this.#isOurs) return;
+    this.#ageing = settingsOf(networks).ageing;
     this.#uplinks = uplinksOf(networks).map((name) => {
       const { tagged, isUntagged } = uplinkVlans(name, networks);
       return { name, vlans: isUntagged ? [0, ...tagged] : tagged };
@@ -159,7 +162,7 @@ export class SwitchMembers {
 
   #vlanFlows(vlan: number, states: ReadonlyMap<string, PortState>): readonly Flow[] {
     const open = [...numbered(this.#tunnels.map(asVlanPort), states), ...numbered(this.#openMembers(), states)];
-    return vlanFlows(vlan, numbered(this.#uplinks, states), open);
+    return vlanFlows(vlan, numbered(this.#uplinks, states), open, this.#ageing);
   }
 
   /** What the host is where a tunnel leads. */

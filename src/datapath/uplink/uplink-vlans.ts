@@ -1,23 +1,20 @@
 // What an uplink carries: exactly what the networks that use it need, never all.
 import type { IfName, Network } from "../../cnm/network.ts";
-import { allVlans } from "../../vlan.ts";
+import { allVlans, hasUntagged } from "../../vlan.ts";
 
 /** What a switch's port to the world carries. */
 export interface UplinkVlans {
   /** Tagged, ascending. */
   readonly tagged: readonly number[];
-  /** Whether untagged frames pass: those of the networks without a VLAN, and of the host where its addresses were moved. */
+  /** Whether untagged frames pass. */
   readonly isUntagged: boolean;
 }
 
 /** @param networks - all networks of the switch. */
 export function uplinkVlans(parent: IfName, networks: readonly Network[]): UplinkVlans {
   const users = networks.filter(({ uplink }) => uplink?.parent === parent);
-  const lists = users.map(({ vlans }) => allVlans(vlans));
-  return {
-    tagged: [...new Set(lists.flat())].sort((a, b) => a - b),
-    isUntagged: lists.some((ids) => ids.length === 0) || users.some(({ uplink }) => uplink?.isAddressMoved),
-  };
+  const tagged = new Set(users.flatMap(({ vlans }) => allVlans(vlans)));
+  return { tagged: [...tagged].sort((a, b) => a - b), isUntagged: users.some(hasUntagged) };
 }
 
 /** The uplinks of a switch, each once. @param networks - all networks of the switch. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll } from "vitest";
 import { describeDatapath, describeSwitching } from "../../contract/datapath.ts";
 import { type BridgeHost, bridgeHost } from "../../support/bridge-host.ts";
 import { endpoint } from "../../support/cnm-builder.ts";
-import { sendAndSee } from "./frames.ts";
+import { sendAndSee } from "../../support/counted-frames.ts";
 
 let host: BridgeHost;
 

@@ -6,7 +6,7 @@ import { dualStack, endpoint, network } from "../../support/cnm-builder.ts";
 import type { NetNamespace } from "../../support/namespace.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { countFrames, frame, macOf, sendFrames } from "./frames.ts";
+import { countFrames, frame, macOf, sendFrames } from "../../support/counted-frames.ts";
 import { sandboxOf } from "./sandbox.ts";
 
 const BR = network().switchName;

@@ -76,7 +76,7 @@ describe("a switch of our own", () => {
     expect(await stand.send("one", station(1), BROADCAST_MAC)).toEqual(["two"]);
     expect(await stand.send("one", station(1), mac(2))).toEqual(["two"]);
     await stand.client.deleteFlows(exactly(endpointCookie("endpoint 1")));
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("one", station(1), BROADCAST_MAC)).toEqual([]);
     expect(await stand.send("two", station(2), mac(1))).toEqual([]);
   });
@@ -253,24 +253,24 @@ describe("a switch of our own", () => {
 
     expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(everywhere);
     await stand.send("three", station(3), BROADCAST_MAC, { source: NOBODY_MAC });
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(["three"]);
     await stand.send("up", station(3), mac(1), { source: NOBODY_MAC });
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(["up"]);
 
     expect(await stand.send("one", station(1), mac(2))).toEqual(["two"]);
     await stand.send("three", station(3), BROADCAST_MAC, { source: mac(2) });
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("one", station(1), mac(2))).toEqual(["three"]);
 
     for (const stolen of [mac(1), mac(4)]) await stand.send("three", station(3), BROADCAST_MAC, { source: stolen });
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("two", station(2), mac(1))).toEqual(["one"]);
     expect(await stand.send("two", station(2), mac(4))).toEqual(["gw"]);
 
     await stand.client.deleteFlows(exactly(learnedCookie(0)));
-    await stand.settle();
+    await stand.host.settle();
     expect(await stand.send("one", station(1), NOBODY_MAC)).toEqual(everywhere);
   });
 

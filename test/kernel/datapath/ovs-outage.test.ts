@@ -9,7 +9,7 @@ import { managementOf } from "../../support/ovs-flows.ts";
 import { OvsHost, end } from "../../support/ovs-host.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { countFrames, frame, sendFrames } from "./frames.ts";
+import { countFrames, frame, sendFrames } from "../../support/counted-frames.ts";
 import { pings, sandboxOf } from "./sandbox.ts";
 
 const { endpoint, ifName, networkId } = builder;

@@ -24,14 +24,6 @@ async function withUplink(): Promise<OvsDatapathHost> {
   return host;
 }
 
-const appctl = (host: OvsDatapathHost, ...args: string[]) =>
-  host.namespace.exec([
-    "ovs-appctl",
-    "-t",
-    host.ovs.address.replace(/^unix:(.*)db\.sock$/, "$1ovs-vswitchd.ctl"),
-    ...args,
-  ]);
-
 const trunksOf = (host: OvsDatapathHost) => host.ovs.vsctl("get", "port", UPLINK, "trunks", "vlan_mode");
 
 describe("the settings of a switch", () => {
@@ -49,7 +41,7 @@ describe("the settings of a switch", () => {
     await host.datapath.ensureNetwork(network(1, { switchSettings, uplink }), []);
 
     const shown = await waitUntil("the uplink to take part", async () => {
-      const text = await appctl(host, "stp/show", BR);
+      const text = await host.ovs.appctl("stp/show", BR);
       return text.includes(UPLINK) && text;
     });
 
@@ -70,14 +62,6 @@ describe("the settings of a switch", () => {
 
     expect(await canPing(one, "10.1.1.3")).toBe(false);
     expect(await pings(one, "10.1.1.3")).toBe(true);
-  });
-
-  it("say how long an address is kept, and whether groups are known", async () => {
-    await using host = await withUplink();
-    await host.datapath.ensureNetwork(network(1, { switchSettings: { ageing: 20, "mcast-snooping": true } }), []);
-
-    expect(await host.ovs.vsctl("get", "bridge", BR, "other_config:mac-aging-time")).toBe(`"20"`);
-    expect(await appctl(host, "mdb/show", BR)).toContain("GROUP");
   });
 
   it("are those of another network that comes to the switch, and are not undone by one that says nothing", async () => {

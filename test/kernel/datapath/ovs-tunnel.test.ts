@@ -132,12 +132,12 @@ describe("a tunnel with a gateway on each host", () => {
     using ear = FrameSocket.open(one.ns, "eth0");
     using forger = FrameSocket.open(two.ns, "eth0");
     const { mac } = two.endpoint;
-    const say = (sender: string, target: string, more: object = {}) =>
+    const say = (sender: string, target: string, other: object = {}) =>
       ethernet({
         to: BROADCAST_MAC,
         from: mac,
         type: ETHERTYPE.arp,
-        payload: arp({ operation: "reply", senderMac: mac, sender, target, ...more }),
+        payload: arp({ operation: "reply", senderMac: mac, sender, target, ...other }),
       });
 
     forger.send(
@@ -193,8 +193,8 @@ describe("VLANs in a tunnel", () => {
     const heard = ears.map((ear) => texts.map((text) => ear.count(Buffer.from(text))));
     for (const ear of ears) ear[Symbol.dispose]();
 
-    const end = ten[0].endpoint.mac.slice(6).replaceAll(":", "");
-    expect(before).toEqual([`${end}88b5`, "8100001488b5", undefined]);
+    const macEnd = ten[0].endpoint.mac.slice(6).replaceAll(":", "");
+    expect(before).toEqual([`${macEnd}88b5`, "8100001488b5", undefined]);
     expect(heard).toEqual([
       [1, 0, 0],
       [0, 1, 0],

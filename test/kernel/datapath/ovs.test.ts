@@ -252,6 +252,28 @@ describe("a bridge of the user's own", () => {
     expect(await canPing(one, "10.1.1.3")).toBe(false);
   });
 
+  it("answers for the gateway by the network's link alone, and answers as before when the network is removed", async () => {
+    await using host = await ovsDatapathHost();
+    await host.plantSwitch(SHARED);
+    const before = await host.ovs.vsctl("get", "interface", SHARED, "external_ids");
+    const answersTo = async () => await host.namespace.exec(["sysctl", "-n", `net.ipv4.conf.${SHARED}.arp_ignore`]);
+    const setting = await answersTo();
+    const wanted = network(1, { switchName: SHARED, isSwitchOurs: false });
+    await host.datapath.ensureNetwork(wanted, []);
+    {
+      await using one = await sandboxOf(host, wanted, 1);
+
+      const replies = await one.exec(["busybox", "arping", "-b", "-c3", "-I", "eth0", "10.1.1.1"]);
+
+      const macs = replies.match(/(?<=\[)[0-9a-f:]{17}(?=\])/g) ?? [];
+      expect(new Set(macs)).toEqual(new Set([wanted.switchMac]));
+      await host.datapath.detach(endpoint(1));
+    }
+    await host.datapath.removeNetwork(wanted, []);
+    expect(await answersTo()).toBe(setting);
+    expect(await host.ovs.vsctl("get", "interface", SHARED, "external_ids")).toBe(before);
+  });
+
   it("is left alone with a port that has the name of the host's link", async () => {
     await using host = await ovsDatapathHost();
     await host.plantSwitch(SHARED);

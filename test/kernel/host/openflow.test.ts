@@ -113,7 +113,7 @@ const ALL_KINDS: readonly (readonly [Flow, string])[] = [
             table: 5,
             priority: 50,
             cookie: 0x99n,
-            idleSeconds: 300,
+            seconds: 300,
             limit: 1000,
             copies: [
               { from: "reg0", to: "reg0", bits: 32, becomes: "match" },
@@ -124,7 +124,7 @@ const ALL_KINDS: readonly (readonly [Flow, string])[] = [
         },
       ],
     }),
-    "priority=100,reg15=0x1 actions=learn(table=5,idle_timeout=300,priority=50,cookie=0x99,limit=1000,NXM_NX_REG0[]," +
+    "priority=100,reg15=0x1 actions=learn(table=5,hard_timeout=300,priority=50,cookie=0x99,limit=1000,NXM_NX_REG0[]," +
       "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_OF_IN_PORT[]->NXM_NX_REG3[0..15])",
   ],
 ];

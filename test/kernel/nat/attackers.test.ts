@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Network } from "../../../src/cnm/network.ts";
 import { EffectWatch } from "../../support/attack-effects.ts";
 import { AttackLab, GUARDED, UNGUARDED, sceneOn } from "../../support/attack-lab.ts";
+import { BridgeBeliefs } from "../../support/attack-switch.ts";
 import { NOBODY_MAC, type Station, datagramFrame, uniqueBytes } from "../../support/attacks.ts";
 import { FrameSocket } from "../../support/frame-capture.ts";
 import { BROADCAST_MAC, addressBytes, ethernet, macBytes } from "../../support/frames.ts";
@@ -71,14 +72,14 @@ describe.each([
     `S05: 5,000 MAC addresses ${isOpen ? "fill" : "add nothing to"} the table of the switch, to %s`,
     async (to) => {
       using sockets = socketsOn(network);
-      using watch = new EffectWatch(stage.planFor(network));
+      using bridge = new BridgeBeliefs(stage.lab.host, network.switchName);
       const frame = datagram(attacker, victim, uniqueBytes(), to);
       const first = to === victim.mac ? 0 : to === BROADCAST_MAC ? 5000 : 10_000;
-      const before = (await watch.table()).length;
+      const before = (await bridge.table()).length;
 
       for (let n = first; n < first + 5000; n++) sockets.attacker.send(fromMany(frame, n));
 
-      const added = (await watch.table()).length - before;
+      const added = (await bridge.table()).length - before;
       expect(isOpen ? added >= 5000 : added === 0, `${added} entries were added`).toBe(true);
     },
   );

@@ -158,10 +158,28 @@ describe("the host's link", () => {
   });
 
   it("in a VLAN keeps none of the addresses that the switch itself has", async () => {
-    const placed = await place({ bridge: "br0", vlan: "10" }, { datapath: hostWith(["10.1.1.1/24"]) });
+    const placed = await place({ bridge: "br0", vlan: "10" }, { datapath: hostWith(["192.0.2.1/24"]) });
 
     expect(placed).toMatchObject({ isSwitchOurs: false, keptAddresses: [] });
   });
+
+  it.each([{ backend: "ovs" }, { vlan: "10" }])(
+    "of a network with %j is the only one with its addresses: the switch itself may not have any",
+    async (options) => {
+      const datapath = new FakeDatapath();
+      const backend = "backend" in options ? "ovs" : "bridge";
+      datapath.plant("br0", { kind: "switch", backend, addresses: new Set(["192.0.2.1/24", "10.1.1.9/24"]) });
+
+      await expect(place({ bridge: "br0", ...options }, { datapath })).rejects.toMatchObject({
+        code: "conflict",
+        message:
+          "switch br0 cannot be used: the host has 10.1.1.9/24 on it, of the network's subnet, which it would reach by a link of its own",
+      });
+      expect(await place({ bridge: "br0", mode: "l2", ...options }, { datapath })).toMatchObject({
+        isSwitchOurs: false,
+      });
+    },
+  );
 });
 
 describe("mode isolated on somebody else's switch", () => {

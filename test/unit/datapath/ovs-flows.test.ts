@@ -127,6 +127,15 @@ describe("the flows", () => {
     expect(openVlansOf({ ...FREE, vlans: {} })).toEqual([0]);
   });
 
+  it("of a VLAN learn an address for as long as ageing says, and for 300 seconds when it says nothing", () => {
+    const learned = (ageing?: number) =>
+      vlanFlows(10, [UPLINK], [FREE], ageing).flatMap(({ actions }) =>
+        actions.flatMap((action) => (action.kind === "learn" ? [action.learn.seconds] : [])),
+      );
+
+    expect([learned(20), learned()]).toEqual([[20], [300]]);
+  });
+
   it("of a user's switch touch no frame of a port that is not guarded, and begin anew but once", () => {
     expect(adoptedEndpointFlows(FREE)).toEqual([]);
     const first = [...adoptedSwitchFlows(), ...adoptedEndpointFlows(PORT)].filter(({ table }) => table === 0);

@@ -8,7 +8,6 @@ import {
   isSameTunnel,
   parseTunnel,
   tunnelAttributes,
-  tunnelOverhead,
 } from "../../../src/host/rtnetlink-tunnel.ts";
 
 const [A4, B4] = [parseAddress("192.0.2.1"), parseAddress("192.0.2.2")];
@@ -163,21 +162,5 @@ describe("isSameTunnel", () => {
 
     expect(isSameTunnel(tunnel, { ...tunnel, ...other })).toBe(false);
     expect(isSameTunnel(tunnel, { ...tunnel })).toBe(true);
-  });
-});
-
-describe("tunnelOverhead", () => {
-  it.each([
-    ["vxlan", 4, {}, 50],
-    ["vxlan", 6, {}, 70],
-    ["geneve", 4, {}, 50],
-    ["geneve", 6, {}, 70],
-    ["gretap", 4, {}, 38],
-    ["gretap", 4, { hasKey: true }, 42],
-    ["ip6gretap", 6, {}, 58],
-    ["ip6gretap", 6, { hasKey: true }, 62],
-    ["vxlan", 4, { isTagged: true }, 54],
-  ] as const)("of %s over IPv%i %j is %i bytes", (kind, family, options, expected) => {
-    expect(tunnelOverhead(kind, family, options)).toBe(expected);
   });
 });

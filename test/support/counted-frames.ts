@@ -1,11 +1,10 @@
 // Frames sent by hand and counted where they arrive. Counters are nftables rules at the ingress of a link (netdev family):
 // they see a frame before bridge and IP, on the host as in a sandbox.
-import { join } from "node:path";
-import { ETHERTYPE, ethernet, ipv4 } from "../../support/frames.ts";
-import type { NetNamespace } from "../../support/namespace.ts";
-import { waitUntil } from "../../support/wait-until.ts";
-
-const SENDER = join(import.meta.dirname, "../../support/frame-sender.ts");
+import { setImmediate } from "node:timers/promises";
+import { FrameSocket } from "./frame-capture.ts";
+import { ETHERTYPE, ethernet, ipv4 } from "./frames.ts";
+import type { NetNamespace } from "./namespace.ts";
+import { waitUntil } from "./wait-until.ts";
 
 /** EtherTypes for experiments (IEEE 802, 9.2.4): nothing else on a host speaks them. */
 const PROBE = "88b5";
@@ -37,10 +36,10 @@ export function macOf(n: number): string {
 
 /** Sends frames out of a link, `count` times. */
 export async function sendFrames(at: NetNamespace, ifName: string, frames: readonly string[], count = 1) {
-  const sender = at.spawn([process.execPath, "--no-warnings", SENDER, ifName, String(count)]);
-  sender.stdin?.end(frames.join("\n"));
-  const status = await new Promise((resolve) => sender.once("exit", resolve));
-  if (status !== 0) throw new Error(`frame-sender ended with ${String(status)}`);
+  using socket = FrameSocket.open(at, ifName, { isPromiscuous: false });
+  const buffers = frames.map((each) => Buffer.from(each, "hex"));
+  for (let round = 0; round < count; round++) socket.send(...buffers);
+  await setImmediate(); // who sends in a loop leaves others their turn
 }
 
 /** What to count: frames that come in by a link and match an nftables expression. */

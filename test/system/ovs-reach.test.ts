@@ -1,0 +1,4 @@
+// Who reaches whom, with Open vSwitch in userspace.
+import { describeReach } from "../contract/reach.ts";
+
+describeReach("ovs");
