@@ -30,17 +30,20 @@ const ICMPV6 = {
 
 const FIRST_FRAGMENT = 1;
 const NO_FRAGMENT = 0;
+/** Of who has no address yet (RFC 4291, section 2.5.2). */
 export const UNSPECIFIED = "::";
 const NO_MAC = "00:00:00:00:00:00";
 
 /** The protocol, or ARP's operation, of what Open vSwitch cannot read. */
 export const UNREADABLE = 0;
 
+/** What a frame carries, as conditions of a flow. */
 export const IPV4 = { ethType: ETHERTYPE.ipv4 } as const;
 export const IPV6 = { ethType: ETHERTYPE.ipv6 } as const;
 export const ARP = { ethType: ETHERTYPE.arp } as const;
 export const ARP_REQUEST = { ...ARP, arpOp: 1 } as const;
 const icmpv6 = (type: keyof typeof ICMPV6) => ({ ...IPV6, ipProto: PROTOCOL.icmpv6, icmpv6Type: ICMPV6[type] });
+/** Messages of neighbour discovery (RFC 4861, sections 4.3 and 4.4), as conditions of a flow. */
 export const SOLICITATION = icmpv6("neighbourSolicitation");
 export const ADVERTISEMENT = icmpv6("neighbourAdvertisement");
 
