@@ -185,5 +185,6 @@ function refuseSecondLink({ switchName, isHostOnSwitch, pools }: PlacedNetwork, 
   const meeting = addresses.filter(isInside);
   if (meeting.length === 0) return;
   const why = `the host has ${meeting.join(", ")} on it, of the network's subnet, which it would reach by a link of its own`;
-  throw new TsnetError("conflict", `switch ${switchName} cannot be used: ${why}`);
+  const permitted = "permitted: another subnet, mode l2, or a switch without these addresses";
+  throw new TsnetError("conflict", `switch ${switchName} cannot be used: ${why}; ${permitted}`);
 }

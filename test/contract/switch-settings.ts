@@ -143,6 +143,12 @@ function describeAgeing(makeLab: () => Promise<SettingsLab>): void {
       await using one = await sandboxIn(lab.host, wanted, 1, []);
       await using two = await sandboxIn(lab.host, wanted, 2, []);
       await waitUntil("the ports to forward", () => canPing(one, "10.1.1.3"));
+      await waitUntil("the uplink to forward", async () => {
+        const own = `ether saddr ${macOf(2)}`;
+        const out = await countFrames(lab.neighbour, { frames: { ifName: "wire", matching: own } });
+        await sendFrames(one, "eth0", [frame(macOf(2), "ff:ff:ff:ff:ff:ff")]);
+        return (await out())["frames"] === 1;
+      });
       const matching = `ether daddr ${macOf(7)}`;
       const isForAll = async () => {
         const out = await countFrames(lab.neighbour, { frames: { ifName: "wire", matching } });

@@ -173,7 +173,7 @@ describe("the host's link", () => {
       await expect(place({ bridge: "br0", ...options }, { datapath })).rejects.toMatchObject({
         code: "conflict",
         message:
-          "switch br0 cannot be used: the host has 10.1.1.9/24 on it, of the network's subnet, which it would reach by a link of its own",
+          "switch br0 cannot be used: the host has 10.1.1.9/24 on it, of the network's subnet, which it would reach by a link of its own; permitted: another subnet, mode l2, or a switch without these addresses",
       });
       expect(await place({ bridge: "br0", mode: "l2", ...options }, { datapath })).toMatchObject({
         isSwitchOurs: false,
