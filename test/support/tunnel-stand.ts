@@ -109,8 +109,8 @@ export class TunnelStand implements AsyncDisposable {
     await datapath.check(network, others);
     const madeBefore = this.#made.filter((made) => made.n !== n || made.network.id !== network.id);
     this.#made = [...madeBefore, { n, network }];
-    await datapath.ensureNetwork(network, others);
     await this.#applyRules(n);
+    await datapath.ensureNetwork(network, others);
   }
 
   /** Removes a network without containers from one host. */
@@ -233,7 +233,7 @@ export class TunnelStand implements AsyncDisposable {
 }
 
 /** Pings until an answer comes: what is sent in the first moment of a link may get lost. */
-export async function reaches(from: TunnelContainer, to: string): Promise<true> {
-  await waitUntil(`an answer from ${to}`, () => canPing(from.ns, to), { limitMs: 10_000, intervalMs: 100 });
+export async function reaches(from: TunnelContainer, to: string, { limitMs = 10_000 } = {}): Promise<true> {
+  await waitUntil(`an answer from ${to}`, () => canPing(from.ns, to), { limitMs, intervalMs: 100 });
   return true;
 }
