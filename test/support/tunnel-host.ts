@@ -252,11 +252,14 @@ async function linksOf(ns: NetNamespace): Promise<readonly IpLink[]> {
   return await ns.json<readonly IpLink[]>(["ip", "-json", "link"]);
 }
 
-/** The MAC address of the link that has an address. @param address - bare. */
-export async function macOf({ ns }: TunnelHost, address: string): Promise<string> {
-  type Shown = { readonly address: string; readonly addr_info: readonly { readonly local: string }[] };
+/** The link that has an address: its name and MAC address. @param address - bare. */
+export async function linkWith(
+  { ns }: TunnelHost,
+  address: string,
+): Promise<{ readonly ifname: string; readonly address: string }> {
+  type Shown = { ifname: string; address: string; addr_info: readonly { readonly local: string }[] };
   const links = await ns.json<readonly Shown[]>(["ip", "-json", "address"]);
   const found = links.find(({ addr_info }) => addr_info.some(({ local }) => local === address));
   if (found === undefined) throw new Error(`no link has ${address}`);
-  return found.address;
+  return found;
 }
