@@ -99,7 +99,7 @@ export class TunnelStand implements AsyncDisposable {
 
   /** Makes the network on every host, with its rules, as the engine's call does. */
   async make(kind: TunnelKindOf, more: Partial<Network> = {}): Promise<void> {
-    for (const [at] of this.hosts.entries()) await this.makeOn(at + 1, this.network(at + 1, kind, more));
+    await Promise.all(this.hosts.map((_, at) => this.makeOn(at + 1, this.network(at + 1, kind, more))));
   }
 
   /** Makes a network on one host. */
@@ -136,9 +136,14 @@ export class TunnelStand implements AsyncDisposable {
 
   /** Removes containers, networks and what was planted from all hosts. */
   async clear(): Promise<void> {
-    for (const { n, network, container } of this.#containers) await this.detach(n, network, container);
-    for (const { n, network } of this.#made) await this.unmakeOn(n, network);
-    for (const host of this.hosts) await host.weed();
+    const [containers, made] = [this.#containers, this.#made];
+    const clearHost = async (host: TunnelHost, n: number) => {
+      for (const { network, container } of containers.filter((each) => each.n === n))
+        await this.detach(n, network, container);
+      for (const { network } of made.filter((each) => each.n === n)) await this.unmakeOn(n, network);
+      await host.weed();
+    };
+    await Promise.all(this.hosts.map((host, at) => clearHost(host, at + 1)));
   }
 
   /**

@@ -100,6 +100,7 @@ export function describeCarriage(suite: TunnelSuite): void {
       const [sender, second, third] = await threeContainers(suite, { isGuarded: how === "guarded" });
       await reaches(sender, second.address[4]);
       await reaches(sender, third.address[4]);
+      for (const host of stand.hosts) await host.settle();
       using own = FrameSocket.open(sender.ns, "eth0");
       using wire = stand.listen();
 
