@@ -120,6 +120,20 @@ describe("CreateNetwork", () => {
     expect(seen).toEqual([[writes, networkId(2), [networkId(1)]]]);
   });
 
+  it.each(["new", "known"])(
+    "brings the rules of a %s network before its switch: no frame passes without them",
+    async (which) => {
+      const rig = new CnmRig();
+      if (which === "known") await rig.createNetwork(networkRequest());
+      const steps = rig.steps();
+
+      await rig.createNetwork(networkRequest());
+
+      expect(steps.indexOf("apply")).toBeGreaterThanOrEqual(0);
+      expect(steps.indexOf("apply")).toBeLessThan(steps.indexOf("ensureNetwork"));
+    },
+  );
+
   it("changes nothing when the firewall cannot serve the network", async () => {
     const rig = new CnmRig();
     rig.firewall.fail("check");
