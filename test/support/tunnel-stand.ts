@@ -5,14 +5,17 @@
 //   container 10.1.1.13 -- switch of tsnet -- host 3  eth0 192.0.2.3, 2001:db8::3 ---+
 //
 // All hosts have the network's gateway 10.1.1.1. What passes between them is heard on `lan0` of the wire, which has everything.
+// What is done to a host, and what its addresses are on, differs by its switch: `tunnel-host.ts`.
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
+import type { GuardedEndpoint } from "../../src/cnm/firewall.ts";
 import type { Network, RequestedTunnel, Tunnel } from "../../src/cnm/network.ts";
 import { overheadOf } from "../../src/cnm/tunnel.ts";
+import { setTxChecksum } from "../../src/host/ethtool.ts";
 import { dualStack, endpoint, ifName } from "./cnm-builder.ts";
 import { FrameSocket } from "./frame-capture.ts";
-import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import { NetNamespace } from "./namespace.ts";
 import { canPing, shell } from "./packet-lab.ts";
+import { type HostSwitch, NIC, type TunnelHost, tunnelHost } from "./tunnel-host.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** Of the IP network between the hosts. Bytes. */
@@ -26,14 +29,6 @@ export function hostAddress(n: number, family: 4 | 6 = 4): string {
 /** What a test wants of a tunnel. */
 export type TunnelKindOf = Omit<RequestedTunnel, "local" | "peers"> & { readonly family?: 4 | 6 };
 
-/** One host. */
-export interface TunnelHost {
-  /** From 1. */
-  readonly n: number;
-  readonly ns: NetNamespace;
-  agent: HostAgent;
-}
-
 /** One container. */
 export interface TunnelContainer {
   readonly ns: NetNamespace;
@@ -41,37 +36,45 @@ export interface TunnelContainer {
   readonly address: Readonly<Record<4 | 6, string>>;
 }
 
+interface Placed {
+  readonly n: number;
+  readonly network: Network;
+  readonly container: TunnelContainer;
+}
+
 /** All of it. Disposing of it takes it down. */
 export class TunnelStand implements AsyncDisposable {
   readonly hosts: readonly TunnelHost[];
   readonly wire: NetNamespace;
   readonly #stack: AsyncDisposableStack;
-  #made: { readonly n: number; readonly network: Network }[] = [];
-  #containers: { readonly n: number; readonly network: Network; readonly container: TunnelContainer }[] = [];
+  #made: readonly { readonly n: number; readonly network: Network }[] = [];
+  #containers: readonly Placed[] = [];
 
   private constructor(stack: AsyncDisposableStack, wire: NetNamespace, hosts: readonly TunnelHost[]) {
     [this.#stack, this.wire, this.hosts] = [stack, wire, hosts];
   }
 
-  /** @param count - of hosts. */
-  static async up(count: number): Promise<TunnelStand> {
+  /** With the hosts reaching one another. @param count - of hosts. */
+  static async up(count: number, hostSwitch: HostSwitch): Promise<TunnelStand> {
     await using stack = new AsyncDisposableStack();
     const wire = stack.use(await NetNamespace.create("wire"));
     await shell(wire, ["ip link add lan0 type bridge mcast_snooping 0; ip link set lan0 promisc on up"]);
     const hosts: TunnelHost[] = [];
     for (let n = 1; n <= count; n++) {
-      const ns = stack.use(await NetNamespace.create(`host${n}`));
+      const host = stack.use(await tunnelHost(`host${n}`, hostSwitch));
+      hosts.push(host);
+      const [link, mtu] = [`host${n}`, UNDERLAY_MTU];
       await shell(wire, [
-        `ip link add host${n} mtu ${UNDERLAY_MTU} type veth peer name eth0 mtu ${UNDERLAY_MTU} netns ${ns.name}`,
-        `ip link set host${n} master lan0 up`,
+        `ip link add ${link} mtu ${mtu} type veth peer name ${NIC} mtu ${mtu} netns ${host.ns.name}`,
+        `ip link set ${link} master lan0 up`,
       ]);
-      await shell(ns, [
-        `ip address add ${hostAddress(n)}/24 dev eth0; ip address add ${hostAddress(n, 6)}/64 dev eth0 nodad`,
-        "ip link set eth0 up",
-      ]);
-      hosts.push({ n, ns, agent: await startHostAgent(ns) });
+      // A link that Open vSwitch reads itself must have its checksums, as from a cable.
+      if (hostSwitch.backend === "ovs") await wire.enter(() => setTxChecksum(link, false));
+      await host.connect([`${hostAddress(n)}/24`, `${hostAddress(n, 6)}/64`]);
     }
-    return new TunnelStand(stack.move(), wire, hosts);
+    const stand = new TunnelStand(stack.move(), wire, hosts);
+    await stand.#requireUnderlay();
+    return stand;
   }
 
   /** The n-th host, from 1. */
@@ -83,36 +86,55 @@ export class TunnelStand implements AsyncDisposable {
 
   /** The network as the n-th host has it, with all other hosts as peers. */
   network(n: number, { family = 4, ...kind }: TunnelKindOf, more: Partial<Network> = {}): Network {
-    const peers = this.hosts.filter((host) => host.n !== n).map((host) => hostAddress(host.n, family));
+    const { backend, datapathType } = this.host(n);
+    const peers = this.hosts.flatMap((_, at) => (at + 1 === n ? [] : [hostAddress(at + 1, family)]));
     const tunnel: Tunnel = { ...kind, local: hostAddress(n, family), peers };
     const mtu = UNDERLAY_MTU - overheadOf(kind, family, more.vlans ?? {});
     const switchMac = `02:00:00:00:fe:0${n}`;
-    return dualStack(1, { switchName: ifName("ts0"), switchMac, mtu, tunnel, ...more });
+    return dualStack(1, { backend, datapathType, switchName: ifName("ts0"), switchMac, mtu, tunnel, ...more });
   }
 
   /** Makes the network on every host, with its rules, as the engine's call does. */
   async make(kind: TunnelKindOf, more: Partial<Network> = {}): Promise<void> {
-    for (const { n } of this.hosts) await this.makeOn(n, this.network(n, kind, more));
+    for (const [at] of this.hosts.entries()) await this.makeOn(at + 1, this.network(at + 1, kind, more));
   }
 
   /** Makes a network on one host. */
   async makeOn(n: number, network: Network): Promise<void> {
-    const { agent } = this.host(n);
-    await agent.datapath.check(network, []);
-    await agent.datapath.ensureNetwork(network, []);
-    this.#made.push({ n, network });
-    await agent.firewall.apply({ networks: [network], endpoints: [] });
+    const { datapath } = this.host(n).agent;
+    const others = this.#besides(n, network);
+    await datapath.check(network, others);
+    const madeBefore = this.#made.filter((made) => made.n !== n || made.network.id !== network.id);
+    this.#made = [...madeBefore, { n, network }];
+    await datapath.ensureNetwork(network, others);
+    await this.#applyRules(n);
+  }
+
+  /** Removes a network without containers from one host. */
+  async unmakeOn(n: number, network: Network): Promise<void> {
+    const others = this.#besides(n, network);
+    this.#made = this.#made.filter((made) => made.n !== n || made.network.id !== network.id);
+    await this.host(n).agent.datapath.removeNetwork(network, others);
+    await this.#applyRules(n);
+  }
+
+  /** What tsnet does after its start and now and then (cnm/reconcile.ts): the rules, the networks, their containers' ports. */
+  async look(n: number): Promise<void> {
+    const { agent, lasting } = this.host(n);
+    await this.#applyRules(n);
+    for (const network of [...lasting, ...this.#networksOf(n)]) {
+      await agent.datapath.ensureNetwork(network, this.#besides(n, network));
+      for (const placed of this.#containers) {
+        if (placed.n !== n || placed.network.id !== network.id) continue;
+        await agent.datapath.reattach(network, placed.container.endpoint);
+      }
+    }
   }
 
   /** Removes containers and networks from all hosts. */
   async clear(): Promise<void> {
     for (const { n, network, container } of this.#containers) await this.detach(n, network, container);
-    for (const { n, network } of this.#made) {
-      const { agent } = this.host(n);
-      await agent.datapath.removeNetwork(network, []);
-      await agent.firewall.apply({ networks: [], endpoints: [] });
-    }
-    this.#made = [];
+    for (const { n, network } of this.#made) await this.unmakeOn(n, network);
   }
 
   /**
@@ -130,9 +152,10 @@ export class TunnelStand implements AsyncDisposable {
   ): Promise<TunnelContainer> {
     const { ns: host, agent } = this.host(n);
     const address = { 4: `10.1.1.${10 + id}`, 6: `fd00:1:1::${10 + id}` } as const;
-    const attached = endpoint(9 + id, 1, { mtu: network.mtu, addressIpv6: `${address[6]}/64`, ...more });
+    const fixed = { networkId: network.id, mtu: network.mtu, vlans: network.vlans };
+    const attached = endpoint(9 + id, 1, { ...fixed, addressIpv6: `${address[6]}/64`, ...more });
     await agent.firewall.ensureEndpoint({ network, endpoint: attached, ports: [] });
-    const free = await agent.datapath.attach(network, attached, []);
+    const free = await agent.datapath.attach(network, attached, this.#besides(n, network));
     await agent.datapath.announce(network, attached);
     const ns = this.#stack.use(await NetNamespace.create("sandbox"));
     await shell(host, [`ip link set ${free} netns ${ns.name}`]);
@@ -143,7 +166,7 @@ export class TunnelStand implements AsyncDisposable {
       ...(network.isHostOnSwitch ? ["ip route add default via 10.1.1.1"] : []),
     ]);
     const container = { ns, endpoint: attached, address };
-    this.#containers.push({ n, network, container });
+    this.#containers = [...this.#containers, { n, network, container }];
     return container;
   }
 
@@ -164,19 +187,8 @@ export class TunnelStand implements AsyncDisposable {
 
   /** Starts it there again. */
   async start(n: number): Promise<void> {
-    const host = this.host(n);
-    host.agent = await startHostAgent(host.ns);
-  }
-
-  /** Takes away what makes the tunnel on a host, as somebody at its console could. */
-  async breakTunnel(n: number): Promise<void> {
-    const { ns } = this.host(n);
-    const links = await ns.json<readonly { ifname: string }[]>(["ip", "-json", "link"]);
-    const ofTunnel = links.filter(({ ifname }) => ifname.startsWith("tsx"));
-    await shell(
-      ns,
-      ofTunnel.map(({ ifname }) => `ip link delete ${ifname}`),
-    );
+    await this.host(n).startAgent();
+    await this.look(n);
   }
 
   /** Hears what passes between the hosts. For `using`. */
@@ -186,6 +198,32 @@ export class TunnelStand implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+
+  #networksOf(n: number): readonly Network[] {
+    return this.#made.flatMap((made) => (made.n === n ? [made.network] : []));
+  }
+
+  /** The others on the same switch. */
+  #besides(n: number, { id, switchName }: Network): readonly Network[] {
+    return this.#networksOf(n).filter((other) => other.id !== id && other.switchName === switchName);
+  }
+
+  async #applyRules(n: number): Promise<void> {
+    const { agent, lasting } = this.host(n);
+    const endpoints = this.#containers.flatMap(({ n: at, network, container }): GuardedEndpoint[] =>
+      at === n ? [{ network, endpoint: container.endpoint, ports: [] }] : [],
+    );
+    await agent.firewall.apply({ networks: [...lasting, ...this.#networksOf(n)], endpoints });
+  }
+
+  async #requireUnderlay(): Promise<void> {
+    for (const [at] of this.hosts.entries()) {
+      if (at === 0) continue;
+      for (const to of [hostAddress(at + 1), hostAddress(at + 1, 6)]) {
+        await waitUntil(`the wire to carry packets to ${to}`, () => canPing(this.host(1).ns, to));
+      }
+    }
   }
 }
 

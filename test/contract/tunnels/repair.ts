@@ -1,19 +1,8 @@
 // How tunnels come, stay and go: repeated calls, parts that somebody took away, hosts that join later, what is left.
 import { describe, expect, it } from "vitest";
-import { canPing, shell } from "../../support/packet-lab.ts";
+import { canPing } from "../../support/packet-lab.ts";
 import { hostAddress, reaches } from "../../support/tunnel-stand.ts";
-import type { NetNamespace } from "../../support/namespace.ts";
 import type { TunnelSuite } from "../tunnels.ts";
-
-interface IpLink {
-  readonly ifname: string;
-  readonly ifindex: number;
-}
-
-async function linksOf(host: NetNamespace): Promise<readonly string[]> {
-  const links = await host.json<readonly IpLink[]>(["ip", "-json", "link"]);
-  return links.map(({ ifname, ifindex }) => `${ifindex} ${ifname}`);
-}
 
 export function describeRepair(suite: TunnelSuite): void {
   const { kind } = suite;
@@ -21,19 +10,19 @@ export function describeRepair(suite: TunnelSuite): void {
   describe("a tunnel", () => {
     it("stays as it is when the network is made again, and nothing of it is left after its end", async () => {
       const { stand } = suite;
-      const { ns, agent } = stand.host(1);
-      const before = (await linksOf(ns)).map((link) => link.replace(/@.*/, ""));
+      const host = stand.host(1);
+      const before = await host.parts();
       const network = stand.network(1, kind);
       await stand.makeOn(1, network);
-      const made = await linksOf(ns);
+      const made = await host.parts();
 
-      await agent.datapath.ensureNetwork(network, []);
-      expect(await linksOf(ns)).toEqual(made);
+      await stand.makeOn(1, network);
+      expect(await host.parts()).toEqual(made);
       expect(made.length).toBeGreaterThan(before.length);
 
-      await agent.datapath.removeNetwork(network, []);
-      await agent.datapath.removeNetwork(network, []);
-      expect(await linksOf(ns)).toEqual(before);
+      await stand.unmakeOn(1, network);
+      await stand.unmakeOn(1, network);
+      expect(await host.parts()).toEqual(before);
     });
 
     it("is put back by the network's next look, when somebody removed its parts", async () => {
@@ -42,10 +31,10 @@ export function describeRepair(suite: TunnelSuite): void {
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
       expect(await reaches(one, two.address[4])).toBe(true);
-      await stand.breakTunnel(1);
+      await stand.host(1).breakTunnel();
       expect(await canPing(one.ns, two.address[4])).toBe(false);
 
-      await stand.host(1).agent.datapath.ensureNetwork(network, []);
+      await stand.look(1);
       expect(await reaches(one, two.address[4])).toBe(true);
     });
 
@@ -55,15 +44,14 @@ export function describeRepair(suite: TunnelSuite): void {
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
       await reaches(one, two.address[4]);
-      const links = await linksOf(stand.host(1).ns);
+      const parts = await stand.host(1).parts();
 
       await stand.kill(1);
       expect(await canPing(one.ns, two.address[4])).toBe(true);
       await stand.start(1);
-      await stand.host(1).agent.datapath.ensureNetwork(network, []);
 
       expect(await canPing(one.ns, two.address[4])).toBe(true);
-      expect(await linksOf(stand.host(1).ns)).toEqual(links);
+      expect(await stand.host(1).parts()).toEqual(parts);
     });
 
     it("gets another host by making the network anew on each, one after the other", async () => {
@@ -80,7 +68,7 @@ export function describeRepair(suite: TunnelSuite): void {
       const three = await stand.attach(3, alone(3, [1, 2]));
       expect(await canPing(three.ns, two.address[4])).toBe(false);
 
-      await stand.host(1).agent.datapath.removeNetwork(alone(1, [2]), []);
+      await stand.unmakeOn(1, alone(1, [2]));
       await stand.makeOn(1, alone(1, [2, 3]));
       const one = await stand.attach(1, alone(1, [2, 3]));
 
@@ -90,30 +78,29 @@ export function describeRepair(suite: TunnelSuite): void {
 
     it("of a network whose record was lost is removed with its switch", async () => {
       const { stand } = suite;
-      const { ns, agent } = stand.host(1);
-      const before = await linksOf(ns);
+      const host = stand.host(1);
+      const before = await host.parts();
       const network = stand.network(1, kind);
       await stand.makeOn(1, network);
 
-      await agent.datapath.removeStraySwitch(network.id, new Set());
-      expect(await linksOf(ns)).toEqual(before);
+      await host.agent.datapath.removeStraySwitch(network.id, new Set());
+      expect(await host.parts()).toEqual(before);
     });
 
-    it("cannot be made where somebody has its number already, and leaves the other's alone", async () => {
+    it("cannot be made where somebody has the same one already, and leaves the other's alone", async () => {
       const { stand } = suite;
-      if (kind.kind !== "vxlan") return;
-      const { ns, agent } = stand.host(1);
+      const host = stand.host(1);
       const network = stand.network(1, kind);
-      const family = kind.family === 6 ? "local 2001:db8::1" : "local 192.0.2.1";
-      await shell(ns, [`ip link add other type vxlan id ${kind.vni} ${family} dstport ${kind.port}`]);
+      if (network.tunnel === undefined) throw new Error("a network with a tunnel");
+      const other = await host.plantTunnel(network.tunnel);
 
-      await expect(agent.datapath.ensureNetwork(network, [])).rejects.toMatchObject({
-        code: "conflict",
-        message: expect.stringContaining("is taken by link other") as string,
+      await expect(stand.makeOn(1, network)).rejects.toMatchObject({
+        code: other.code,
+        message: expect.stringMatching(other.message) as string,
       });
-      await agent.datapath.removeNetwork(network, []);
-      expect((await linksOf(ns)).map((link) => link.split(" ")[1])).toContain("other");
-      await shell(ns, ["ip link delete other"]);
+      await stand.unmakeOn(1, network);
+      expect(await other.isThere()).toBe(true);
+      await other.remove();
     });
   });
 }
