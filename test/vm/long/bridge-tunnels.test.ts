@@ -1,6 +1,7 @@
 // Tunnels of the Linux bridge of every kind, on a kernel that has them all.
 import { beforeAll } from "vitest";
 import { describeTunnels } from "../../contract/tunnels.ts";
+import { LINUX_BRIDGE } from "../../support/tunnel-host.ts";
 import { TunnelStand } from "../../support/tunnel-stand.ts";
 import { warmUp } from "../../support/vlan-vm.ts";
 
@@ -8,7 +9,7 @@ beforeAll(
   async () => await warmUp(["bridge", "br_netfilter", "8021q", "veth", "vxlan", "geneve", "ip_gre", "ip6_gre"]),
 );
 
-const stand = () => TunnelStand.up(3);
+const stand = () => TunnelStand.up(3, LINUX_BRIDGE);
 
 describeTunnels("Linux bridge, gre", { kind: "gre" }, stand);
 describeTunnels("Linux bridge, gre with a key", { kind: "gre", vni: 77 }, stand);
