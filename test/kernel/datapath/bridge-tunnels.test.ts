@@ -1,5 +1,6 @@
 // Tunnels of the Linux bridge that the machine's own kernel has; the virtual machine has all kinds (test/vm/long).
 import { describeTunnels } from "../../contract/tunnels.ts";
+import { describeBridgeLinks } from "../../contract/tunnels/bridge-links.ts";
 import { LINUX_BRIDGE } from "../../support/tunnel-host.ts";
 import { TunnelStand } from "../../support/tunnel-stand.ts";
 
@@ -7,3 +8,5 @@ const stand = () => TunnelStand.up(3, LINUX_BRIDGE);
 
 describeTunnels("Linux bridge, vxlan", { kind: "vxlan", vni: 77, port: 4789 }, stand);
 describeTunnels("Linux bridge, vxlan over IPv6", { kind: "vxlan", vni: 78, port: 4790, family: 6 }, stand);
+
+describeBridgeLinks("vxlan", { kind: "vxlan", vni: 77, port: 4789 });

@@ -1,6 +1,7 @@
 // Tunnels of the Linux bridge of every kind, on a kernel that has them all.
 import { beforeAll } from "vitest";
 import { describeTunnels } from "../../contract/tunnels.ts";
+import { describeBridgeLinks } from "../../contract/tunnels/bridge-links.ts";
 import { LINUX_BRIDGE } from "../../support/tunnel-host.ts";
 import { TunnelStand } from "../../support/tunnel-stand.ts";
 import { warmUp } from "../../support/vlan-vm.ts";
@@ -17,3 +18,7 @@ describeTunnels("Linux bridge, gre with a key over IPv6", { kind: "gre", vni: 77
 describeTunnels("Linux bridge, geneve", { kind: "geneve", vni: 77, port: 6081 }, stand);
 describeTunnels("Linux bridge, geneve over IPv6", { kind: "geneve", vni: 78, port: 6082, family: 6 }, stand);
 describeTunnels("Linux bridge, vxlan", { kind: "vxlan", vni: 77, port: 4789 }, stand);
+
+describeBridgeLinks("gre over IPv6", { kind: "gre", family: 6 });
+describeBridgeLinks("geneve", { kind: "geneve", vni: 77, port: 6081 });
+describeBridgeLinks("vxlan over IPv6", { kind: "vxlan", vni: 77, port: 4789, family: 6 });
