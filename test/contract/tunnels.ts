@@ -2,8 +2,12 @@
 // what they are about. The oracle is the wire between the hosts, and every container's own link.
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import type { TunnelKindOf, TunnelStand } from "../support/tunnel-stand.ts";
-import { describeReach } from "./tunnels/reach.ts";
+import { describeAnnouncements } from "./tunnels/announcements.ts";
+import { describeCarriage } from "./tunnels/carriage.ts";
+import { describeGateways } from "./tunnels/gateways.ts";
 import { describeRepair } from "./tunnels/repair.ts";
+import { describeStrangers } from "./tunnels/strangers.ts";
+import { describeVlansInside } from "./tunnels/vlans.ts";
 
 /** What the promises are about. */
 export interface TunnelSuite {
@@ -12,33 +16,54 @@ export interface TunnelSuite {
   readonly stand: TunnelStand;
 }
 
+/** All promises, or only those that a kind or a family can break by itself: who hears whom, how often, and in which size. */
+export type TunnelPromises = "all" | "carriage";
+
 /**
  * @param name - of switch and kind: `Linux bridge, vxlan`.
  * @param makeStand - three hosts, made once and disposed of here.
  */
-export function describeTunnels(name: string, kind: TunnelKindOf, makeStand: () => Promise<TunnelStand>): void {
-  let stand: TunnelStand;
-  const suite: TunnelSuite = {
+export function describeTunnels(
+  name: string,
+  kind: TunnelKindOf,
+  makeStand: () => Promise<TunnelStand>,
+  promises: TunnelPromises = "all",
+): void {
+  describe(`tunnels: ${name}`, () => {
+    const suite = suiteOf(kind, makeStand);
+    describeCarriage(suite);
+    if (promises === "carriage") return;
+    describeGateways(suite);
+    describeStrangers(suite);
+    describeAnnouncements(suite);
+    describeRepair(suite);
+  });
+}
+
+/** What tunnels promise of VLANs inside, for switches that can have VLANs on this kernel. @param makeStand - as there. */
+export function describeTunnelVlans(name: string, kind: TunnelKindOf, makeStand: () => Promise<TunnelStand>): void {
+  describe(`VLANs in tunnels: ${name}`, () => describeVlansInside(suiteOf(kind, makeStand)));
+}
+
+/** Of the group in which it is called. */
+function suiteOf(kind: TunnelKindOf, makeStand: () => Promise<TunnelStand>): TunnelSuite {
+  let stand: TunnelStand | undefined;
+
+  beforeAll(async () => {
+    stand = await makeStand();
+  });
+  afterEach(async () => {
+    await stand?.clear();
+  });
+  afterAll(async () => {
+    await stand?.[Symbol.asyncDispose]();
+  });
+
+  return {
     kind,
     get stand() {
+      if (stand === undefined) throw new Error("the stand is made before the first test");
       return stand;
     },
   };
-
-  describe(`tunnels: ${name}`, () => {
-    beforeAll(async () => {
-      stand = await makeStand();
-    });
-
-    afterEach(async () => {
-      await stand.clear();
-    });
-
-    afterAll(async () => {
-      await stand[Symbol.asyncDispose]();
-    });
-
-    describeReach(suite);
-    describeRepair(suite);
-  });
 }

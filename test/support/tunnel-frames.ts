@@ -3,32 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatVlans } from "../../src/vlan.ts";
 import { uniqueBytes, datagramFrame } from "./attacks.ts";
 import { DatagramListener, FrameSocket } from "./frame-capture.ts";
-import {
-  BROADCAST_MAC,
-  ETHERTYPE,
-  type Packet,
-  type Tag,
-  addressBytes,
-  arp,
-  ethernet,
-  ipv4,
-  udpPacket,
-} from "./frames.ts";
-import {
-  ALL_NODES,
-  ALL_NODES_MAC,
-  UNSPECIFIED,
-  ipv6,
-  linkLocalOf,
-  macOption,
-  neighbourAdvertisement,
-  neighbourSolicitation,
-  solicitedNodeOf,
-} from "./frames-ipv6.ts";
+import { BROADCAST_MAC, ETHERTYPE, type Tag, addressBytes, ethernet } from "./frames.ts";
+import { gatewayClaims } from "./gateway-claims.ts";
 import { canPing } from "./packet-lab.ts";
 import { GATEWAY, type TunnelForm, type TunnelHost, TunnelLab } from "./tunnel-lab.ts";
 
-const CLAIMANT_MAC = "02:66:66:66:66:66";
 const SERVICE_PORT = 7009;
 
 /** The fixed start of ARP for IPv4 over Ethernet, its EtherType included. */
@@ -140,24 +119,27 @@ export function describeTunnelFrames(form: TunnelForm): void {
       expect(listener.count(unheard)).toBe(0);
     });
 
-    it.each(Object.entries(claims()))("believes no other host that it is the gateway: %s", async (_what, frames) => {
-      const { a, b } = lab;
-      using peer = FrameSocket.open(b.namespace, b.link);
-      using guest = FrameSocket.open(a.guest.namespace, "eth0");
-      const hidden = [0, form.vlans?.vlan ?? 1].flatMap((id) => frames.map((frame) => tagged(frame, id)));
-      const all = [...frames, ...hidden];
+    it.each(Object.entries(gatewayClaims(GATEWAY)))(
+      "believes no other host that it is the gateway: %s",
+      async (_what, frames) => {
+        const { a, b } = lab;
+        using peer = FrameSocket.open(b.namespace, b.link);
+        using guest = FrameSocket.open(a.guest.namespace, "eth0");
+        const hidden = [0, form.vlans?.vlan ?? 1].flatMap((id) => frames.map((frame) => tagged(frame, id)));
+        const all = [...frames, ...hidden];
 
-      peer.send(...all);
-      await guest.waitFor("what was sent after it", sendLast(peer, b, a));
+        peer.send(...all);
+        await guest.waitFor("what was sent after it", sendLast(peer, b, a));
 
-      expect(all.filter((frame) => guest.count(frame.subarray(-20)) > 0)).toEqual([]);
-    });
+        expect(all.filter((frame) => guest.count(frame.subarray(-20)) > 0)).toEqual([]);
+      },
+    );
 
     it("hears the same of everybody else", async () => {
       const { a, b } = lab;
       using peer = FrameSocket.open(b.namespace, b.link);
       using guest = FrameSocket.open(a.guest.namespace, "eth0");
-      const frames = Object.values(claims({ 4: "10.1.1.9", 6: "fd00:1:1::9" })).flat();
+      const frames = Object.values(gatewayClaims({ 4: "10.1.1.9", 6: "fd00:1:1::9" })).flat();
 
       peer.send(...frames);
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
@@ -204,48 +186,4 @@ function sendLast(by: FrameSocket, from: TunnelHost, to: TunnelHost): Buffer {
 function tagged(frame: Buffer, id: number): Buffer {
   const tag = Buffer.of(0x81, 0, id >> 8, id & 0xff);
   return Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
-}
-
-/** Frames that say of an address that the claimant has it; no two end alike. */
-function claims(address = GATEWAY): Readonly<Record<string, readonly Buffer[]>> {
-  const [senderMac, sender] = [CLAIMANT_MAC, address[4]];
-  const inArp = (payload: Buffer) =>
-    ethernet({
-      from: senderMac,
-      to: BROADCAST_MAC,
-      type: ETHERTYPE.arp,
-      payload: Buffer.concat([payload, uniqueBytes()]),
-    });
-  const in6 = (packet: Packet) =>
-    ethernet({ from: senderMac, to: ALL_NODES_MAC, type: ETHERTYPE.ipv6, payload: ipv6(packet) });
-  const other = linkLocalOf(senderMac);
-  const option = (of: "sourceMac" | "targetMac", n: number) => macOption(of, `02:66:66:66:66:${n.toString(16)}0`);
-  const datagram = (from: string, to: string) => udpPacket({ from, to, fromPort: 9, toPort: 9, data: uniqueBytes() });
-  return {
-    "ARP that asks": [
-      inArp(arp({ operation: "request", senderMac, sender, target: "10.1.1.2" })),
-      inArp(arp({ operation: "request", senderMac, sender, target: sender })),
-    ],
-    "ARP that answers": [
-      inArp(arp({ operation: "reply", senderMac, sender, targetMac: BROADCAST_MAC, target: sender })),
-    ],
-    "a neighbour advertisement": [
-      in6(neighbourAdvertisement(other, ALL_NODES, address[6], option("targetMac", 1))),
-      in6(neighbourAdvertisement(address[6], ALL_NODES, "fd00:1:1::7", option("targetMac", 2))),
-    ],
-    "a neighbour solicitation": [
-      in6(neighbourSolicitation(address[6], solicitedNodeOf("fd00:1:1::2"), "fd00:1:1::2", option("sourceMac", 3))),
-      in6(neighbourSolicitation(UNSPECIFIED, solicitedNodeOf(address[6]), address[6])),
-      in6(neighbourSolicitation(other, solicitedNodeOf(address[6]), address[6], option("sourceMac", 4))),
-    ],
-    "IPv4 from its address": [
-      ethernet({
-        from: senderMac,
-        to: BROADCAST_MAC,
-        type: ETHERTYPE.ipv4,
-        payload: ipv4(datagram(sender, "10.1.1.2")),
-      }),
-    ],
-    "IPv6 from its address": [in6(datagram(address[6], ALL_NODES))],
-  };
 }

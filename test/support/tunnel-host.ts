@@ -35,12 +35,11 @@ export function openVswitch(datapathType: "userspace" | "kernel", family: 4 | 6 
 }
 
 /** Somebody else's tunnel. */
-export interface Obstacle {
+export interface PlantedTunnel {
   /** How tsnet refuses to make the same. */
   readonly code: ErrorCode;
   readonly message: RegExp;
   isThere(): Promise<boolean>;
-  remove(): Promise<unknown>;
 }
 
 /** One host, which ends with its namespace. */
@@ -66,14 +65,17 @@ export interface TunnelHost extends AsyncDisposable {
   /** Links with their numbers, and ports of Open vSwitch; none that are as they are whatever is done. */
   parts(): Promise<readonly string[]>;
 
-  /** Takes away what makes the tunnels. */
-  breakTunnel(): Promise<void>;
+  /** What somebody can do after which such tunnels carry nothing, each by its name. */
+  damageOf(kind: Tunnel["kind"]): Readonly<Record<string, () => Promise<unknown>>>;
 
   /** Makes a switch that is none of tsnet's. */
   plantSwitch(name: IfName): Promise<void>;
 
   /** Makes somebody else's tunnel that is the same to the kernel or to Open vSwitch. */
-  plantTunnel(tunnel: Tunnel): Promise<Obstacle>;
+  plantTunnel(tunnel: Tunnel): Promise<PlantedTunnel>;
+
+  /** Removes what was planted. */
+  weed(): Promise<void>;
 }
 
 /** Makes one, without NIC. */
@@ -91,6 +93,9 @@ async function bridgeTunnelHost(label: string): Promise<TunnelHost> {
       links.map((name) => `ip link delete ${name}`),
     );
   };
+  const tunnelLinks = async () => (await names()).filter((name) => name.startsWith("tsx"));
+  const onTunnels = async (command: (name: string) => string) => await shell(ns, (await tunnelLinks()).map(command));
+  const planted: string[] = [];
   const agent = await startHostAgent(ns);
   const disposal = stack.move();
   const host: TunnelHost = {
@@ -104,17 +109,26 @@ async function bridgeTunnelHost(label: string): Promise<TunnelHost> {
       host.agent = await startHostAgent(ns);
     },
     parts: async () => (await linksOf(ns)).map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`),
-    breakTunnel: async () => await remove((await names()).filter((name) => name.startsWith("tsx"))),
-    plantSwitch: async (name) => void (await shell(ns, [`ip link add ${name} type bridge; ip link set ${name} up`])),
+    damageOf: (kind) => ({
+      "links deleted": async () => await remove(await tunnelLinks()),
+      "links taken out of the switch": () => onTunnels((name) => `ip link set ${name} nomaster`),
+      "links set down": () => onTunnels((name) => `ip link set ${name} down`),
+      ...(kind === "vxlan" && { "peers deleted": () => onTunnels(forgetPeers) }),
+    }),
+    async plantSwitch(name) {
+      planted.push(name);
+      await shell(ns, [`ip link add ${name} type bridge; ip link set ${name} up`]);
+    },
     async plantTunnel(tunnel) {
+      planted.push("other");
       await shell(ns, [`ip link add other type ${kernelWords(tunnel)}`]);
       return {
         code: "conflict",
         message: /is taken by link other/,
         isThere: async () => (await names()).includes("other"),
-        remove: () => remove(["other"]),
       };
     },
+    weed: async () => await remove(planted.splice(0)),
     [Symbol.asyncDispose]: () => disposal.disposeAsync(),
   };
   return host;
@@ -131,10 +145,14 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
   const start = () => startHostAgent(ns, { ovsdb: ovs.address, state });
   const agent = await start();
   const lasting = nic === "tsnet's" ? [nicNetwork(datapathType)] : [];
+  const planted: string[] = [];
   const plantSwitch = async (name: string) => {
     await ovs.vsctl("add-br", name, "--", "set", "bridge", name, `datapath_type=${ovs.datapath}`);
   };
   const ports = async () => (await ovs.vsctl("--bare", "--columns=name", "list", "port")).split("\n").filter(Boolean);
+  const onTunnels = async (command: (name: string) => readonly string[]) => {
+    for (const name of (await ports()).filter((each) => each.startsWith("tsx"))) await ovs.vsctl(...command(name));
+  };
   const disposal = stack.move();
   const host: TunnelHost = {
     ns,
@@ -166,11 +184,14 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
       const rows = (await ports()).sort().map((name) => `port ${name}`);
       return [...links.map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`), ...rows];
     },
-    async breakTunnel() {
-      const ofTunnels = (await ports()).filter((name) => name.startsWith("tsx"));
-      for (const name of ofTunnels) await ovs.vsctl("del-port", name);
+    damageOf: () => ({
+      "ports deleted": () => onTunnels((name) => ["del-port", name]),
+      "keys changed": () => onTunnels((name) => ["set", "interface", name, "options:key=99"]),
+    }),
+    async plantSwitch(name) {
+      planted.push(name);
+      await plantSwitch(name);
     },
-    plantSwitch,
     async plantTunnel({ kind, local, peers: [peer = ""], vni, port }) {
       const options = [
         `options:local_ip=${local}`,
@@ -178,14 +199,16 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
         ...(vni === undefined ? [] : [`options:key=${vni}`]),
         ...(port === undefined ? [] : [`options:dst_port=${port}`]),
       ];
-      await plantSwitch("his");
+      await host.plantSwitch(ifName("his"));
       await ovs.vsctl("add-port", "his", "other", "--", "set", "interface", "other", `type=${kind}`, ...options);
       return {
         code: "host",
         message: /make tunnel \w+ of bridge \w+: Open vSwitch cannot use tsx\w{12}: .*; permitted: another tunnel/,
         isThere: async () => (await ports()).includes("other"),
-        remove: () => ovs.vsctl("del-br", "his"),
       };
+    },
+    async weed() {
+      for (const name of planted.splice(0)) await ovs.vsctl("del-br", name);
     },
     [Symbol.asyncDispose]: () => disposal.disposeAsync(),
   };
@@ -214,6 +237,12 @@ export function kernelWords({ kind, local, peers: [peer = ""], vni, port }: Tunn
   return `${local.includes(":") ? "ip6gretap" : "gretap"} local ${local} remote ${peer} ${key}`;
 }
 
+/** Deletes the entries of a link of VXLAN that name a peer. */
+function forgetPeers(name: string): string {
+  const entries = `bridge fdb show dev ${name} | sed -n 's/^\\([0-9a-f:]*\\) dst \\([^ ]*\\) .*/\\1 \\2/p'`;
+  return `${entries} | while read -r mac peer; do bridge fdb del "$mac" dev ${name} dst "$peer" self; done`;
+}
+
 interface IpLink {
   readonly ifname: string;
   readonly ifindex: number;
@@ -221,4 +250,13 @@ interface IpLink {
 
 async function linksOf(ns: NetNamespace): Promise<readonly IpLink[]> {
   return await ns.json<readonly IpLink[]>(["ip", "-json", "link"]);
+}
+
+/** The MAC address of the link that has an address. @param address - bare. */
+export async function macOf({ ns }: TunnelHost, address: string): Promise<string> {
+  type Shown = { readonly address: string; readonly addr_info: readonly { readonly local: string }[] };
+  const links = await ns.json<readonly Shown[]>(["ip", "-json", "address"]);
+  const found = links.find(({ addr_info }) => addr_info.some(({ local }) => local === address));
+  if (found === undefined) throw new Error(`no link has ${address}`);
+  return found.address;
 }

@@ -4,25 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TunnelKind } from "../../src/cnm/network.ts";
 import { datagramFrame, uniqueBytes } from "./attacks.ts";
 import { DatagramListener, FrameSocket } from "./frame-capture.ts";
-import {
-  BROADCAST_MAC,
-  ETHERTYPE,
-  type Packet,
-  checksum,
-  ethernet,
-  ipv4,
-  ipv4Fragments,
-  u16,
-  u32,
-  udpPacket,
-} from "./frames.ts";
+import { BROADCAST_MAC, ETHERTYPE, type Packet, ethernet, ipv4, ipv4Fragments } from "./frames.ts";
 import { extended, ipv6, ipv6Fragments } from "./frames-ipv6.ts";
 import { NetNamespace } from "./namespace.ts";
 import { shell } from "./packet-lab.ts";
+import { tunnelPacket } from "./tunnel-packets.ts";
 import { INTRUDERS, PORTS, type TunnelForm, type TunnelHost, TunnelLab, VNI } from "./tunnel-lab.ts";
 
-const GRE = 47;
-const ETHERNET_IN_GRE = 0x6558;
 const OTHER_VNI = 78;
 const SERVICE_PORT = 7009;
 
@@ -32,17 +20,9 @@ interface Way {
   readonly ip: readonly [from: string, to: string];
 }
 
-/** A frame for everybody in a packet of a tunnel (RFC 7348 5, RFC 8926 3.4, RFC 2890 2). */
-function inTunnel(kind: TunnelKind, [from, to]: Way["ip"], inner: Buffer, vni = VNI, hasChecksum = false): Packet {
-  if (kind === "gre") {
-    const fixed = Buffer.concat([u16(hasChecksum ? 0xa000 : 0x2000), u16(ETHERNET_IN_GRE)]);
-    const rest = Buffer.concat([u32(vni), inner]);
-    const sum = hasChecksum ? [u16(checksum(Buffer.concat([fixed, u32(0), rest]))), u16(0)] : [];
-    return { from, to, protocol: GRE, payload: Buffer.concat([fixed, ...sum, rest]) };
-  }
-  const start = kind === "vxlan" ? Buffer.of(8, 0, 0, 0) : Buffer.concat([u16(0), u16(ETHERNET_IN_GRE)]);
-  const data = Buffer.concat([start, u32(vni * 256), inner]);
-  return udpPacket({ from, to, fromPort: 50_000, toPort: PORTS[kind], data });
+/** A frame in a packet of the tunnel. */
+function inTunnel(kind: TunnelKind, ip: Way["ip"], inner: Buffer, vni = VNI, hasChecksum = false): Packet {
+  return tunnelPacket({ kind, vni, ...(kind !== "gre" && { port: PORTS[kind] }) }, ip, inner, hasChecksum);
 }
 
 /** All that a packet can look like: whole, in fragments, with more headers than it needs. */

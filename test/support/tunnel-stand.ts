@@ -21,6 +21,9 @@ import { waitUntil } from "./wait-until.ts";
 /** Of the IP network between the hosts. Bytes. */
 export const UNDERLAY_MTU = 1500;
 
+/** The network's, on every host. */
+export const GATEWAY = { 4: "10.1.1.1", 6: "fd00:1:1::1" } as const;
+
 /** The address of the n-th host, from 1. */
 export function hostAddress(n: number, family: 4 | 6 = 4): string {
   return family === 4 ? `192.0.2.${n}` : `2001:db8::${n}`;
@@ -131,10 +134,11 @@ export class TunnelStand implements AsyncDisposable {
     }
   }
 
-  /** Removes containers and networks from all hosts. */
+  /** Removes containers, networks and what was planted from all hosts. */
   async clear(): Promise<void> {
     for (const { n, network, container } of this.#containers) await this.detach(n, network, container);
     for (const { n, network } of this.#made) await this.unmakeOn(n, network);
+    for (const host of this.hosts) await host.weed();
   }
 
   /**
@@ -163,7 +167,8 @@ export class TunnelStand implements AsyncDisposable {
       `ip link set ${free} name eth0 address ${attached.mac}; ip address add ${address[4]}/24 dev eth0`,
       isSilent ? "sysctl -qw net.ipv6.conf.all.disable_ipv6=1" : `ip address add ${address[6]}/64 dev eth0 nodad`,
       "ip link set eth0 up",
-      ...(network.isHostOnSwitch ? ["ip route add default via 10.1.1.1"] : []),
+      ...(network.isHostOnSwitch ? [`ip route add default via ${GATEWAY[4]}`] : []),
+      ...(network.isHostOnSwitch && !isSilent ? [`ip route add default via ${GATEWAY[6]}`] : []),
     ]);
     const container = { ns, endpoint: attached, address };
     this.#containers = [...this.#containers, { n, network, container }];

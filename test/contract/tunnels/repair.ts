@@ -1,8 +1,13 @@
 // How tunnels come, stay and go: repeated calls, parts that somebody took away, hosts that join later, what is left.
 import { describe, expect, it } from "vitest";
-import { canPing } from "../../support/packet-lab.ts";
+import { networkId } from "../../support/cnm-builder.ts";
+import { canPing, shell } from "../../support/packet-lab.ts";
 import { hostAddress, reaches } from "../../support/tunnel-stand.ts";
 import type { TunnelSuite } from "../tunnels.ts";
+import { threeContainers } from "./three.ts";
+
+/** Of another network. */
+const poolOf = (n: number) => [{ subnet: `10.1.${n}.0/24`, gateway: `10.1.${n}.1` }];
 
 export function describeRepair(suite: TunnelSuite): void {
   const { kind } = suite;
@@ -25,17 +30,49 @@ export function describeRepair(suite: TunnelSuite): void {
       expect(await host.parts()).toEqual(before);
     });
 
-    it("is put back by the network's next look, when somebody removed its parts", async () => {
+    it("is put back by the next look, whatever somebody did to its parts", async () => {
       const { stand } = suite;
       await stand.make(kind);
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
       expect(await reaches(one, two.address[4])).toBe(true);
-      await stand.host(1).breakTunnel();
-      expect(await canPing(one.ns, two.address[4])).toBe(false);
 
-      await stand.look(1);
-      expect(await reaches(one, two.address[4])).toBe(true);
+      for (const [what, act] of Object.entries(stand.host(1).damageOf(kind.kind))) {
+        await act();
+        expect([what, await canPing(one.ns, two.address[4])]).toEqual([what, false]);
+        await stand.look(1);
+        expect([what, await reaches(one, two.address[4])]).toEqual([what, true]);
+      }
+    });
+
+    it("goes on when one host is away, and has it again when it comes back", async () => {
+      const { stand } = suite;
+      const [first, second, third] = await threeContainers(suite);
+      await reaches(first, third.address[4]);
+      await shell(stand.wire, ["ip link set host3 nomaster"]);
+
+      expect(await reaches(first, second.address[4])).toBe(true);
+      expect(await canPing(first.ns, third.address[4])).toBe(false);
+      await shell(stand.wire, ["ip link set host3 master lan0"]);
+      expect(await reaches(first, third.address[4])).toBe(true);
+    });
+
+    it("ends with the last network that has it", async () => {
+      const { stand } = suite;
+      const host = stand.host(1);
+      const first = stand.network(1, kind);
+      const { tunnel: _, ...bare } = { ...first, id: networkId(3), pools: poolOf(3) };
+      await stand.makeOn(1, bare);
+      const without = await host.parts();
+      const second = { ...first, id: networkId(2), pools: poolOf(2) };
+      for (const each of [first, second]) await stand.makeOn(1, each);
+      const made = await host.parts();
+
+      await stand.unmakeOn(1, first);
+      expect(await host.parts()).toEqual(made);
+      await stand.unmakeOn(1, second);
+      expect(await host.parts()).toEqual(without);
+      expect(made.length).toBeGreaterThan(without.length);
     });
 
     it("goes on while tsnet is killed and started again", async () => {
@@ -100,7 +137,6 @@ export function describeRepair(suite: TunnelSuite): void {
       });
       await stand.unmakeOn(1, network);
       expect(await other.isThere()).toBe(true);
-      await other.remove();
     });
   });
 }

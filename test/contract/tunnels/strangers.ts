@@ -1,0 +1,80 @@
+// Who speaks in a tunnel: its peers, and nobody else who knows its number.
+import { describe, expect, it } from "vitest";
+import type { Network } from "../../../src/cnm/network.ts";
+import { datagramFrame, uniqueBytes } from "../../support/attacks.ts";
+import { FrameSocket } from "../../support/frame-capture.ts";
+import { BROADCAST_MAC, ETHERTYPE, ethernet, ipv4 } from "../../support/frames.ts";
+import { ipv6 } from "../../support/frames-ipv6.ts";
+import { macOf } from "../../support/tunnel-host.ts";
+import { tunnelPacket } from "../../support/tunnel-packets.ts";
+import { GATEWAY, type TunnelContainer, hostAddress, reaches } from "../../support/tunnel-stand.ts";
+import type { TunnelSuite } from "../tunnels.ts";
+import { threeContainers } from "./three.ts";
+
+const STRANGER_MAC = "02:99:99:99:99:99";
+
+/** MAC and bare IP addresses of a packet. */
+interface Way {
+  readonly mac: readonly [from: string, to: string];
+  readonly ip: readonly [from: string, to: string];
+}
+
+/** A frame of that container for everybody, in a packet of the network's tunnel. */
+function spoken({ tunnel }: Network, { mac, ip }: Way, of: TunnelContainer, data: Buffer): Buffer {
+  if (tunnel === undefined) throw new Error("a network with a tunnel");
+  const inner = datagramFrame({ from: of.endpoint.mac, to: BROADCAST_MAC }, [of.address[4], "10.1.1.255"], { data });
+  const packet = tunnelPacket(tunnel, ip, ethernet(inner));
+  const is4 = !ip[0].includes(":");
+  const payload = is4 ? ipv4(packet) : ipv6(packet);
+  return ethernet({ from: mac[0], to: mac[1], type: is4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6, payload });
+}
+
+export function describeStrangers(suite: TunnelSuite): void {
+  const { kind } = suite;
+  const { family = 4 } = kind;
+
+  describe("a tunnel", () => {
+    it("takes nothing from a stranger on the wire", async () => {
+      const { stand } = suite;
+      const [one, two] = await threeContainers(suite);
+      await reaches(one, two.address[4]);
+      const network = stand.network(1, kind);
+      const mac = [STRANGER_MAC, await macOf(stand.host(1), hostAddress(1, family))] as const;
+      using wire = stand.listen();
+      using ear = FrameSocket.open(one.ns, "eth0");
+      const [strange, peers] = [uniqueBytes(), uniqueBytes()];
+      const from = (n: number, data: Buffer) =>
+        spoken(network, { mac, ip: [hostAddress(n, family), hostAddress(1, family)] }, two, data);
+
+      wire.send(from(9, strange), from(2, peers));
+      await ear.waitFor("the same from a peer's address", peers);
+
+      expect(ear.count(strange)).toBe(0);
+    });
+
+    it("takes nothing from its own containers by way of their host, whose address they would have", async () => {
+      const { stand } = suite;
+      const [one, two] = await threeContainers(suite);
+      await reaches(one, two.address[4]);
+      await reaches(one, GATEWAY[family]);
+      const network = stand.network(1, kind);
+      const way: Way = {
+        mac: [one.endpoint.mac, network.switchMac],
+        ip: [one.address[family], hostAddress(2, family)],
+      };
+      using wire = stand.listen();
+      using ear = FrameSocket.open(two.ns, "eth0");
+      using own = FrameSocket.open(one.ns, "eth0");
+      const [forged, lawful] = [uniqueBytes(), uniqueBytes()];
+
+      own.send(
+        spoken(network, way, one, forged),
+        ethernet(datagramFrame({ from: way.mac[0], to: way.mac[1] }, way.ip, { data: lawful })),
+      );
+      await wire.waitFor("what is no tunnel's", lawful);
+      await reaches(one, two.address[4]);
+
+      expect([wire.count(forged), ear.count(forged)]).toEqual([0, 0]);
+    });
+  });
+}
