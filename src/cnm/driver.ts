@@ -56,6 +56,8 @@ export class Cnm implements verbs.CnmDriver {
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.network(network));
         await registry.putNetwork(network, "creating");
+        // Other hosts hear the first frame of a tunnel, and this host theirs; other links are closed without rules.
+        if (network.tunnel !== undefined) await firewall.apply(registry.firewallState());
         await datapath.ensureNetwork(network, registry.sharersOf(network));
         await firewall.apply(registry.firewallState());
         await registry.putNetwork(network, "ready");

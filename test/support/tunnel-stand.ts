@@ -109,6 +109,7 @@ export class TunnelStand implements AsyncDisposable {
     await datapath.check(network, others);
     const madeBefore = this.#made.filter((made) => made.n !== n || made.network.id !== network.id);
     this.#made = [...madeBefore, { n, network }];
+    await this.#applyRules(n);
     await datapath.ensureNetwork(network, others);
     await this.#applyRules(n);
   }

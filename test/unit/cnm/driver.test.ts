@@ -94,6 +94,16 @@ describe("CreateNetwork", () => {
     expect(rig.writeCount).toBe(writes);
   });
 
+  it("has the rules of a tunnel there before its first frame", async () => {
+    const rig = new CnmRig();
+    const steps = rig.steps();
+
+    await rig.createNetwork(networkRequest(1, { tunnel: "vxlan", vni: "7", peers: "192.0.2.2" }));
+
+    expect(steps.slice(-3)).toEqual(["apply", "ensureNetwork", "apply"]);
+    expect(rig.firewall.writeCount).toBe(1);
+  });
+
   it("changes nothing when the switch cannot serve the network: its uplink is a port of another one", async () => {
     const rig = new CnmRig();
     rig.datapath.plant("eth1", { kind: "other", switchName: "br9" });
