@@ -29,6 +29,9 @@ export function hostAddress(n: number, family: 4 | 6 = 4): string {
   return family === 4 ? `192.0.2.${n}` : `2001:db8::${n}`;
 }
 
+/** A network that has nothing but rules: their tables stay, which take seconds to make on an emulated machine. */
+const KEEPER = dualStack(8, { mode: "isolated" });
+
 /** What a test wants of a tunnel. */
 export type TunnelKindOf = Omit<RequestedTunnel, "local" | "peers"> & { readonly family?: 4 | 6 };
 
@@ -99,7 +102,7 @@ export class TunnelStand implements AsyncDisposable {
 
   /** Makes the network on every host, with its rules, as the engine's call does. */
   async make(kind: TunnelKindOf, more: Partial<Network> = {}): Promise<void> {
-    for (const [at] of this.hosts.entries()) await this.makeOn(at + 1, this.network(at + 1, kind, more));
+    await Promise.all(this.hosts.map((_, at) => this.makeOn(at + 1, this.network(at + 1, kind, more))));
   }
 
   /** Makes a network on one host. */
@@ -137,8 +140,12 @@ export class TunnelStand implements AsyncDisposable {
 
   /** Removes containers, networks and what was planted from all hosts. */
   async clear(): Promise<void> {
-    for (const { n, network, container } of this.#containers) await this.detach(n, network, container);
-    for (const { n, network } of this.#made) await this.unmakeOn(n, network);
+    const [containers, made] = [this.#containers, this.#made];
+    const clearOn = async (host: number) => {
+      for (const { n, network, container } of containers) if (n === host) await this.detach(n, network, container);
+      for (const { n, network } of made) if (n === host) await this.unmakeOn(n, network);
+    };
+    await Promise.all(this.hosts.map((_, at) => clearOn(at + 1)));
     for (const host of this.hosts) await host.weed();
   }
 
@@ -220,7 +227,7 @@ export class TunnelStand implements AsyncDisposable {
     const endpoints = this.#containers.flatMap(({ n: at, network, container }): GuardedEndpoint[] =>
       at === n ? [{ network, endpoint: container.endpoint, ports: [] }] : [],
     );
-    await agent.firewall.apply({ networks: [...lasting, ...this.#networksOf(n)], endpoints });
+    await agent.firewall.apply({ networks: [KEEPER, ...lasting, ...this.#networksOf(n)], endpoints });
   }
 
   async #requireUnderlay(): Promise<void> {

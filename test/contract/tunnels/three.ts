@@ -11,7 +11,7 @@ export async function threeContainers(
 ): Promise<readonly [TunnelContainer, TunnelContainer, TunnelContainer]> {
   await stand.make(kind, more);
   const on = (n: number) => stand.attach(n, stand.network(n, kind, more));
-  return [await on(1), await on(2), await on(3)];
+  return await Promise.all([on(1), on(2), on(3)]);
 }
 
 /** A datagram from a container to all of its network that nobody answers. @param to - the MAC address to which it goes. */
