@@ -56,10 +56,8 @@ export class Cnm implements verbs.CnmDriver {
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.network(network));
         await registry.putNetwork(network, "creating");
-        // Other hosts hear the first frame of a tunnel, and this host theirs; other links are closed without rules.
-        if (network.tunnel !== undefined) await firewall.apply(registry.firewallState());
+        await firewall.apply(registry.firewallState()); // first: what the host says on a new switch goes by them
         await datapath.ensureNetwork(network, registry.sharersOf(network));
-        await firewall.apply(registry.firewallState());
         await registry.putNetwork(network, "ready");
         signal.throwIfAborted();
       });
@@ -71,8 +69,8 @@ export class Cnm implements verbs.CnmDriver {
     if (!isDeepStrictEqual(withoutPlace(known), planned))
       throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     registry.requireNetwork(known.id);
-    await datapaths[known.backend].ensureNetwork(known, registry.sharersOf(known));
     await firewall.apply(registry.firewallState());
+    await datapaths[known.backend].ensureNetwork(known, registry.sharersOf(known));
   }
 
   async deleteNetwork(networkId: NetworkId): Promise<void> {

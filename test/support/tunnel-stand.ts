@@ -114,7 +114,6 @@ export class TunnelStand implements AsyncDisposable {
     this.#made = [...madeBefore, { n, network }];
     await this.#applyRules(n);
     await datapath.ensureNetwork(network, others);
-    await this.#applyRules(n);
   }
 
   /** Removes a network without containers from one host. */
@@ -141,12 +140,12 @@ export class TunnelStand implements AsyncDisposable {
   /** Removes containers, networks and what was planted from all hosts. */
   async clear(): Promise<void> {
     const [containers, made] = [this.#containers, this.#made];
-    const clearOn = async (host: number) => {
-      for (const { n, network, container } of containers) if (n === host) await this.detach(n, network, container);
-      for (const { n, network } of made) if (n === host) await this.unmakeOn(n, network);
+    const clearOn = async (host: TunnelHost, at: number) => {
+      for (const { n, network, container } of containers) if (n === at + 1) await this.detach(n, network, container);
+      for (const { n, network } of made) if (n === at + 1) await this.unmakeOn(n, network);
+      await host.weed();
     };
-    await Promise.all(this.hosts.map((_, at) => clearOn(at + 1)));
-    for (const host of this.hosts) await host.weed();
+    await Promise.all(this.hosts.map(clearOn));
   }
 
   /**
@@ -241,7 +240,7 @@ export class TunnelStand implements AsyncDisposable {
 }
 
 /** Pings until an answer comes: what is sent in the first moment of a link may get lost. */
-export async function reaches(from: TunnelContainer, to: string): Promise<true> {
-  await waitUntil(`an answer from ${to}`, () => canPing(from.ns, to), { limitMs: 10_000, intervalMs: 100 });
+export async function reaches(from: TunnelContainer, to: string, { limitMs = 10_000 } = {}): Promise<true> {
+  await waitUntil(`an answer from ${to}`, () => canPing(from.ns, to), { limitMs, intervalMs: 100 });
   return true;
 }

@@ -70,7 +70,9 @@ export class BridgeDatapath implements Datapath {
   }
 
   async announce(network: Network, endpoint: Endpoint): Promise<void> {
-    announce(network, endpoint, await openTunnelLinks(this.#host, network));
+    const links = await openTunnelLinks(this.#host, network);
+    announce(network, endpoint, links);
+    for (const { index } of links) await this.#host.links.deleteFdbEntry(index, endpoint.mac); // where it was before
   }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {

@@ -64,9 +64,9 @@ export function describeGateways(suite: TunnelSuite): void {
       const others = Object.values(gatewayClaims({ 4: "10.1.1.99", 6: "fd00:1:1::99" })).flat();
 
       for (const frames of [claims, others]) claimant.send(...frames);
-      for (const frame of others) await ear.waitFor("what is said of another address", frame.subarray(-20));
+      for (const frame of others) await ear.waitFor("what is said of another address", frame);
 
-      expect(claims.filter((frame) => ear.count(frame.subarray(-20)) > 0)).toEqual([]);
+      expect(claims.filter((frame) => ear.count(frame) > 0)).toEqual([]);
       expect([await gatewayMac(one, 4), await gatewayMac(one, 6)]).toEqual([before4, before6]);
       expect(before4).toMatch(/^[0-9a-f:]{17}$/);
       for (const from of [one, two])
