@@ -4,7 +4,7 @@
 import { formatAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { bytesAttribute, isErrno, nestedAttribute, textAttribute } from "./netlink.ts";
-import { IFLA, IFLA_INFO, type TunnelSpec, linkHeader, tunnelParts } from "./rtnetlink-link.ts";
+import { IFLA, IFLA_INFO, type Link, type TunnelSpec, linkHeader, tunnelParts } from "./rtnetlink-link.ts";
 import type { LinkRequests } from "./rtnetlink-requests.ts";
 import type { KernelSupport, SupportQuestion } from "./rtnetlink-support.ts";
 import { type NewTunnel, type Tunnel, type TunnelKind, isSameTunnel } from "./rtnetlink-tunnel.ts";
@@ -37,14 +37,29 @@ export async function addTunnel(requests: LinkRequests, support: KernelSupport, 
       const why = `${doing}: this kernel has no links of kind ${tunnel.kind}`;
       throw new TsnetError("unsupported", why, { cause: failure });
     }
-    if (!isErrno(failure, "EEXIST", "EBUSY")) throw failure; // the latter is what Geneve says
+    if (!isErrno(failure, "EEXIST", "EBUSY", "EPERM")) throw failure; // the latter two are what Geneve says
     const links = await requests.list();
+    if (isErrno(failure, "EPERM")) throw takenAsAWhole(doing, tunnel, links, failure) ?? failure;
     if (links.some((link) => link.name === name || link.altNames.includes(name))) throw failure;
     // A link that was moved to another namespace keeps its place in this one: the overlay networks of Docker are such.
     const owner = links.find((link) => link.tunnel !== undefined && areInConflict(link.tunnel, tunnel));
     const who = owner ? `link ${owner.name}` : "a link that cannot be seen from this network namespace";
     throw new TsnetError("conflict", `${doing}: ${placeOf(tunnel)} is taken by ${who}`, { cause: failure });
   }
+}
+
+/** A link without a VNI of its own (`external`), as Open vSwitch has it, takes all that comes to its UDP port. */
+function takenAsAWhole(
+  doing: string,
+  { kind, port }: NewTunnel & { readonly port?: number },
+  links: readonly Link[],
+  cause: unknown,
+): TsnetError | undefined {
+  const isWhole = ({ tunnel: of }: Link) => of?.kind === kind && of.port === port && !of.vni && of.remote === undefined;
+  const owner = kind === "geneve" ? links.find(isWhole) : undefined;
+  if (owner === undefined) return undefined;
+  const what = `UDP port ${port} is taken by link ${owner.name}, which has all Geneve that comes there`;
+  return new TsnetError("conflict", `${doing}: ${what}`, { cause });
 }
 
 /** Nothing else of a packet tells the kernel for which link it is. */

@@ -5,8 +5,8 @@ import type { IfName, Network, Tunnel } from "../cnm/network.ts";
 import { addressPart, ifNamePart, keyPart, portPart, vlanPart, vniPart } from "./element-key.ts";
 import type { Elements } from "./element-sets.ts";
 
-/** IANA "Protocol Numbers". */
-const GRE = Buffer.of(47, 0, 0, 0);
+/** IANA "Protocol Numbers". A key of one part is not filled up. */
+const GRE = Buffer.of(47);
 
 /** Adds what the rules must know of a network's tunnel, if it has one. */
 export function addTunnel(elements: Elements, network: Network): void {

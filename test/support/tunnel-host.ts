@@ -235,7 +235,7 @@ function setUp(link: string, addresses: readonly string[]): readonly string[] {
 }
 
 /** As `ip link add type` wants it; of kinds with a link for each peer, that to the first. */
-function kernelWords({ kind, local, peers: [peer = ""], vni, port }: Tunnel): string {
+export function kernelWords({ kind, local, peers: [peer = ""], vni, port }: Tunnel): string {
   if (kind === "vxlan") return `vxlan id ${vni} local ${local} dstport ${port}`;
   if (kind === "geneve") return `geneve id ${vni} remote ${peer} dstport ${port}`;
   const key = vni === undefined ? "" : `key ${vni}`;

@@ -29,6 +29,9 @@ export function hostAddress(n: number, family: 4 | 6 = 4): string {
   return family === 4 ? `192.0.2.${n}` : `2001:db8::${n}`;
 }
 
+/** A network that has nothing but rules: their tables stay, which take seconds to make on an emulated machine. */
+const KEEPER = dualStack(8, { mode: "isolated" });
+
 /** What a test wants of a tunnel. */
 export type TunnelKindOf = Omit<RequestedTunnel, "local" | "peers"> & { readonly family?: 4 | 6 };
 
@@ -224,7 +227,7 @@ export class TunnelStand implements AsyncDisposable {
     const endpoints = this.#containers.flatMap(({ n: at, network, container }): GuardedEndpoint[] =>
       at === n ? [{ network, endpoint: container.endpoint, ports: [] }] : [],
     );
-    await agent.firewall.apply({ networks: [...lasting, ...this.#networksOf(n)], endpoints });
+    await agent.firewall.apply({ networks: [KEEPER, ...lasting, ...this.#networksOf(n)], endpoints });
   }
 
   async #requireUnderlay(): Promise<void> {

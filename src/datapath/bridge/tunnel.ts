@@ -6,6 +6,7 @@ import { type Address, parseAddress } from "../../cidr.ts";
 import { tunnelLinkName } from "../../cnm/names.ts";
 import type { IfName, Network, Tunnel } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
+import { isErrno } from "../../host/netlink.ts";
 import { isPortAs } from "../../host/rtnetlink-bridge-port.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
 import { type NewTunnel, type TunnelKind, isSameTunnel } from "../../host/rtnetlink-tunnel.ts";
@@ -55,7 +56,10 @@ export async function ensureTunnels(host: BridgeHost, { bridge, isOurs, networks
     for (const wanted of tunnelLinks(network)) {
       const link = await ensureLink(host, network, wanted);
       if (wanted.floodPeers !== undefined) await host.links.setFloodPeers(link.index, wanted.floodPeers);
-      await ensurePort(host, bridge, link, { vlans: network.vlans, isBridgeOurs: isOurs });
+      const vlans = { vlans: network.vlans, isBridgeOurs: isOurs };
+      await ensurePort(host, bridge, link, vlans).catch((failure: unknown) => {
+        throw portTaken(network, failure) ?? failure;
+      });
     }
   }
 }
@@ -87,7 +91,6 @@ async function ensureLink({ links }: BridgeHost, network: Network, wanted: Tunne
   }
   if (found === undefined) {
     const index = await links.addTunnel({ name, tunnel, mtu, group: LINK_GROUP, isUp: false });
-    await links.setAddressGeneration(index, "none"); // a port is no party on the network: it has no address
     await links.setLink(index, { alias });
     return links.requireLink(name);
   }
@@ -96,7 +99,7 @@ async function ensureLink({ links }: BridgeHost, network: Network, wanted: Tunne
   return found;
 }
 
-/** A port has its VLANs and is isolated before it is set up. */
+/** A port has its VLANs and is isolated before it is set up. It is no party on the network: it has no address. */
 async function ensurePort(
   host: BridgeHost,
   bridge: Link,
@@ -105,7 +108,10 @@ async function ensurePort(
 ): Promise<void> {
   const isInBridge = link.masterIndex === bridge.index;
   if (!isInBridge && link.isUp) await host.links.setLink(link.index, { isUp: false });
-  if (!isInBridge) await host.links.setLink(link.index, { masterIndex: bridge.index });
+  if (!isInBridge) {
+    await host.links.setAddressGeneration(link.index, "none");
+    await host.links.setLink(link.index, { masterIndex: bridge.index });
+  }
   await ensurePortVlans(host, bridge, link.index, vlans);
   const bridgePort = { isIsolated: true, isHairpin: false };
   if (isInBridge && link.isUp && isPortAs(bridgePort, link.bridgePort ?? {})) return;
@@ -134,6 +140,14 @@ function tunnelLinks({ switchName, tunnel }: Network): TunnelLink[] {
       return peers.map(({ name, remote }) => ({ name, tunnel: { kind, ...key, local, remote } }));
     }
   }
+}
+
+/** Linux binds the UDP port when the link is set up, and shares it with links of the same kind and the same settings alone. */
+function portTaken({ tunnel }: Network, failure: unknown): TsnetError | undefined {
+  if (tunnel === undefined || !isErrno(failure, "EADDRINUSE")) return undefined;
+  const who = `a program, or a tunnel that is made otherwise, as Open vSwitch's in the kernel`;
+  const what = `option port: UDP port ${tunnel.port} of this host is in use by ${who}`;
+  return new TsnetError("conflict", `${what}; permitted with tunnel=${tunnel.kind}: another port`, { cause: failure });
 }
 
 /** The kernel's name. */

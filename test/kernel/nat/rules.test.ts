@@ -37,6 +37,7 @@ describe("the table of one network", () => {
     ["tunnel-vxlan", dualStack(1, { tunnel: VXLAN })],
     ["tunnel-geneve", dualStack(1, { tunnel: GENEVE })],
     ["tunnel-gre-trunk", dualStack(1, { tunnel: GRE, ...TRUNK })],
+    ["tunnel-gre-keyless", dualStack(1, { tunnel: { kind: "gre", local: GRE.local, peers: GRE.peers } })],
   ])("of kind %s is that of the golden file", async (kind, wanted) => {
     await using host = await hostWith([]);
     const ports = ["nat", "routed"].includes(wanted.mode) && !wanted.isInternal ? PORTS : [];
