@@ -17,7 +17,7 @@ function datagram({ endpoint, address }: TunnelContainer, to: string, text: stri
 }
 
 /** The size of each IP packet of the underlay, and whether it is part of one that was broken up. */
-function outerPackets(frames: readonly Buffer[]): { readonly size: number; readonly isFragment: boolean }[] {
+export function outerPackets(frames: readonly Buffer[]): { readonly size: number; readonly isFragment: boolean }[] {
   return frames.flatMap((frame) => {
     const [type, ip] = [frame.readUInt16BE(12), frame.subarray(14)];
     if (type === ETHERTYPE.ipv4) return [{ size: ip.readUInt16BE(2), isFragment: (ip.readUInt16BE(6) & 0x3fff) !== 0 }];

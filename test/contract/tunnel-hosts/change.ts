@@ -1,0 +1,99 @@
+// What changes while a tunnel is in use: containers move, hosts are away, tsnet and engines end and begin, peers are others.
+import { describe, expect, it } from "vitest";
+import { CLOSED } from "../../support/system-host.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+import { type HostsSuite, containerOf, networkOf } from "./suite.ts";
+import { reaches } from "./probes.ts";
+
+/** Until a container that moved must be reached. */
+const MOVE_LIMIT_MS = 1000;
+
+export function describeChange(suite: HostsSuite): void {
+  describe("a container that moves to another host with its addresses and MAC", () => {
+    it("is reached there within a second of its start", async () => {
+      const { stand } = suite;
+      const [addresses, mac] = [["--ip", "10.9.0.150", "--ip6", "fd00:9::150"], "02:42:0a:09:00:96"];
+      const start = (n: number) => stand.run(n, "nomad", networkOf(suite, n), ...addresses, "--mac-address", mac);
+      const one = containerOf(suite, 1);
+      const answers = (address: string) =>
+        one.exec(["busybox", "ping", "-c1", "-W1", address]).then(
+          () => true,
+          () => false,
+        );
+      const before = await start(2);
+      await reaches(stand, one, before);
+      await before[Symbol.asyncDispose]();
+
+      await using after = await start(3);
+      const began = performance.now();
+      const limits = { limitMs: MOVE_LIMIT_MS, intervalMs: 10 };
+      await waitUntil("the container at its new place", () => answers("10.9.0.150"), limits);
+      console.log(`reached ${(performance.now() - began).toFixed(0)} ms after docker run`);
+      expect(await reaches(stand, one, after)).toBe(true);
+    });
+  });
+
+  describe("a host whose cable is pulled", () => {
+    it("costs the others no packet, and is reached again when it is back", async () => {
+      const { stand } = suite;
+      const [one, two, three] = [1, 2, 3].map((n) => containerOf(suite, n));
+      if (one === undefined || two === undefined || three === undefined) throw new Error("three containers");
+      const flow = await stand.host(1).startFlow(one, await two.address());
+
+      await stand.setPlugged(3, false);
+      expect(await stand.host(1).tryReach(one, await three.address())).toEqual(CLOSED);
+      expect(await reaches(stand, two, one)).toBe(true);
+      expect(await flow.countLost()).toBe(0);
+      await stand.setPlugged(3, true);
+
+      expect(await reaches(stand, one, three)).toBe(true);
+      expect(await flow.countLost()).toBe(0);
+    });
+  });
+
+  describe("tsnet and the engine of a host", () => {
+    it("are killed and started again, or stopped, and no packet is lost between hosts", async () => {
+      const { stand } = suite;
+      const host = stand.host(1);
+      const [one, two] = [containerOf(suite, 1), containerOf(suite, 2)];
+      const flows = [await host.startFlow(one, await two.address()), await host.startFlow(one, await two.address(6))];
+
+      await host.kill9();
+      await host.start();
+      await using other = await host.network("other"); // answered once it has recovered
+      expect(await Promise.all(flows.map((flow) => flow.countLost()))).toEqual([0, 0]);
+      await host.lab.dockerd.kill();
+      await host.lab.dockerd.start();
+      await host.lab.dockerd.stop();
+      await host.lab.dockerd.start();
+      expect(await Promise.all(flows.map((flow) => flow.countLost()))).toEqual([0, 0]);
+
+      expect(other.name).toBe("other");
+      await using late = await stand.run(1, "late", networkOf(suite, 1));
+      expect(await reaches(stand, late, containerOf(suite, 3))).toBe(true);
+    });
+  });
+
+  describe("a network that is made anew with other peers, on one host only", () => {
+    it("joins that host with these, and with all again by the whole list", async () => {
+      const { stand } = suite;
+      const [one, two, three] = [1, 2, 3].map((n) => containerOf(suite, n));
+      if (one === undefined || two === undefined || three === undefined) throw new Error("three containers");
+      const flow = await stand.host(2).startFlow(two, await three.address());
+      const renew = async (peers: readonly number[]) => {
+        await stand.host(1).docker("rm", "-f", one.name);
+        await stand.host(1).docker("network", "rm", "net");
+        const network = await stand.join(1, "net", { peers });
+        await stand.run(1, one.name, network, "-p", "8080:80");
+      };
+
+      await renew([1, 2]);
+      expect(await reaches(stand, one, two)).toBe(true);
+      expect(await stand.host(1).tryReach(one, await three.address())).toEqual(CLOSED);
+      await renew([1, 2, 3]);
+
+      expect(await reaches(stand, one, three)).toBe(true);
+      expect(await flow.countLost()).toBe(0);
+    });
+  });
+}
