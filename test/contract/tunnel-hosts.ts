@@ -2,6 +2,7 @@
 // every switch. The promises are in `tunnel-hosts/`, by what they are about; they build on one another, as a session does.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/cnm/network.ts";
+import type { Variant } from "../support/system-host.ts";
 import { TunnelHosts } from "../support/tunnel-hosts.ts";
 import { describeChange } from "./tunnel-hosts/change.ts";
 import { describeGateway } from "./tunnel-hosts/gateway.ts";
@@ -15,9 +16,13 @@ export interface HostsPlan {
   readonly others: readonly OtherTunnel[];
   /** Of the data for each of the other tunnels. */
   readonly megabytes: number;
+  /** How tsnet runs on the three hosts; default: as `tsnet serve`. */
+  readonly variants?: readonly Variant[];
 }
 
-export function describeTunnelHosts(backend: Backend, { others, megabytes }: HostsPlan): void {
+const SERVE: readonly Variant[] = ["tsnet serve", "tsnet serve", "tsnet serve"];
+
+export function describeTunnelHosts(backend: Backend, { others, megabytes, variants = SERVE }: HostsPlan): void {
   let stand: TunnelHosts;
   const suite: HostsSuite = {
     backend,
@@ -30,7 +35,7 @@ export function describeTunnelHosts(backend: Backend, { others, megabytes }: Hos
 
   describe(`three hosts with engines, backend ${backend}`, () => {
     beforeAll(async () => {
-      stand = await TunnelHosts.up(["tsnet serve", "tsnet serve", "tsnet serve"], backend);
+      stand = await TunnelHosts.up(variants, backend);
     });
     afterAll(async () => await stand?.[Symbol.asyncDispose]());
 

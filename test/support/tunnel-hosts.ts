@@ -78,10 +78,15 @@ export class TunnelHosts implements AsyncDisposable {
     [this.hosts, this.wire, this.outside, this.#before, this.#stack] = [hosts, wire, outside, before, stack];
   }
 
-  /** Engines, tsnet and the network between the hosts. @param variants - one for each host. */
-  static async up(variants: readonly Variant[], backend: Backend): Promise<TunnelHosts> {
+  /**
+   * Makes engines, tsnet and the network between the hosts.
+   *
+   * @param variants - one for each host.
+   * @param isLiveRestore - containers outlive their engine; not for a swarm.
+   */
+  static async up(variants: readonly Variant[], backend: Backend, isLiveRestore = true): Promise<TunnelHosts> {
     await using stack = new AsyncDisposableStack();
-    const options = { backend, isAlone: true, isLiveRestore: true } as const;
+    const options = { backend, isAlone: true, isLiveRestore } as const;
     const coming = variants.map((variant, at) => SystemHost.up(variant, { ...options, name: `host${at + 1}` }));
     const made = await Promise.allSettled(coming);
     const hosts = made.flatMap((each) => (each.status === "fulfilled" ? [stack.use(each.value)] : []));
