@@ -69,14 +69,14 @@ export function describeJoining(suite: HostsSuite): void {
 
     it("brings a broadcast exactly once to every other container, and none back to its sender", async () => {
       const { stand } = suite;
-      await using beside = await stand.run(1, "beside", networkOf(suite, 1));
-      await reaches(stand, beside, containerOf(suite, 3));
-      using own = await stand.ear(1, containerOf(suite, 1));
+      await using sender = await stand.run(1, "sender", networkOf(suite, 1));
+      await reaches(stand, sender, containerOf(suite, 3));
+      using own = await stand.ear(1, sender);
       using ears = new DisposableStack();
-      const others: FrameSocket[] = [ears.use(await stand.ear(1, beside))];
-      for (const n of [2, 3]) others.push(ears.use(await stand.ear(n, containerOf(suite, n))));
-      const { mac } = await containerOf(suite, 1).interface("eth0");
-      const from = await containerOf(suite, 1).address();
+      const others: FrameSocket[] = [];
+      for (const n of [1, 2, 3]) others.push(ears.use(await stand.ear(n, containerOf(suite, n))));
+      const { mac } = await sender.interface("eth0");
+      const from = await sender.address();
       const say = (text: string) => {
         const data = Buffer.from(text);
         const payload = ipv4(udpPacket({ from, to: "10.9.0.255", fromPort: 7, toPort: 7, data }));

@@ -11,7 +11,7 @@ const REFUSALS = [
   [["com.docker.network.driver.mtu=1500"], /option mtu: 1500 is more than the 1450 .* permitted: up to 1450$/m],
   [["icc=false"], /option icc: .*; permitted without option tunnel$/m],
   [["parent=net0"], /options tunnel and parent: .*; permitted: one of them$/m],
-  [["stp=true"], /option stp: .*; permitted without option tunnel$/m],
+  [["stp=true"], /option stp: .*; permitted without option tunnel(;|$)/m],
   [["vni=16777216"], /option vni: 16777216 .*; permitted: 1-16777215$/m],
   [["local=192.0.2.99"], /option local: 192\.0\.2\.99 is no address of this host$/m],
 ] as const;
