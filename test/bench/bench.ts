@@ -46,7 +46,9 @@ async function measureHosts() {
 async function measureTunnel() {
   const result = await tunnelBesideSwarm();
   for (const each of result.pairs) console.log(lineOf(each));
-  const speeds = Object.entries(result.gigabits).map(([side, speed]) => `${side} ${speed.toFixed(2)} Gbit/s`);
-  console.log(`${"tunnel, throughput".padEnd(22)} ${speeds.join(", ")}`);
+  for (const [title, sides] of Object.entries(result.gigabits)) {
+    const speeds = Object.entries(sides).map(([side, speed]) => `${side} ${speed.toFixed(2)} Gbit/s`);
+    console.log(`${title.padEnd(22)} ${speeds.join(", ")}`);
+  }
   return result;
 }
