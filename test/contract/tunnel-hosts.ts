@@ -16,13 +16,11 @@ export interface HostsPlan {
   readonly others: readonly OtherTunnel[];
   /** Of the data for each of the other tunnels. */
   readonly megabytes: number;
-  /** How tsnet runs on the three hosts; default: as `tsnet serve`. */
-  readonly variants?: readonly Variant[];
+  /** How tsnet runs on the three hosts. */
+  readonly variants: readonly [Variant, Variant, Variant];
 }
 
-const SERVE: readonly Variant[] = ["tsnet serve", "tsnet serve", "tsnet serve"];
-
-export function describeTunnelHosts(backend: Backend, { others, megabytes, variants = SERVE }: HostsPlan): void {
+export function describeTunnelHosts(backend: Backend, { others, megabytes, variants }: HostsPlan): void {
   let stand: TunnelHosts;
   const suite: HostsSuite = {
     backend,

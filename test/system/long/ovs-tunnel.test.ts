@@ -1,4 +1,4 @@
-// Tunnels between hosts with engines, with Open vSwitch in userspace, two of which have tsnet as the managed plugin; much data by
+// Tunnels between hosts with engines, with Open vSwitch in userspace, the other way round than in every run, and with much data by
 // every kind.
 import { describeTunnelHosts } from "../../contract/tunnel-hosts.ts";
 

@@ -1,4 +1,4 @@
-// Tunnels between hosts with engines, on Linux bridges, two of which have tsnet as the managed plugin; much data by every kind.
+// Tunnels between hosts with engines, on Linux bridges, the other way round than in every run, and with much data by every kind.
 import { describeTunnelHosts } from "../../contract/tunnel-hosts.ts";
 
 describeTunnelHosts("bridge", {
