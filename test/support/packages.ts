@@ -22,7 +22,7 @@ export const LAB_PACKAGES = [
 ] as const;
 
 /** What the virtual machine needs besides. */
-export const VM_PACKAGES = ["qemu-system-x86", "kmod"] as const;
+export const VM_PACKAGES = ["qemu-system-x86", "kmod", "wireguard-tools"] as const;
 
 /** What the whole of `npm test` needs. */
 export const TEST_PACKAGES = [

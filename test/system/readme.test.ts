@@ -20,6 +20,8 @@ describe("the README", () => {
     await host.docker("tag", TEST_IMAGE, "alpine");
     await LabOvs.start(host.lab);
     await host.exec(["ip", "link", "add", "eth1", "up", "type", "veth", "peer", "name", "wire"]);
+    await host.exec(["ip", "link", "add", "eth0", "up", "type", "veth", "peer", "name", "lan"]);
+    await host.exec(["ip", "address", "add", "192.0.2.10/24", "dev", "eth0"]);
     before = await host.census();
   });
   afterAll(async () => await host?.[Symbol.asyncDispose]());
