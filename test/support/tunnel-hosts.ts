@@ -43,6 +43,8 @@ export interface TunnelOptions {
   readonly peers?: readonly number[];
   /** Of the network: 9, the default, is 10.9.0.0/24 and fd00:9::/64. */
   readonly net?: number;
+  /** Without IPv6, by which the kernel would say something of its own accord. */
+  readonly isQuiet?: boolean;
 }
 
 /** The address of the n-th host, from 1. */
@@ -56,10 +58,11 @@ export function rangeOf(n: number, net = 9): Readonly<Record<Family, string>> {
 }
 
 /** What `docker network create` is told about addresses on the n-th host. */
-export function addressOptions(n: number, net = 9): readonly string[] {
-  const of4 = ["--subnet", `10.${net}.0.0/24`, "--gateway", `10.${net}.0.1`];
-  const of6 = ["--ipv6", "--subnet", `fd00:${net}::/64`, "--gateway", `fd00:${net}::1`];
-  return [...of4, ...of6, ...Object.values(rangeOf(n, net)).flatMap((range) => ["--ip-range", range])];
+export function addressOptions(n: number, { net = 9, isQuiet = false }: TunnelOptions = {}): readonly string[] {
+  const range = rangeOf(n, net);
+  const of4 = ["--subnet", `10.${net}.0.0/24`, "--gateway", `10.${net}.0.1`, "--ip-range", range[4]];
+  const of6 = ["--subnet", `fd00:${net}::/64`, "--gateway", `fd00:${net}::1`, "--ip-range", range[6]];
+  return isQuiet ? of4 : [...of4, "--ipv6", ...of6];
 }
 
 /** All of it. Disposing of it takes it down. */
@@ -128,7 +131,7 @@ export class TunnelHosts implements AsyncDisposable {
 
   /** Makes the network with a tunnel on one host. */
   async join(n: number, name: string, options: TunnelOptions = {}): Promise<TestNetwork> {
-    return await this.host(n).network(name, ...addressOptions(n, options.net), ...this.tunnelOptions(options));
+    return await this.host(n).network(name, ...addressOptions(n, options), ...this.tunnelOptions(options));
   }
 
   /** Runs a container whose page on port 80, published as 8080 of its host, says its name. */

@@ -9,25 +9,26 @@ import { reaches } from "./probes.ts";
 const MOVE_LIMIT_MS = 1000;
 
 export function describeChange(suite: HostsSuite): void {
-  describe("a container that moves to another host with its addresses and MAC", () => {
-    it("is reached there within a second of its start", async () => {
+  describe("a container that moves to another host with its address and MAC", () => {
+    it("is reached there within a second of its start, though it says nothing itself", async () => {
       const { stand } = suite;
-      const [addresses, mac] = [["--ip", "10.9.0.150", "--ip6", "fd00:9::150"], "02:42:0a:09:00:96"];
-      const start = (n: number) => stand.run(n, "nomad", networkOf(suite, n), ...addresses, "--mac-address", mac);
-      const one = containerOf(suite, 1);
-      const before = await start(2);
-      await reaches(stand, one, before);
-      const watch = await PingWatch.start(stand.host(1).lab, one.name, "10.9.0.150");
+      const quiet = { net: 87, vni: 87, isQuiet: true };
+      const networks = await Promise.all([1, 2, 3].map((n) => stand.join(n, "quiet", quiet)));
+      const [here, former, next] = networks;
+      if (here === undefined || former === undefined || next === undefined) throw new Error("three networks");
+      const identity = ["--ip", "10.87.0.150", "--mac-address", "02:42:0a:57:00:96"];
+      await stand.run(1, "asker", here);
+      const before = await stand.run(2, "nomad", former, ...identity);
+      const watch = await PingWatch.start(stand.host(1).lab, "asker", "10.87.0.150");
       await before[Symbol.asyncDispose]();
 
       const heard = watch.hears("the container at its new place", { limitMs: 30_000 }).then(() => Date.now());
-      await using after = await start(3);
+      await stand.run(3, "nomad", next, ...identity);
       const started = Date.parse(await stand.host(3).docker("inspect", "--format", "{{.State.StartedAt}}", "nomad"));
       const took = (await heard) - started;
-      console.log(`reached ${took} ms after its start`);
+      console.log(`reached ${took} ms after its start`); // its link is there a moment before
       expect(took).toBeLessThan(MOVE_LIMIT_MS);
       await watch.stop();
-      expect(await reaches(stand, one, after)).toBe(true);
     });
   });
 
