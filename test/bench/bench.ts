@@ -5,6 +5,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import type { Backend } from "../../src/cnm/network.ts";
 import { TEST_PACKAGES, ensurePackages } from "../support/packages.ts";
 import { measureEngine } from "./engine.ts";
 import { lineOf, summary } from "./measure.ts";
@@ -23,8 +24,8 @@ await ensurePackages([...TEST_PACKAGES, "iperf3"]);
 await execa("npm", ["run", "--silent", "build"], { cwd: REPO, stdio: "inherit" });
 
 const hosts = isTunnelOnly ? {} : await measureHosts();
-const tunnel = await measureTunnel();
-if (file !== undefined) await writeFile(file, JSON.stringify({ ...hosts, tunnel }, null, 2));
+const tunnels = { bridge: await measureTunnel("bridge"), ovs: await measureTunnel("ovs") };
+if (file !== undefined) await writeFile(file, JSON.stringify({ ...hosts, tunnels }, null, 2));
 
 async function measureHosts() {
   const uplink = await moveUplink();
@@ -43,8 +44,8 @@ async function measureHosts() {
   return { pairs, resent: uplink.resent, idleMegabytes, starts, restored };
 }
 
-async function measureTunnel() {
-  const result = await tunnelBesideSwarm();
+async function measureTunnel(backend: Backend) {
+  const result = await tunnelBesideSwarm(backend);
   for (const each of result.pairs) console.log(lineOf(each));
   for (const [title, sides] of Object.entries(result.gigabits)) {
     const speeds = Object.entries(sides).map(([side, speed]) => `${side} ${speed.toFixed(2)} Gbit/s`);
