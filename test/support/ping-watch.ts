@@ -2,7 +2,7 @@
 // container's own network namespace, so that the engine may be away meanwhile.
 import type { LabHost } from "./lab-host.ts";
 import type { LabProcess } from "./lab-namespace.ts";
-import { waitUntil } from "./wait-until.ts";
+import { type WaitLimits, waitUntil } from "./wait-until.ts";
 
 const INTERVAL_S = 0.05;
 
@@ -37,9 +37,9 @@ export class PingWatch {
   }
 
   /** Waits for an answer that comes from now on. @throws Error when none comes. */
-  async hears(what = "another answer"): Promise<void> {
+  async hears(what = "another answer", limits: WaitLimits = {}): Promise<void> {
     const before = this.#sequences().length;
-    await waitUntil(what, () => this.#sequences().length > before, { intervalMs: 10 });
+    await waitUntil(what, () => this.#sequences().length > before, { intervalMs: 10, ...limits });
   }
 
   /** Ends it after one more answer. @returns what became of the packets; one that was on its way at the end does not count. */

@@ -12,8 +12,8 @@ import { LabPlugin, type ProcessStatus } from "../support/lab-plugin.ts";
 import { median } from "../support/ping-watch.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
-/** Bits of linux/capability.h: CAP_NET_BIND_SERVICE 10, CAP_NET_ADMIN 12. */
-const NET_CAPABILITIES = ((1n << 10n) | (1n << 12n)).toString(16).padStart(16, "0");
+/** Bits of linux/capability.h: CAP_NET_BIND_SERVICE 10, CAP_NET_ADMIN 12, CAP_NET_RAW 13. */
+const NET_CAPABILITIES = ((1n << 10n) | (1n << 12n) | (1n << 13n)).toString(16).padStart(16, "0");
 const NO_CAPABILITIES = "0".repeat(16);
 /** What the engine and runc put into the rootfs of every plugin on the host's network: places for mounts, all empty. */
 const MADE_BY_ENGINE = [
@@ -52,11 +52,11 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     expect(await lab.docker("exec", "one", "ping", "-c1", "-W2", "two")).toContain("1 packets received");
   });
 
-  it("runs with two capabilities of the network and no way to others", () => {
+  it("runs with three capabilities of the network and no way to others", () => {
     expect(plugin.status(plugin.pid())).toMatchObject(rights());
   });
 
-  it("starts its commands with the same two capabilities", async () => {
+  it("starts its commands with the same three capabilities", async () => {
     const seen = new Map<number, ProcessStatus>();
     const daemon = plugin.pid();
     const progress = { isDone: false };

@@ -80,13 +80,13 @@ describe("config.json", () => {
     expect(valueAfter("--sysctl-root")).toBe(sysctls);
   });
 
-  it("gives up all capabilities but two, and the way back to them, before node starts", () => {
+  it("gives up all capabilities but three, and the way back to them, before node starts", () => {
     const beforeNode = config.entrypoint.slice(0, config.entrypoint.indexOf("/usr/bin/env"));
 
     expect(beforeNode).toEqual([
       "/usr/bin/setpriv",
       "--no-new-privs",
-      "--bounding-set=-all,+net_admin,+net_bind_service",
+      "--bounding-set=-all,+net_admin,+net_bind_service,+net_raw",
       "--inh-caps=-all",
       "--ambient-caps=-all",
     ]);

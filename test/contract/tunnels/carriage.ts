@@ -1,8 +1,9 @@
 // Who hears whom by a tunnel, how often, and how large a packet may be.
 import { describe, expect, it } from "vitest";
 import { FrameSocket } from "../../support/frame-capture.ts";
-import { BROADCAST_MAC, ETHERTYPE, addressBytes } from "../../support/frames.ts";
+import { BROADCAST_MAC, addressBytes } from "../../support/frames.ts";
 import { GATEWAY, type TunnelContainer, UNDERLAY_MTU, reaches } from "../../support/tunnel-stand.ts";
+import { outerPackets } from "../../support/outer-packets.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import type { TunnelSuite } from "../tunnels.ts";
 import { datagram, threeContainers } from "./three.ts";
@@ -10,16 +11,6 @@ import { datagram, threeContainers } from "./three.ts";
 const GROUP_MAC = "01:00:5e:01:02:03";
 const UNKNOWN_MAC = "02:77:77:77:77:77";
 const FRAMES = 20;
-
-/** The size of each IP packet of the underlay, and whether it is part of one that was broken up. */
-export function outerPackets(frames: readonly Buffer[]): { readonly size: number; readonly isFragment: boolean }[] {
-  return frames.flatMap((frame) => {
-    const [type, ip] = [frame.readUInt16BE(12), frame.subarray(14)];
-    if (type === ETHERTYPE.ipv4) return [{ size: ip.readUInt16BE(2), isFragment: (ip.readUInt16BE(6) & 0x3fff) !== 0 }];
-    if (type === ETHERTYPE.ipv6) return [{ size: 40 + ip.readUInt16BE(4), isFragment: ip.readUInt8(6) === 44 }];
-    return [];
-  });
-}
 
 /** @param bytes - of the IP packet. @returns whether it was answered. */
 export async function pingOnce(from: TunnelContainer, to: string, bytes: number): Promise<boolean> {

@@ -7,7 +7,8 @@ import { ETHERTYPE, addressBytes, macBytes } from "../../support/frames.ts";
 import { canPing } from "../../support/packet-lab.ts";
 import { GATEWAY, type TunnelContainer, UNDERLAY_MTU, reaches } from "../../support/tunnel-stand.ts";
 import type { TunnelSuite } from "../tunnels.ts";
-import { outerPackets, pingOnce } from "./carriage.ts";
+import { outerPackets } from "../../support/outer-packets.ts";
+import { pingOnce } from "./carriage.ts";
 import { datagram } from "./three.ts";
 
 /** VLAN 10 goes untagged, VLAN 20 tagged, VLAN 30 not at all. */
