@@ -65,6 +65,9 @@ export interface TunnelHost extends AsyncDisposable {
   /** Links with their numbers, and ports of Open vSwitch; none that are as they are whatever is done. */
   parts(): Promise<readonly string[]>;
 
+  /** Waits until frames go by what the switch has learned, and not as like ones went before. */
+  settle(): Promise<void>;
+
   /** What somebody can do after which such tunnels carry nothing, each by its name. */
   damageOf(kind: Tunnel["kind"]): Readonly<Record<string, () => Promise<unknown>>>;
 
@@ -109,6 +112,7 @@ async function bridgeTunnelHost(label: string): Promise<TunnelHost> {
       host.agent = await startHostAgent(ns);
     },
     parts: async () => (await linksOf(ns)).map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`),
+    settle: async () => {}, // a bridge looks anew for each frame
     damageOf: (kind) => ({
       "links deleted": async () => await remove(await tunnelLinks()),
       "links taken out of the switch": () => onTunnels((name) => `ip link set ${name} nomaster`),
@@ -184,6 +188,7 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
       const rows = (await ports()).sort().map((name) => `port ${name}`);
       return [...links.map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`), ...rows];
     },
+    settle: () => ovs.settle(),
     damageOf: () => ({
       "ports deleted": () => onTunnels((name) => ["del-port", name]),
       "keys changed": () => onTunnels((name) => ["set", "interface", name, "options:key=99"]),
@@ -252,11 +257,14 @@ async function linksOf(ns: NetNamespace): Promise<readonly IpLink[]> {
   return await ns.json<readonly IpLink[]>(["ip", "-json", "link"]);
 }
 
-/** The MAC address of the link that has an address. @param address - bare. */
-export async function macOf({ ns }: TunnelHost, address: string): Promise<string> {
-  type Shown = { readonly address: string; readonly addr_info: readonly { readonly local: string }[] };
+/** The link that has an address: its name and MAC address. @param address - bare. */
+export async function linkWith(
+  { ns }: TunnelHost,
+  address: string,
+): Promise<{ readonly ifname: string; readonly address: string }> {
+  type Shown = { ifname: string; address: string; addr_info: readonly { readonly local: string }[] };
   const links = await ns.json<readonly Shown[]>(["ip", "-json", "address"]);
   const found = links.find(({ addr_info }) => addr_info.some(({ local }) => local === address));
   if (found === undefined) throw new Error(`no link has ${address}`);
-  return found.address;
+  return found;
 }

@@ -140,12 +140,13 @@ export class TunnelStand implements AsyncDisposable {
   /** Removes containers, networks and what was planted from all hosts. */
   async clear(): Promise<void> {
     const [containers, made] = [this.#containers, this.#made];
-    const clearOn = async (host: TunnelHost, at: number) => {
-      for (const { n, network, container } of containers) if (n === at + 1) await this.detach(n, network, container);
-      for (const { n, network } of made) if (n === at + 1) await this.unmakeOn(n, network);
+    const clearHost = async (host: TunnelHost, n: number) => {
+      for (const { network, container } of containers.filter((each) => each.n === n))
+        await this.detach(n, network, container);
+      for (const { network } of made.filter((each) => each.n === n)) await this.unmakeOn(n, network);
       await host.weed();
     };
-    await Promise.all(this.hosts.map(clearOn));
+    await Promise.all(this.hosts.map((host, at) => clearHost(host, at + 1)));
   }
 
   /**

@@ -32,6 +32,12 @@ export async function pingOnce(from: TunnelContainer, to: string, bytes: number)
   );
 }
 
+/** Has each reach every other: a host knows the way to each peer then, and would send by it what it must not. */
+async function meet(containers: readonly TunnelContainer[]): Promise<void> {
+  const pairs = containers.flatMap((from) => containers.map((to) => [from, to] as const));
+  for (const [from, to] of pairs) if (from !== to) await reaches(from, to.address[4]);
+}
+
 /** Of what is sent to one MAC address: how often each of the others hears each frame, and its sender. */
 async function countHeard(
   [sender, ...others]: readonly [TunnelContainer, ...TunnelContainer[]],
@@ -75,8 +81,7 @@ export function describeCarriage(suite: TunnelSuite): void {
 
     it("hear a broadcast and a multicast of one of them exactly once, and its sender does not hear it", async () => {
       const containers = await threeContainers(suite);
-      const [sender, ...others] = containers;
-      for (const { address } of others) await reaches(sender, address[4]);
+      await meet(containers);
 
       for (const to of [BROADCAST_MAC, GROUP_MAC]) {
         expect([to, await countHeard(containers, to)]).toEqual([to, { others: [1], sender: 0 }]);
@@ -85,8 +90,7 @@ export function describeCarriage(suite: TunnelSuite): void {
 
     it("hear exactly once what is for a MAC address that nobody has, where they are not guarded", async () => {
       const containers = await threeContainers(suite, { isGuarded: false });
-      const [sender, ...others] = containers;
-      for (const { address } of others) await reaches(sender, address[4]);
+      await meet(containers);
 
       expect(await countHeard(containers, UNKNOWN_MAC)).toEqual({ others: [1], sender: 0 });
     });
@@ -96,6 +100,7 @@ export function describeCarriage(suite: TunnelSuite): void {
       const [sender, second, third] = await threeContainers(suite, { isGuarded: how === "guarded" });
       await reaches(sender, second.address[4]);
       await reaches(sender, third.address[4]);
+      for (const host of stand.hosts) await host.settle();
       using own = FrameSocket.open(sender.ns, "eth0");
       using wire = stand.listen();
 

@@ -1,10 +1,11 @@
 // How tunnels come, stay and go: repeated calls, parts that somebody took away, hosts that join later, what is left.
 import { describe, expect, it } from "vitest";
 import { networkId } from "../../support/cnm-builder.ts";
+import { FrameSocket } from "../../support/frame-capture.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { hostAddress, reaches } from "../../support/tunnel-stand.ts";
 import type { TunnelSuite } from "../tunnels.ts";
-import { threeContainers } from "./three.ts";
+import { datagram, threeContainers } from "./three.ts";
 
 /** Of another network. */
 const poolOf = (n: number) => [{ subnet: `10.1.${n}.0/24`, gateway: `10.1.${n}.1` }];
@@ -36,12 +37,16 @@ export function describeRepair(suite: TunnelSuite): void {
       const network = stand.network(1, kind);
       const [one, two] = [await stand.attach(1, network), await stand.attach(2, stand.network(2, kind))];
       expect(await reaches(one, two.address[4])).toBe(true);
+      using own = FrameSocket.open(one.ns, "eth0");
+      using far = FrameSocket.open(two.ns, "eth0");
 
       for (const [what, act] of Object.entries(stand.host(1).damageOf(kind.kind))) {
         await act();
         expect([what, await canPing(one.ns, two.address[4])]).toEqual([what, false]);
         await stand.look(1);
         expect([what, await reaches(one, two.address[4])]).toEqual([what, true]);
+        own.send(datagram(one, `after ${what};`)); // it is also sent where nothing was heard from meanwhile
+        await far.waitFor(`a broadcast after ${what}`, Buffer.from(`after ${what};`));
       }
     });
 

@@ -3,9 +3,10 @@ import { describe, expect, it } from "vitest";
 import type { Network } from "../../../src/cnm/network.ts";
 import { datagramFrame, uniqueBytes } from "../../support/attacks.ts";
 import { FrameSocket } from "../../support/frame-capture.ts";
-import { BROADCAST_MAC, ETHERTYPE, ethernet, ipv4 } from "../../support/frames.ts";
+import { BROADCAST_MAC, ETHERTYPE, addressBytes, ethernet, ipv4 } from "../../support/frames.ts";
 import { ipv6 } from "../../support/frames-ipv6.ts";
-import { macOf } from "../../support/tunnel-host.ts";
+import { shell } from "../../support/packet-lab.ts";
+import { type TunnelHost, linkWith } from "../../support/tunnel-host.ts";
 import { tunnelPacket } from "../../support/tunnel-packets.ts";
 import { GATEWAY, type TunnelContainer, hostAddress, reaches } from "../../support/tunnel-stand.ts";
 import type { TunnelSuite } from "../tunnels.ts";
@@ -29,17 +30,53 @@ function spoken({ tunnel }: Network, { mac, ip }: Way, of: TunnelContainer, data
   return ethernet({ from: mac[0], to: mac[1], type: is4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6, payload });
 }
 
+/** A second address of the first host. */
+const SECOND = { 4: "192.0.2.101", 6: "2001:db8::101" } as const;
+
+/** Gives it to the link that has the host's first one. For `await using`. */
+async function addAddress(host: TunnelHost, address: string): Promise<AsyncDisposable> {
+  const { ifname } = await linkWith(host, hostAddress(1));
+  const change = async (verb: "add" | "del") => {
+    const flag = verb === "add" && address.includes(":") ? "nodad" : "";
+    await shell(host.ns, [`ip address ${verb} ${address}/${address.includes(":") ? 64 : 24} dev ${ifname} ${flag}`]);
+  };
+  await change("add");
+  return { [Symbol.asyncDispose]: () => change("del") };
+}
+
 export function describeStrangers(suite: TunnelSuite): void {
   const { kind } = suite;
   const { family = 4 } = kind;
 
   describe("a tunnel", () => {
+    it("speaks from the network's own address where its host has several", async () => {
+      const { stand } = suite;
+      const host = stand.host(1);
+      const local = SECOND[family];
+      const [first, second] = [stand.network(1, kind), stand.network(2, kind)];
+      if (first.tunnel === undefined || second.tunnel === undefined) throw new Error("networks with a tunnel");
+      await using _ = await addAddress(host, local);
+      await stand.makeOn(1, { ...first, tunnel: { ...first.tunnel, local } });
+      await stand.makeOn(2, { ...second, tunnel: { ...second.tunnel, peers: [local] } });
+      const [one, two] = [await stand.attach(1, first), await stand.attach(2, second)];
+      using wire = stand.listen();
+
+      await reaches(one, two.address[4]);
+
+      const carried = wire.heard().filter((frame) => frame.includes(addressBytes(one.address[4])));
+      const isFrom = (address: string) => (frame: Buffer) => frame.includes(addressBytes(address));
+      expect(carried.filter(isFrom(local)).length).toBeGreaterThan(0);
+      expect(carried.filter(isFrom(hostAddress(1, family)))).toEqual([]);
+      await stand.clear(); // before the address goes
+    });
+
     it("takes nothing from a stranger on the wire", async () => {
       const { stand } = suite;
       const [one, two] = await threeContainers(suite);
       await reaches(one, two.address[4]);
       const network = stand.network(1, kind);
-      const mac = [STRANGER_MAC, await macOf(stand.host(1), hostAddress(1, family))] as const;
+      const { address: mac1 } = await linkWith(stand.host(1), hostAddress(1, family));
+      const mac = [STRANGER_MAC, mac1] as const;
       using wire = stand.listen();
       using ear = FrameSocket.open(one.ns, "eth0");
       const [strange, peers] = [uniqueBytes(), uniqueBytes()];
