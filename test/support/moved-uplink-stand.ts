@@ -25,6 +25,8 @@ const ENGINE_BRIDGE = [
 
 /** What of the host's configuration is not the stand's own. */
 const OTHERS = new RegExp(["dock0", "veth0", "172\\.30\\.0\\.", ...LINKS_OF_DATAPATH].join("|"));
+/** A packet to such an address names its link: in which order the kernel has the routes is one to it. */
+const LINK_LOCAL = /^unicast fe80::\/64 dev /;
 
 /** All of it. */
 export class MovedUplinkStand implements AsyncDisposable {
@@ -142,9 +144,11 @@ export class MovedUplinkStand implements AsyncDisposable {
 
   /** What the host is at layer three, but for the engine's bridge. */
   async configuration(): Promise<string[]> {
-    return (await this.lab.configuration())
+    const lines = (await this.lab.configuration())
       .filter((line) => !OTHERS.test(line))
       .map((line) => line.replace(/^\d+: /, ""));
+    const linkLocal = lines.filter((line) => LINK_LOCAL.test(line)).sort();
+    return [...lines.filter((line) => !LINK_LOCAL.test(line)), ...linkLocal];
   }
 
   /** The links that have the address by which the host is known. */

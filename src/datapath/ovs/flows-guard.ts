@@ -12,7 +12,7 @@ import { SWITCH_COOKIE, endpointCookie } from "./flows-cookie.ts";
 import { ETHERTYPE, FLAG, REGISTER, TABLE, flagged } from "./flows-pipeline.ts";
 
 /** Numbers in IPv4 and IPv6 (iana.org, Protocol Numbers). */
-const PROTOCOL = { igmp: 2, udp: 17, icmpv6: 58 } as const;
+const PROTOCOL = { igmp: 2, udp: 17, icmpv6: 58, none: 59 } as const;
 
 /** Types of ICMPv6 (iana.org, ICMPv6 Parameters). */
 const ICMPV6 = {
@@ -43,6 +43,11 @@ export const IPV6 = { ethType: ETHERTYPE.ipv6 } as const;
 export const ARP = { ethType: ETHERTYPE.arp } as const;
 export const ARP_REQUEST = { ...ARP, arpOp: 1 } as const;
 const icmpv6 = (type: keyof typeof ICMPV6) => ({ ...IPV6, ipProto: PROTOCOL.icmpv6, icmpv6Type: ICMPV6[type] });
+/**
+ * A packet whose header behind all extensions is not in it. The kernel then says that there is none (net/openvswitch/flow.c,
+ * parse_ipv6hdr), userspace says nothing.
+ */
+export const UNREADABLE_IPV6: readonly Match[] = [UNREADABLE, PROTOCOL.none].map((ipProto) => ({ ...IPV6, ipProto }));
 /** Messages of neighbour discovery (RFC 4861, sections 4.3 and 4.4), as conditions of a flow. */
 export const SOLICITATION = icmpv6("neighbourSolicitation");
 export const ADVERTISEMENT = icmpv6("neighbourAdvertisement");
@@ -102,7 +107,7 @@ function cleanFlows(rule: Rule, areFragmentsMatched: boolean): readonly Flow[] {
     ...(areFragmentsMatched ? portless : []),
     ...(["mldQuery", "routerAdvertisement", "redirect"] as const).map(icmpv6),
     { ...IPV4, ipProto: PROTOCOL.igmp, ipv4Dst: "224.0.0.1" },
-    { ...IPV6, ipProto: UNREADABLE },
+    ...UNREADABLE_IPV6,
   ];
   const discover = {
     ...IPV4,

@@ -9,7 +9,16 @@ import type { Flow } from "../../host/openflow-flow.ts";
 import type { Match } from "../../host/openflow-match.ts";
 import { tunnelCookie } from "./flows-cookie.ts";
 import { deliveryFlow } from "./flows-forward.ts";
-import { ADVERTISEMENT, ARP, IPV4, IPV6, SOLICITATION, UNREADABLE, UNSPECIFIED } from "./flows-guard.ts";
+import {
+  ADVERTISEMENT,
+  ARP,
+  IPV4,
+  IPV6,
+  SOLICITATION,
+  UNREADABLE,
+  UNREADABLE_IPV6,
+  UNSPECIFIED,
+} from "./flows-guard.ts";
 import { REGISTER, TABLE } from "./flows-pipeline.ts";
 import { ADOPTED_PRIORITY, type VlanSet, membershipsOf, openIngress } from "./flows.ts";
 
@@ -71,7 +80,7 @@ function claimsOf({ mac, addresses }: HostPresence): readonly Match[] {
   const ofMac = mac === undefined ? [] : [{ ethSrc: mac }];
   const unreadable: readonly Match[] = [
     { ...ARP, arpOp: UNREADABLE },
-    { ...IPV6, ipProto: UNREADABLE },
+    ...UNREADABLE_IPV6,
     { ...SOLICITATION, ndTarget: UNSPECIFIED },
     { ...ADVERTISEMENT, ndTarget: UNSPECIFIED },
   ];

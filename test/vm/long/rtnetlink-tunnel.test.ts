@@ -1,10 +1,10 @@
 // Tunnel links of every kind, on a kernel that has them all.
 import { expect, it } from "vitest";
-import { parseAddress } from "../../src/cidr.ts";
-import { isErrno } from "../../src/host/netlink.ts";
-import { Rtnetlink } from "../../src/host/rtnetlink.ts";
-import { NetNamespace } from "../support/namespace.ts";
-import { TUNNEL_CASES, describeTunnels } from "../support/tunnel-links.ts";
+import { parseAddress } from "../../../src/cidr.ts";
+import { isErrno } from "../../../src/host/netlink.ts";
+import { Rtnetlink } from "../../../src/host/rtnetlink.ts";
+import { NetNamespace } from "../../support/namespace.ts";
+import { TUNNEL_CASES, describeTunnels } from "../../support/tunnel-links.ts";
 
 describeTunnels(TUNNEL_CASES);
 
