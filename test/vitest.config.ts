@@ -29,8 +29,9 @@ export default defineConfig({
     projects: [
       project("unit", ["test/unit/**/*.test.ts"], 10_000, 2),
       project("wire", ["test/wire/**/*.test.ts"], 15_000, 2),
-      project("kernel", ["test/kernel/**/*.test.ts"], 60_000), // one file at a time: many wait for silence, and the VM runs beside
-      project("system", ["test/system/*.test.ts"], 180_000, 2), // each in hosts of its own, and waiting half of the time
+      // Each file in namespaces of its own, and waiting half of the time.
+      project("kernel", ["test/kernel/**/*.test.ts"], 60_000, 2),
+      project("system", ["test/system/*.test.ts"], 180_000, 2),
       project("system-long", ["test/system/long/*.test.ts"], 180_000, 2),
       inOneProcess(project("vm", ["test/vm/*.test.ts"], 60_000)),
       inOneProcess(project("vm-long", ["test/vm/long/*.test.ts"], 60_000)),
