@@ -41,6 +41,7 @@ const FIELDS = {
   arpSha: [BASIC, 24, 6, MAC],
   arpTha: [BASIC, 25, 6, MAC],
   icmpv6Type: [BASIC, 29, 1, "number"],
+  icmpv6Code: [BASIC, 30, 1, "number"],
   ndTarget: [BASIC, 31, 16, ADDRESS],
   ndSll: [BASIC, 32, 6, MAC],
   ndTll: [BASIC, 33, 6, MAC],

@@ -32,6 +32,7 @@ const NAMES: readonly (readonly [FieldName, string, ("hex" | "port")?])[] = [
   ["tcpSrc", "tp_src"],
   ["tcpDst", "tp_dst"],
   ["icmpv6Type", "icmp_type"],
+  ["icmpv6Code", "icmp_code"],
   ["ndTarget", "nd_target"],
   ["ndSll", "nd_sll"],
   ["ndTll", "nd_tll"],

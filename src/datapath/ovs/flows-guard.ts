@@ -48,9 +48,12 @@ const icmpv6 = (type: keyof typeof ICMPV6) => ({ ...IPV6, ipProto: PROTOCOL.icmp
  * parse_ipv6hdr), userspace says nothing.
  */
 export const UNREADABLE_IPV6: readonly Match[] = [UNREADABLE, PROTOCOL.none].map((ipProto) => ({ ...IPV6, ipProto }));
-/** Messages of neighbour discovery (RFC 4861, sections 4.3 and 4.4), as conditions of a flow. */
-export const SOLICITATION = icmpv6("neighbourSolicitation");
-export const ADVERTISEMENT = icmpv6("neighbourAdvertisement");
+/**
+ * Messages of neighbour discovery, as conditions of a flow. Their code is 0 (RFC 4861, sections 4.3 and 4.4), and that must be
+ * said: the kernel's datapath has no word for what is in them without it, and would remember one of them for all.
+ */
+export const SOLICITATION = { ...icmpv6("neighbourSolicitation"), icmpv6Code: 0 } as const;
+export const ADVERTISEMENT = { ...icmpv6("neighbourAdvertisement"), icmpv6Code: 0 } as const;
 
 /** Who an endpoint is. */
 export interface Identity {
@@ -155,6 +158,8 @@ function discoveryFlows(option: Rule, target: Rule): readonly Flow[] {
     option(150, { ...ADVERTISEMENT, ndTll: NO_MAC }, TABLE.ndTarget),
     option(50, SOLICITATION),
     option(50, ADVERTISEMENT),
+    option(40, icmpv6("neighbourSolicitation")),
+    option(40, icmpv6("neighbourAdvertisement")),
     option(0, {}, TABLE.learn),
     target(200, { ...SOLICITATION, ndTarget: UNSPECIFIED }),
     target(60, { ...SOLICITATION, ...isNobody }),

@@ -37,7 +37,7 @@ async function encrypt(hosts: readonly TunnelHost[]): Promise<void> {
     );
     await shell(ns, [
       "ip link add wg0 type wireguard",
-      `echo ${secret} | wg set wg0 private-key /dev/stdin listen-port ${PORT} ${peers.join(" ")}`,
+      `echo ${secret} | wg set wg0 private-key /proc/self/fd/0 listen-port ${PORT} ${peers.join(" ")}`,
       `ip address add ${innerAddress(n)}/24 dev wg0; ip link set wg0 mtu ${WIREGUARD_MTU} up`,
     ]);
   }
