@@ -2,7 +2,7 @@
 // from one peer goes to no other: a bridge sends nothing back by the port by which it came, and nothing from one isolated port
 // to another. What a port of a tunnel carries is what an endpoint of the network has. That nothing passes between a tunnel and
 // the host itself is the rules' part (nat/table-bridge.ts).
-import { type Address, parseAddress } from "../../cidr.ts";
+import { type Address, formatAddress, parseAddress } from "../../cidr.ts";
 import { tunnelLinkName } from "../../cnm/names.ts";
 import type { IfName, Network, Tunnel } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
@@ -44,9 +44,22 @@ export async function checkTunnel({ links }: BridgeHost, network: Network): Prom
     const what = `this kernel has no links of kind ${kind}, which tunnel=${tunnel.kind} needs on a Linux bridge`;
     throw new TsnetError("unsupported", `${what}; permitted: another tunnel, or backend=ovs`);
   }
+  if (tunnel.kind === "geneve") await refuseOtherSource(links, tunnel);
   for (const { name } of tunnelLinks(network)) {
     const found = await links.findLink(name);
     if (found !== undefined && !isOfNetwork(found)) throw nameTaken(found);
+  }
+}
+
+/** A Geneve link knows no address of its own host: its packets have the one that the route to the peer says. */
+async function refuseOtherSource(links: BridgeHost["links"], { local, peers }: Tunnel): Promise<void> {
+  for (const peer of peers) {
+    const path = await links.routeTo(parseAddress(peer));
+    const source = path && formatAddress(path.source);
+    if (source === undefined || source === local) continue;
+    const why = `Linux sends Geneve to ${peer} from ${source}, and can be told no other address`;
+    const permitted = `permitted with tunnel=geneve: ${source}; else another tunnel, or backend=ovs`;
+    throw new TsnetError("unsupported", `option local: ${local} cannot be had: ${why}; ${permitted}`);
   }
 }
 
