@@ -65,9 +65,6 @@ export interface TunnelHost extends AsyncDisposable {
   /** Links with their numbers, and ports of Open vSwitch; none that are as they are whatever is done. */
   parts(): Promise<readonly string[]>;
 
-  /** Waits until frames go by what the switch has learned, and not as like ones went before. */
-  settle(): Promise<void>;
-
   /** What somebody can do after which such tunnels carry nothing, each by its name. */
   damageOf(kind: Tunnel["kind"]): Readonly<Record<string, () => Promise<unknown>>>;
 
@@ -112,7 +109,6 @@ async function bridgeTunnelHost(label: string): Promise<TunnelHost> {
       host.agent = await startHostAgent(ns);
     },
     parts: async () => (await linksOf(ns)).map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`),
-    settle: async () => {}, // a bridge looks anew for each frame
     damageOf: (kind) => ({
       "links deleted": async () => await remove(await tunnelLinks()),
       "links taken out of the switch": () => onTunnels((name) => `ip link set ${name} nomaster`),
@@ -188,7 +184,6 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
       const rows = (await ports()).sort().map((name) => `port ${name}`);
       return [...links.map(({ ifname, ifindex }) => `link ${ifindex} ${ifname}`), ...rows];
     },
-    settle: () => ovs.settle(),
     damageOf: () => ({
       "ports deleted": () => onTunnels((name) => ["del-port", name]),
       "keys changed": () => onTunnels((name) => ["set", "interface", name, "options:key=99"]),

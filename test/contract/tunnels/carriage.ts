@@ -91,9 +91,16 @@ export function describeCarriage(suite: TunnelSuite): void {
       const [sender, second, third] = await threeContainers(suite, { isGuarded: how === "guarded" });
       await reaches(sender, second.address[4]);
       await reaches(sender, third.address[4]);
-      for (const host of stand.hosts) await host.settle();
       using own = FrameSocket.open(sender.ns, "eth0");
       using wire = stand.listen();
+      let probes = 0;
+      await waitUntil("frames to go where the switch knows by now", async () => {
+        const text = `probe ${++probes};`;
+        own.send(datagram(sender, text, second.endpoint.mac));
+        await wire.waitFor("the probe", Buffer.from(text));
+        await reaches(sender, second.address[4]); // what comes late has come
+        return wire.count(Buffer.from(text)) === 1;
+      });
 
       for (let n = 0; n < FRAMES; n++) own.send(datagram(sender, `to one ${n};`, second.endpoint.mac));
       await wire.waitFor("the last frame", Buffer.from(`to one ${FRAMES - 1};`));
