@@ -3,8 +3,10 @@
 import { Gate } from "./api/gate.ts";
 import { type Listening, listenOnSockets } from "./api/listen.ts";
 import { createServer } from "./api/server.ts";
+import type { ChangedLinks } from "./cnm/changed-links.ts";
 import { Cnm } from "./cnm/driver.ts";
 import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
+import { isInUse } from "./cnm/lost-networks.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
@@ -13,9 +15,10 @@ import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { OvsDatapath } from "./datapath/ovs/datapath.ts";
+import { DiscardedPairs } from "./datapath/discarded-pairs.ts";
 import { MovedUplinks } from "./datapath/uplink/moved-uplinks.ts";
 import { NamedLinks } from "./datapath/named-links.ts";
-import { inContext } from "./errors.ts";
+import { TsnetError, inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
 import { Conntrack } from "./host/conntrack.ts";
 import { L3Config } from "./host/l3-config.ts";
@@ -30,6 +33,7 @@ import { NftablesFirewall } from "./nat/nftables.ts";
 import { NoFirewall } from "./nat/none.ts";
 import { HostPorts } from "./nat/port-holder.ts";
 import type { RecordStore } from "./state/record-store.ts";
+import { ClosedStore } from "./state/closed-store.ts";
 import { SqliteStore } from "./state/sqlite-store.ts";
 import { UplinkStore } from "./state/uplink-store.ts";
 import { VERSION } from "./version.ts";
@@ -73,10 +77,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, pluginSocket } = options;
   const log = createLog(config.logLevel);
   const bootId = await readBootId();
-  const records = SqliteStore.open(config.stateDirectory);
+  const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, ports, ovs } = buildDrivers({ records, bootId, log, ...host }, options);
+  const { cnm, ipam, registry, reconciler, ports, ovs, discarded } = buildDrivers(
+    { records, bootId, log, ...host },
+    options,
+  );
   const app = createServer({ cnm, ipam, log, gate });
   let listening: Listening;
   try {
@@ -90,9 +97,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
-  const notice = (changed: Changed) => reconciler.schedule(changed);
+  const notice = (changed: Changed, names?: ChangedLinks) => reconciler.schedule(changed, names);
   const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPort: () => host.elements.port });
-  const recovery = recover({ records, bootId, registry, ipam, reconciler }, log).then(
+  const recovery = recover({ records, bootId, registry, ipam, reconciler, discarded }, log).then(
     () => gate.open(),
     (failure: unknown) => {
       const error = inContext("tsnet could not recover its records", failure);
@@ -108,6 +115,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await recovery;
       await reconciler.idle();
       await ports.close();
+      await discarded.close();
       ovs.close();
       host.close();
       records.close();
@@ -116,17 +124,37 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
+/**
+ * A daemon that ends is left disabled by the engine, and with it all that it could still do: so it goes on without records.
+ *
+ * @throws TsnetError `conflict` if another tsnet has them: that one does the work.
+ */
+function openRecords(directory: string, log: Log): RecordStore {
+  const open = () => {
+    try {
+      return SqliteStore.open(directory);
+    } catch (failure) {
+      if (!(failure instanceof TsnetError) || failure.code === "conflict") throw failure;
+      return new ClosedStore(failure);
+    }
+  };
+  const records = open();
+  for (const note of records.notes) log.warn({ note }, "records mended");
+  return records;
+}
+
 function buildDrivers(
   base: HostHandles & { readonly records: RecordStore; readonly bootId: string; readonly log: Log },
-  { config, sysctlRoot }: DaemonOptions,
+  { config, pluginSocket, sysctlRoot }: DaemonOptions,
 ) {
   const { records, bootId, links, l3, elements, conntrack, log } = base;
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
   const moved = new MovedUplinks({ links, sysctl, l3 }, new UplinkStore(records, bootId), log);
-  const bridge = new BridgeDatapath({ links, sysctl, moved });
+  const discarded = new DiscardedPairs(links, log);
+  const bridge = new BridgeDatapath({ links, sysctl, discarded, moved });
   const ovs = new OvsDatapath(
-    { links, sysctl, moved },
+    { links, sysctl, discarded, moved },
     { ovsdb: config.ovsdb, onChanged: () => reconciler.schedule("links") },
   );
   const datapaths = { bridge, ovs };
@@ -134,20 +162,30 @@ function buildDrivers(
   const hands = { nft: new NftTool(), elements, conntrack, sysctl, links, log };
   const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall(hands);
   const hostRoutes = { subnets: async () => (await links.listRoutes()).map(({ subnet }) => subnet) };
-  const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes });
+  const named = new NamedLinks(links, discarded);
+  const ofNetworks = {
+    isOfNetwork: (space: string, subnet: string) => registry.networksWith(space, subnet).length > 0,
+    isInUse: async (space: string, subnet: string) => {
+      const uses = registry.networksWith(space, subnet).map(({ id }) => isInUse(id, registry, named));
+      return (await Promise.all(uses)).includes(true);
+    },
+    isStartedByEngine: pluginSocket !== undefined,
+  };
+  const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes, ...ofNetworks });
   const ports = new HostPorts({ isRefused: (address) => isOfInternalNetwork(registry, address), log });
   const releaseAddresses = (network: Network, endpoint: Endpoint) => releaseOf(ipam, network, endpoint);
   const parts = {
     registry,
     datapaths,
-    links: new NamedLinks(links),
+    links: named,
     firewall,
     ports,
     locks: new CnmLocks(),
+    pools: ipam.ofNetworks,
     releaseAddresses,
   };
   const reconciler = new Reconciler(parts, log);
-  return { registry, ipam, ports, ovs, cnm: new Cnm(parts), reconciler };
+  return { registry, ipam, ports, ovs, discarded, cnm: new Cnm(parts), reconciler };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */
@@ -166,7 +204,8 @@ async function releaseOf(ipam: Ipam, network: Network, endpoint: Endpoint): Prom
     if (text === undefined) continue;
     const { address } = parseAddressWithLength(text);
     const pool = network.pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
-    if (pool !== undefined) await ipam.releaseLost(network.addressSpace, pool.subnet, formatAddress(address));
+    if (pool !== undefined)
+      await ipam.ofNetworks.releaseAddress(network.addressSpace, pool.subnet, formatAddress(address));
   }
 }
 
@@ -176,17 +215,21 @@ interface Recovered {
   readonly registry: Registry;
   readonly ipam: Ipam;
   readonly reconciler: Reconciler;
+  readonly discarded: DiscardedPairs;
 }
 
-async function recover({ records, bootId, registry, ipam, reconciler }: Recovered, log: Log): Promise<void> {
+async function recover({ records, bootId, registry, ipam, reconciler, discarded }: Recovered, log: Log): Promise<void> {
   const startedAt = performance.now();
   registry.load();
-  ipam.load();
+  const senseless = ipam.load();
+  for (const damage of [...registry.damage.lines(), ...senseless]) log.error({ damage }, "records damaged");
   const known = records.list("host").get("boot");
   const isNewBoot = typeof known === "object" && known !== null && Reflect.get(known, "bootId") !== bootId;
   await reconciler.recover(isNewBoot);
-  if (known === undefined || isNewBoot) {
-    await records.commit([{ op: "put", kind: "host", id: "boot", body: { bootId } }]);
+  void discarded.flush(); // what a former life left; nobody waits for it
+  for (const id of isNewBoot ? registry.damage.idsOf("uplink") : []) await registry.damage.remove("uplink", id);
+  if (isNewBoot || (known === undefined && records.fault === undefined)) {
+    await records.commit([{ op: "put", kind: "host", id: "boot", body: { bootId } }], "removal");
   }
   const counts = { networks: registry.networks().length, endpoints: registry.endpoints().length };
   log.info({ ...counts, isNewBoot, durationMs: Math.round(performance.now() - startedAt) }, "recovered");

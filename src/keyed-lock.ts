@@ -4,6 +4,11 @@
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
+  /** Whether a task of that key runs or waits. */
+  isHeld(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Waits for earlier tasks of `key`, then runs `task`; its result or failure is the caller's. */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const previous = this.#tails.get(key) ?? Promise.resolve();

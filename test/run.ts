@@ -1,8 +1,9 @@
 // `npm test`: installs what the tests need, runs every suite in order, goes on after failures, and ends with one line of
 // totals. The virtual machine, which wants a processor, runs beside the suites that follow it, which mostly wait; its report
 // comes after theirs. Arguments choose: suite names (`kernel system`), and
-// `--engines=20.10,26.1,28.5` runs the system suites once each. After `vm` any test files may follow: they run in the virtual
-// machine instead of its own ones. Start it through `bootstrap.sh`.
+// `--engines=20.10,26.1,28.5` runs the system suites once each, `--faults` only the files that prove entries of the catalogue,
+// whose table then ends the run (`faults/table.ts`). After `vm` any test files may follow: they run in the virtual machine instead of
+// its own ones. Start it through `bootstrap.sh`.
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,10 +11,12 @@ import { join, relative, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { inspect } from "node:util";
 import { execa } from "execa";
+import { filesFor, printVerdicts } from "./faults/table.ts";
 import { ENGINE_VERSIONS, selectedEngine } from "./support/engines.ts";
 import { onProcessEnd } from "./support/lab-cleanup.ts";
 import { TEST_PACKAGES, VM_PACKAGES, ensurePackages } from "./support/packages.ts";
 import { type SuiteOutput, say } from "./support/suite-output.ts";
+import { REPORT_VARIABLE } from "./support/suite-report.ts";
 import { type SuiteCount, countOnly, readReport, sumCounts } from "./support/suite-count.ts";
 import { bundlePrograms } from "./support/vm-programs.ts";
 import { runInVm } from "./support/vm.ts";
@@ -55,6 +58,8 @@ interface Desk {
 
 const REPO = join(import.meta.dirname, "..");
 
+const FAULTS = "--faults";
+
 /** How long a suite may take: of `npm test`, and of what is run only when it is named. */
 const LIMIT_MS = 25 * 60_000;
 const LONG_LIMIT_MS = 90 * 60_000;
@@ -63,10 +68,12 @@ const SUITES: readonly Suite[] = [
   { name: "check", script: "check" },
   { name: "build", script: "build" },
   { name: "unit", projects: ["unit", "wire"] },
+  { name: "fuzz", projects: ["fuzz"] },
   { name: "plugin:build", script: "plugin:build" },
   { name: "vm", projects: ["vm"], isInVm: true },
   { name: "vm-long", projects: ["vm-long"], isInVm: true, isOnRequest: true },
   { name: "kernel", projects: ["kernel"] },
+  { name: "long", projects: ["long"], isOnRequest: true },
   { name: "system", projects: ["system"], isOnEngine: true },
   { name: "system-long", projects: ["system-long"], isOnEngine: true, isOnRequest: true },
 ];
@@ -97,7 +104,10 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(`\n== ${result.suite.name}\n${text}`);
     results.push(result);
   }
-  return printTotals(results);
+  const exitCode = printTotals(results);
+  if (!args.includes(FAULTS)) return exitCode;
+  const bad = printVerdicts(results.flatMap(({ count }) => count.tests));
+  return bad.length > 0 ? 1 : exitCode;
 }
 
 /** @throws Error that names the suites and engines there are. */
@@ -111,17 +121,19 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
       .split(",") ?? [];
   const bad = [
     ...names.filter((name) => !SUITES.some((suite) => suite.name === name)),
-    ...args.filter((arg) => arg.startsWith("--") && !arg.startsWith("--engines=")),
+    ...args.filter((arg) => arg.startsWith("--") && !arg.startsWith("--engines=") && arg !== FAULTS),
     ...engines.filter((engine) => !(ENGINE_VERSIONS as readonly string[]).includes(engine)),
     ...(names.includes("vm") ? [] : files),
   ];
   if (bad.length > 0) {
     const known = SUITES.map((suite) => suite.name).join(", ");
-    throw new Error(`unknown: ${bad.join(", ")}; suites: ${known}; --engines=${ENGINE_VERSIONS.join(",")}`);
+    throw new Error(`unknown: ${bad.join(", ")}; suites: ${known}; --engines=${ENGINE_VERSIONS.join(",")}; ${FAULTS}`);
   }
-  const chosen = SUITES.filter(
-    (suite) => names.includes(suite.name) || (names.length === 0 && suite.isOnRequest !== true),
+  const isOfFaults = args.includes(FAULTS);
+  const named = SUITES.filter(
+    (suite) => names.includes(suite.name) || (names.length === 0 && (isOfFaults || suite.isOnRequest !== true)),
   );
+  const chosen = isOfFaults ? named.flatMap(ofFaults) : named;
   if (files.length > 0) {
     const once = chosen.filter(({ name }) => name !== "vm-long");
     return once.map((suite) => (suite.isInVm === true ? { ...suite, files, projects: projectsOf(files) } : suite));
@@ -132,6 +144,13 @@ function chooseSuites(args: readonly string[]): readonly Suite[] {
       ? wanted.map((engine) => ({ ...suite, name: `${suite.name} ${engine}`, engine }))
       : [suite],
   );
+}
+
+/** What of a suite proves entries of the catalogue: none of it, or some files. */
+function ofFaults(suite: Suite): readonly Suite[] {
+  if (suite.projects === undefined) return [suite];
+  const files = suite.projects.flatMap((project) => filesFor(project));
+  return files.length > 0 ? [{ ...suite, files }] : [];
 }
 
 /** A project has the name of its folder. @param files - `test/kernel/nat/rules.test.ts`. */
@@ -183,25 +202,30 @@ async function runScript(suite: Suite, desk: Desk): Promise<SuiteCount> {
 async function runVitest(suite: Suite, projects: readonly string[], desk: Desk): Promise<SuiteCount> {
   const report = join(desk.folder, "report.json");
   const selection = projects.flatMap((project) => ["--project", project]);
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const config = ["--config", "test/vitest.config.ts", "--configLoader", "native"]; // it needs no bundling, which takes long in the VM
-  const options = ["run", ...config, ...selection, ...reporters, ...(suite.files ?? [])];
-  const hasFailed = await (suite.isInVm === true ? failsInVm : fails)(options, suite, desk);
+  const options = ["run", ...config, ...selection, ...(suite.files ?? [])];
+  const hasFailed = await (suite.isInVm === true ? failsInVm : fails)(options, suite, desk, report);
   return await readReport(report, hasFailed);
 }
 
-async function fails(options: readonly string[], suite: Suite, desk: Desk): Promise<boolean> {
-  const { failed } = await execa("vitest", options, settings(suite, desk));
+async function fails(options: readonly string[], suite: Suite, desk: Desk, report: string): Promise<boolean> {
+  const { env, ...others } = settings(suite, desk);
+  const { failed } = await execa("vitest", options, { ...others, env: { ...env, [REPORT_VARIABLE]: report } });
   return failed;
 }
 
 /** Runs vitest in the virtual machine, which may write to the folder and nowhere else. */
-async function failsInVm(options: readonly string[], suite: Suite, { folder, output }: Desk): Promise<boolean> {
+async function failsInVm(
+  options: readonly string[],
+  suite: Suite,
+  { folder, output }: Desk,
+  report: string,
+): Promise<boolean> {
   const passed = Object.entries(process.env).filter(([name]) => ["PATH", "HOME", "TSNET_ENGINE"].includes(name));
   try {
     const NODE_OPTIONS = await bundlePrograms(join(folder, "programs"));
     const colour = process.stdout.isTTY ? {} : { NO_COLOR: "1" };
-    const env = { ...Object.fromEntries(passed), CI: "1", ...colour, NODE_OPTIONS };
+    const env = { ...Object.fromEntries(passed), CI: "1", ...colour, NODE_OPTIONS, [REPORT_VARIABLE]: report };
     const job = { argv: ["vitest", ...options], cwd: REPO, env, share: folder };
     const { exitCode, console: text } = await runInVm(job, limitOf(suite), output);
     if (exitCode !== 0) say(output, `\nconsole of the virtual machine:\n${text}`);

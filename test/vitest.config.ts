@@ -1,6 +1,7 @@
-// Suites by what they need: unit and wire run anywhere; kernel and system want root, system a Docker engine too; vm runs in the
+// Suites by what they need: unit and wire run anywhere; fuzz, kernel and system want root, system a Docker engine too; vm runs in the
 // virtual machine (`npm run test:vm`), where files of the other suites can run as well.
 import { defineConfig } from "vitest/config";
+import { REPORT_VARIABLE, SuiteReport } from "./support/suite-report.ts";
 
 /** An emulated processor is some twenty times slower than the machine (support/vm.ts). */
 const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
@@ -23,15 +24,20 @@ const inOneProcess = ({ test }: ReturnType<typeof project>) => ({
   test: { ...test, isolate: false },
 });
 
+const reportPath = process.env[REPORT_VARIABLE];
+
 export default defineConfig({
   test: {
+    reporters: reportPath === undefined ? ["default"] : ["default", new SuiteReport(reportPath)],
     root: import.meta.dirname + "/..",
     projects: [
       project("unit", ["test/unit/**/*.test.ts"], 10_000, 2),
       project("wire", ["test/wire/**/*.test.ts"], 15_000, 2),
+      project("fuzz", ["test/fuzz/*.test.ts"], 60_000, 2),
       // Each file in namespaces of its own, and waiting half of the time.
-      project("kernel", ["test/kernel/**/*.test.ts"], 60_000, 2),
+      project("kernel", ["test/kernel/**/*.test.ts"], 60_000, 3),
       project("system", ["test/system/*.test.ts"], 180_000, 2),
+      project("long", ["test/long/*.test.ts"], 5_400_000),
       project("system-long", ["test/system/long/*.test.ts"], 180_000, 2),
       inOneProcess(project("vm", ["test/vm/*.test.ts"], 60_000)),
       inOneProcess(project("vm-long", ["test/vm/long/*.test.ts"], 60_000)),

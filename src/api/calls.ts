@@ -1,5 +1,6 @@
 // Runs the calls of the engine within their time: first the gate, then the driver. A call that is out of time is
-// answered at once and its signal aborts; what the driver still does is only logged.
+// answered at once and its signal aborts; what the driver still does is only logged. The signal of a call whose caller
+// has gone aborts too: the engine repeats it empty, and must be told only then that nothing was changed.
 import { TsnetError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Gate } from "./gate.ts";
@@ -27,6 +28,8 @@ export interface CallLimits {
 export class Calls {
   readonly #limits: CallLimits;
   readonly #running = new Set<(reason: TsnetError) => void>();
+  /** Calls that are not done yet and whose callers have gone, by verb. */
+  readonly #forsaken = new Map<string, Set<Promise<unknown>>>();
   #isStopping = false;
 
   constructor(limits: CallLimits) {
@@ -41,14 +44,17 @@ export class Calls {
   /**
    * Runs `work` once the gate is open.
    *
-   * @param work - gets a signal that aborts when the call has been answered for lack of time.
+   * @param work - gets a signal that aborts when the call has been answered for lack of time, or has no caller any more.
+   * @param caller - aborts when the caller has gone.
    * @throws TsnetError `unavailable` when time is up or the server stops; else what gate or `work` throw.
    */
-  async run<Result>(call: Call, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  async run<Result>(call: Call, work: (signal: AbortSignal) => Promise<Result>, caller?: AbortSignal): Promise<Result> {
     if (this.#isStopping && call.isGated) throw stoppingError(call);
     const controller = new AbortController();
     const { promise: ended, reject } = Promise.withResolvers<never>();
+    let isLate = false;
     const end = (reason: TsnetError) => {
+      isLate = true;
       controller.abort(reason);
       reject(reason);
     };
@@ -62,12 +68,43 @@ export class Calls {
     const timer = setTimeout(() => end(this.#timeoutError(call, isWorking)), this.#limits.timeoutMs);
     this.#running.add(end);
     const result = admitted();
+    const forsake = () => {
+      controller.abort(new TsnetError("unavailable", `${nameOf(call)}: the caller closed its connection`));
+      this.#forsake(call.verb, result);
+    };
+    if (caller?.aborted === true) forsake();
+    caller?.addEventListener("abort", forsake, { once: true });
     try {
       return await Promise.race([result, ended]);
     } finally {
       clearTimeout(timer);
+      caller?.removeEventListener("abort", forsake);
       this.#running.delete(end);
-      if (controller.signal.aborted && isWorking) this.#logLateEnd(call, result);
+      if (isLate && isWorking) this.#logLateEnd(call, result);
+    }
+  }
+
+  #forsake(verb: string, result: Promise<unknown>): void {
+    const calls = this.#forsaken.get(verb) ?? new Set();
+    this.#forsaken.set(verb, calls.add(result));
+    const forget = () => {
+      calls.delete(result);
+      if (calls.size === 0) this.#forsaken.delete(verb);
+    };
+    result.then(forget, forget);
+  }
+
+  /** Resolves when every call of that verb whose caller has gone is done or undone. @throws TsnetError when time is up. */
+  async undone(verb: string): Promise<void> {
+    const calls = this.#forsaken.get(verb);
+    if (calls === undefined) return;
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    const what = `${verb}: what a broken call has begun was not undone within ${this.#limits.timeoutMs / 1000} s`;
+    const timer = setTimeout(() => reject(new TsnetError("unavailable", what)), this.#limits.timeoutMs);
+    try {
+      await Promise.race([Promise.allSettled(calls), ended]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -134,10 +134,12 @@ export function parseCreateNetwork(message: Static<typeof CreateNetworkMessage>)
 
 function parsePool(message: Static<typeof PoolMessage>): RequestedPool {
   const gateway = presentText(message.Gateway);
+  const auxAddresses = Object.values(message.AuxAddresses ?? {});
   return Object.freeze({
     addressSpace: message.AddressSpace,
     subnet: message.Pool,
     ...(gateway !== undefined && { gateway }),
+    ...(auxAddresses.length > 0 && { auxAddresses: Object.freeze(auxAddresses) }),
   });
 }
 

@@ -38,8 +38,8 @@ export const RequestAddressMessage = Type.Object({
 /** `ReleaseAddress`. */
 export const ReleaseAddressMessage = Type.Object({ PoolID: NonEmptyText, Address: AddressOrEmpty });
 
-/** The answer to `GetCapabilities`: no MAC is needed to choose an address, and the records survive without a replay. */
-export const CAPABILITIES = { RequiresMACAddress: false, RequiresRequestReplay: false } as const;
+/** The answer to `GetCapabilities`: no MAC is needed to choose an address; what the engine asks for anew tells what it still has. */
+export const CAPABILITIES = { RequiresMACAddress: false, RequiresRequestReplay: true } as const;
 
 /** Reads `RequestPool`; an empty pool or sub-pool becomes absent. */
 export function parseRequestPool(message: Static<typeof RequestPoolMessage>): RequestPool {

@@ -21,10 +21,19 @@ const DONE = {};
 /** All IpamDriver verbs. */
 export function ipamVerbs(ipam: IpamDriver): readonly Verb[] {
   return [
-    constantVerb("IpamDriver.GetCapabilities", CAPABILITIES),
+    {
+      ...constantVerb("IpamDriver.GetCapabilities", CAPABILITIES),
+      run: async () => {
+        ipam.noteHandshake();
+        return CAPABILITIES;
+      },
+    },
     constantVerb("IpamDriver.GetDefaultAddressSpaces", formatAddressSpaces(ipam.addressSpaces)),
-    statefulVerb("IpamDriver.RequestPool", RequestPoolMessage, async (message: Static<typeof RequestPoolMessage>) =>
-      formatRequestedPool(await ipam.requestPool(parseRequestPool(message))),
+    statefulVerb(
+      "IpamDriver.RequestPool",
+      RequestPoolMessage,
+      async (message: Static<typeof RequestPoolMessage>, signal) =>
+        formatRequestedPool(await ipam.requestPool(parseRequestPool(message), signal)),
     ),
     statefulVerb("IpamDriver.ReleasePool", ReleasePoolMessage, async (message: Static<typeof ReleasePoolMessage>) => {
       await ipam.releasePool(message.PoolID);
@@ -33,8 +42,8 @@ export function ipamVerbs(ipam: IpamDriver): readonly Verb[] {
     statefulVerb(
       "IpamDriver.RequestAddress",
       RequestAddressMessage,
-      async (message: Static<typeof RequestAddressMessage>) =>
-        formatRequestedAddress(await ipam.requestAddress(parseRequestAddress(message))),
+      async (message: Static<typeof RequestAddressMessage>, signal) =>
+        formatRequestedAddress(await ipam.requestAddress(parseRequestAddress(message), signal)),
     ),
     statefulVerb(
       "IpamDriver.ReleaseAddress",

@@ -5,7 +5,6 @@
 import type { FastifyError } from "fastify";
 import { type ErrorCode, TsnetError, messageOf } from "../errors.ts";
 import type { LogLevel } from "../log.ts";
-import { MAX_BODY_BYTES } from "./body.ts";
 import { describeFaults } from "./faults.ts";
 
 /** The caller's mistakes are warnings, ours and the host's are errors. */
@@ -56,7 +55,6 @@ function isFastifyError(thrown: unknown): thrown is FastifyError {
 
 function describeBodyError(error: FastifyError): string {
   if (error.validation !== undefined) return describeFaults(error.validation);
-  if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return `the body is larger than ${MAX_BODY_BYTES} bytes`;
   return messageOf(error);
 }
 

@@ -1,16 +1,16 @@
 // Builds the HTTP server of Docker's plugin protocol out of the two drivers, without listening: `listen.ts` opens the
-// sockets, tests use `inject`. Here is all that is the same for every verb: limits, headers, unknown URLs, broken HTTP.
+// sockets, tests use `inject`. Here is all that is the same for every verb: limits, headers, unknown URLs.
 //
 // Follows cnm-protocol.md section 1. The engine sends no Content-Type, pools idle connections without a limit, and
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
-import { STATUS_CODES } from "node:http";
-import type { Socket } from "node:net";
+import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { CnmDriver } from "../cnm/requests.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
 import { ACTIVATE } from "./activate.ts";
-import { MAX_BODY_BYTES } from "./body.ts";
+import { readBodyBytes } from "./body-reader.ts";
+import { BrokenHttp } from "./broken-http.ts";
 import { Calls } from "./calls.ts";
 import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
@@ -59,7 +59,10 @@ export function createServer(parts: ServerParts): FastifyInstance {
   const app = createApp(log, parts.receiveTimeoutMs ?? RECEIVE_TIMEOUT_MS);
   const calls = new Calls({ gate, log, timeoutMs: callTimeoutMs });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser("*", async (request: FastifyRequest, stream: IncomingMessage) => {
+    const announced = request.raw.headers["content-length"];
+    return readBodyBytes(stream, announced === undefined ? undefined : Number(announced));
+  });
   app.addHook("onRequest", async (request) => {
     // Every body is JSON whatever its type is called, and a malformed type would be answered with 415.
     delete request.raw.headers["content-type"];
@@ -82,9 +85,9 @@ function verbsOf(parts: Pick<ServerParts, "cnm" | "ipam">) {
 }
 
 function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {
+  const broken = new BrokenHttp(log, MEDIA_TYPE);
   const app: FastifyInstance = fastify({
     logger: false,
-    bodyLimit: MAX_BODY_BYTES,
     requestTimeout: receiveTimeoutMs,
     return503OnClosing: false,
     ajv: {
@@ -99,8 +102,11 @@ function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {
       requireHostHeader: false,
     },
     frameworkErrors: (_error, request, reply) => void sendNotFound(request, reply),
-    clientErrorHandler: (error, socket) => refuseBrokenHttp(error, socket, log),
+    clientErrorHandler: (error, socket) => broken.refuse(error, socket),
   });
+  broken.watch(app.server);
+  // Node would answer 417 without a body. An expectation may be passed over (RFC 9110, 10.1.1).
+  app.server.on("checkExpectation", (request, response) => app.server.emit("request", request, response));
   // Not as an option: there fastify takes 0 for "use the default", 72 s.
   app.server.keepAliveTimeout = 0;
   // A client that has nothing more to send still reads its answer (`nc -U`); node has no documented option for it.
@@ -137,28 +143,4 @@ function drainOnClose(app: FastifyInstance, calls: Calls, drainTimeoutMs: number
     finish = calls.stop(drainTimeoutMs);
   });
   app.addHook("onClose", async () => finish());
-}
-
-const CLIENT_ERROR_STATUS: ReadonlyMap<string, number> = new Map([
-  ["ERR_HTTP_REQUEST_TIMEOUT", 408],
-  ["HPE_HEADER_OVERFLOW", 431],
-]);
-
-/** Answers bytes that are no HTTP request, or that come too slowly, and closes the connection. */
-function refuseBrokenHttp(error: NodeJS.ErrnoException, socket: Socket, log: Log): void {
-  const code = error.code ?? "unknown";
-  // Node counts a connection that has never sent a byte as a slow sender; the engine keeps such ones for later use.
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT" && socket.bytesRead === 0) return;
-  if (code === "ECONNRESET" || !socket.writable) return;
-  log.warn({ outcome: "invalid", error: code }, "broken request");
-  const status = CLIENT_ERROR_STATUS.get(code) ?? 400;
-  const body = JSON.stringify(formatErrorReply(`the request is not HTTP that tsnet reads (${code})`));
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
-    `Content-Type: ${MEDIA_TYPE}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    "Connection: close",
-  ];
-  socket.write(`${head.join("\r\n")}\r\n\r\n${body}`);
-  socket.destroySoon();
 }

@@ -13,7 +13,7 @@ export const STATUS_PATH = "/status";
 /**
  * The body of the answer, as JSON:
  *
- *     { "version": "0.1.0", "isComplete": true,
+ *     { "version": "0.1.0", "isComplete": true, "damage": ["the record of network 63cc06… is damaged: …"],
  *       "networks": [
  *         { "id": "63cc06…", "state": "ready", "mode": "nat", "isInternal": false, "backend": "bridge",
  *           "switch": "tsn-63cc06f3c7b", "vlan": 10, "trunk": [20, 30], "parent": "eth1",

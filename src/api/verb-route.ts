@@ -1,6 +1,7 @@
 // Puts one verb on the server: reads and checks the body, runs the call, answers, and writes the one log line of the
 // call. Whatever goes wrong, the answer is HTTP 200 with the error inside: for some verbs the engine takes a 404 as
 // "method absent" and reports success (cnm-protocol.md 1.4).
+import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { TsnetError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -23,11 +24,13 @@ export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log
     schema: verb.schema === undefined ? {} : { body: verb.schema },
     onRequest: async (request) => void startTimes.set(request, performance.now()),
     preValidation: async (request) => {
+      if (verb.schema !== undefined && isEmpty(request.body)) await calls.undone(verb.name);
       request.body = readBody(verb, callName, request.body);
     },
     handler: async (request) => {
       const call = { verb: verb.name, object: objectOf(request.body), isGated: verb.isGated };
-      const answer = await calls.run(call, (signal) => verb.run(request.body, signal));
+      using caller = watchCaller(request.raw.socket);
+      const answer = await calls.run(call, (signal) => verb.run(request.body, signal), caller.signal);
       log.info({ ...fieldsOf(request), outcome: "ok" }, "call");
       return answer;
     },
@@ -40,17 +43,37 @@ export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log
   });
 }
 
+/**
+ * Notices that nobody reads the answer. A connection that the caller has closed on its side looks the same until it is
+ * written to; a call that was sent that way and makes something is undone, and whoever reads the answer is told so.
+ */
+function watchCaller(socket: Socket): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const leave = () => controller.abort();
+  if (socket.destroyed || socket.readableEnded) leave();
+  socket.once("end", leave).once("close", leave);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => void socket.off("end", leave).off("close", leave),
+  };
+}
+
+/** @param bytes - undefined when there is no body at all. */
+function isEmpty(bytes: unknown): bytes is undefined {
+  return !(bytes instanceof Uint8Array) || bytes.length === 0;
+}
+
 /** @param bytes - undefined when there is no body at all. */
 function readBody(verb: Verb, callName: string, bytes: unknown): unknown {
   if (verb.schema === undefined) return {};
   // An empty body is what is left of a call whose connection broke (cnm-protocol.md 1.6). Taking it for an empty
   // object, as the verbs without arguments do, would make the engine believe that the call succeeded.
-  if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
+  if (isEmpty(bytes)) {
     const why = "the engine repeats a call whose connection broke, and its content is lost";
     throw new TsnetError("invalid", `${callName}: the body is empty (${why}); nothing was changed`);
   }
   try {
-    return parseBody(bytes);
+    return parseBody(bytes as Uint8Array); // what is not empty is bytes
   } catch (cause) {
     throw new TsnetError("invalid", `${callName}: ${messageOf(cause)}`);
   }

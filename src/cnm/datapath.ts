@@ -33,6 +33,12 @@ export interface HostLinks {
   /** Whether any link has that name. */
   isNameTaken(name: IfName): Promise<boolean>;
 
+  /** The names of all links. */
+  names(): Promise<ReadonlySet<string>>;
+
+  /** Deletes the links of deleted endpoints that still have names. */
+  freeNames(): Promise<void>;
+
   /** Bytes. @returns undefined for a link that does not exist. */
   mtuOf(name: IfName): Promise<number | undefined>;
 
@@ -81,7 +87,8 @@ export interface Datapath {
   /**
    * Removes a switch that carries our mark for that network, for when its record was lost. Absent is no failure.
    *
-   * @param inUse - switches of other networks: one of them may have been made for that network and outlived it.
+   * @param inUse - switches of other networks: one of them may have been made for that network and outlived it. One with
+   * ports of endpoints is in use as well, by a network that is not known.
    * @throws TsnetError `unavailable`, at once, while switches of this kind cannot be asked for.
    */
   removeStraySwitch(networkId: string, inUse: ReadonlySet<IfName>): Promise<void>;
@@ -100,8 +107,10 @@ export interface Datapath {
   /**
    * Puts a port that exists back into its switch, and back to how `attach` made it: as after the switch was lost, or after
    * somebody changed the port. An absent port is no failure. The switch is there: `ensureNetwork` came first.
+   *
+   * @param isHairpin - see `ensureHairpin`, which it spares; absent: a port that needs nothing else is left as it is.
    */
-  reattach(network: Network, endpoint: Endpoint): Promise<void>;
+  reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void>;
 
   /**
    * Lets frames leave by the port by which they came, or not: what an endpoint sends to its own published port comes back
@@ -120,7 +129,8 @@ export interface Datapath {
   announce(network: Network, endpoint: Endpoint): Promise<void>;
 
   /**
-   * Removes the endpoint's port, both ends. Absent is no failure; a link without our mark for it is left alone.
+   * Takes the endpoint's port away: from when this ends nothing passes it, and its links, both ends, are deleted a moment
+   * later. Absent is no failure; a link without our mark for it is left alone.
    *
    * @throws TsnetError `host`; `unavailable` while switches of this kind cannot be asked for.
    */

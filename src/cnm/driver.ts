@@ -5,10 +5,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError } from "../errors.ts";
 import { withUndo } from "../undo.ts";
+import type { Damage } from "./damage.ts";
 import type { EndpointRef } from "./endpoint.ts";
 import { EndpointVerbs } from "./endpoint-verbs.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { isOutOfUse } from "./lost-endpoints.ts";
+import { isAbandoned } from "./lost-networks.ts";
 import type { Network, NetworkId, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
 import { placeNetwork } from "./placement.ts";
@@ -18,7 +20,7 @@ import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
 import { statusOf, statusOfEndpoint } from "./status.ts";
-import { refuseOverlap } from "./switch-sharing.ts";
+import { doSubnetsMeet, refuseOverlap } from "./switch-sharing.ts";
 
 /** The verbs on one host. */
 export class Cnm implements verbs.CnmDriver {
@@ -40,33 +42,58 @@ export class Cnm implements verbs.CnmDriver {
   }
 
   async createNetwork(request: verbs.CreateNetwork, signal: AbortSignal): Promise<void> {
-    const { registry, datapaths, firewall, locks } = this.#parts;
+    const { registry, locks, pools } = this.#parts;
     const planned = planNetwork(request);
+    const { addressSpace } = planned;
     await locks.networks(async () => {
       const known = registry.findNetwork(planned.id);
       if (known !== undefined) return this.#repeatNetwork(known.network, planned);
-      refuseOverlap(
-        planned,
-        registry.networks().map(({ network }) => network),
-      );
-      const network = await placeNetwork(planned, this.#parts);
-      const datapath = datapaths[network.backend];
-      await datapath.check(network, registry.sharersOf(network));
-      await firewall.check(network);
-      await withUndo(async (undo) => {
-        undo.add(() => this.#removal.network(network));
-        await registry.putNetwork(network, "creating");
-        await firewall.apply(registry.firewallState()); // first: what the host says on a new switch goes by them
-        await datapath.ensureNetwork(network, registry.sharersOf(network));
-        await registry.putNetwork(network, "ready");
-        signal.throwIfAborted();
-      });
+      try {
+        await this.#makeNetwork(planned, signal);
+        for (const { subnet } of planned.pools) pools.claim(addressSpace, subnet);
+      } catch (failure) {
+        for (const { subnet } of planned.pools) pools.refuse(addressSpace, subnet);
+        throw failure;
+      }
     });
+  }
+
+  async #makeNetwork(planned: PlannedNetwork, signal: AbortSignal): Promise<void> {
+    const { registry, datapaths, firewall } = this.#parts;
+    registry.damage.requireReadable("network", planned.id);
+    registry.damage.requireComplete();
+    await this.#removeAbandoned(planned);
+    refuseOverlap(
+      planned,
+      registry.networks().map(({ network }) => network),
+    );
+    const network = await placeNetwork(planned, this.#parts);
+    refuseDamaged(network, registry.damage);
+    const datapath = datapaths[network.backend];
+    await datapath.check(network, registry.sharersOf(network));
+    await firewall.check(network);
+    await withUndo(async (undo) => {
+      undo.add(() => this.#removal.network(network));
+      await registry.putNetwork(network, "creating");
+      await firewall.apply(registry.firewallState()); // first: what the host says on a new switch goes by them
+      await datapath.ensureNetwork(network, registry.sharersOf(network));
+      await registry.putNetwork(network, "ready");
+      signal.throwIfAborted();
+    });
+  }
+
+  /** Networks that the engine has no more must not keep their subnets from the next one. */
+  async #removeAbandoned(planned: PlannedNetwork): Promise<void> {
+    for (const { network, state } of this.#parts.registry.networks()) {
+      if (state !== "ready" || !doSubnetsMeet(planned, network)) continue;
+      if (await isAbandoned(network, this.#parts)) await this.#removal.lostNetwork(network.id);
+    }
   }
 
   async #repeatNetwork(known: Network, planned: PlannedNetwork): Promise<void> {
     const { registry, datapaths, firewall } = this.#parts;
-    if (!isDeepStrictEqual(withoutPlace(known), planned))
+    const { auxAddresses: _aux, ...wanted } = planned; // not in every record
+    if (!isDeepStrictEqual(withoutPlace(known), wanted))
       throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     registry.requireNetwork(known.id);
     await firewall.apply(registry.firewallState());
@@ -77,8 +104,9 @@ export class Cnm implements verbs.CnmDriver {
     const { registry, links, locks } = this.#parts;
     await locks.networks(async () => {
       const known = registry.findNetwork(networkId);
-      if (known === undefined) return this.#removal.strayNetwork(networkId);
+      if (known === undefined) return this.#removal.unknownNetwork(networkId);
       await registry.putNetwork(known.network, "removing");
+      await this.#releasePools(known.network);
       for (const { endpoint, state } of registry.endpointsOf(networkId)) {
         const isOver = state !== "joined" || (await isOutOfUse(links, endpoint));
         if (isOver) await locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
@@ -90,6 +118,11 @@ export class Cnm implements verbs.CnmDriver {
       }
       await this.#removal.network(known.network);
     });
+  }
+
+  /** The engine has given the pools back before. What is there of them still was given back while tsnet was away. */
+  async #releasePools({ addressSpace, pools }: Network): Promise<void> {
+    for (const { subnet } of pools) await this.#parts.pools.release(addressSpace, subnet);
   }
 
   async createEndpoint(request: verbs.CreateEndpoint, signal: AbortSignal): Promise<{ mac?: string }> {
@@ -126,9 +159,24 @@ export class Cnm implements verbs.CnmDriver {
   }
 }
 
+/** @throws TsnetError `host` for a switch on which there may be a network that cannot be read. */
+function refuseDamaged(network: Network, damage: Damage): void {
+  if (!damage.mayShare(network)) return;
+  const who = damage.idsOf("network").map(short).join(", ");
+  const why = `network ${who}, whose record is damaged, may be on it; permitted: a switch of its own`;
+  throw new TsnetError("host", `switch ${network.switchName} cannot be shared: ${why}`);
+}
+
 /** A network as it was planned. */
-function withoutPlace(network: Network): PlannedNetwork {
+function withoutPlace(network: Network): Omit<PlannedNetwork, "auxAddresses"> {
   const { switchName: _switch, hostLink: _link, isSwitchOurs: _ours, keptAddresses: _kept, ...rest } = network;
-  const { untaggedLink: _untagged, mtu: _mtu, datapathType: _type, tunnel: _tunnel, ...planned } = rest;
+  const {
+    untaggedLink: _untagged,
+    mtu: _mtu,
+    datapathType: _type,
+    tunnel: _tunnel,
+    auxAddresses: _aux,
+    ...planned
+  } = rest;
   return planned;
 }

@@ -36,6 +36,7 @@ export class EndpointVerbs {
     const { registry, locks } = this.#parts;
     return locks.endpoint(request, async () => {
       const network = registry.requireNetwork(request.networkId);
+      registry.damage.requireReadable("endpoint", request.endpointId);
       const planned = planEndpoint(request, network);
       const answer = request.mac === undefined ? { mac: planned.mac } : {};
       const known = registry.findEndpoint(request.endpointId)?.endpoint;
@@ -43,6 +44,7 @@ export class EndpointVerbs {
         if (isSame(planned, known)) return answer;
         throw new TsnetError("conflict", `endpoint ${short(request.endpointId)} exists already, with other properties`);
       }
+      registry.damage.requireComplete();
       const bindings = this.#external.planForJoin(request, network);
       await this.#forgetDead(planned, network);
       const endpoint = { ...planned, ...(await this.#freeNames(request)) };
@@ -58,14 +60,19 @@ export class EndpointVerbs {
     });
   }
 
-  /** An endpoint whose end the engine never told, as when tsnet was away, must not keep its MAC from the next one. */
-  async #forgetDead({ mac }: { mac: string }, network: Network): Promise<void> {
+  /**
+   * An endpoint whose end the engine never told, as when tsnet was away, must not keep its MAC from the next one: its link
+   * is gone, or it never had one, tsnet was away since, and its address was given out again.
+   */
+  async #forgetDead({ mac, address }: Pick<Endpoint, "mac" | "address">, network: Network): Promise<void> {
     const { registry, links, locks } = this.#parts;
     const holders = registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
     for (const { endpoint } of holders) {
       await locks.endpoint(endpoint, async () => {
-        const isJoined = registry.findEndpoint(endpoint.endpointId)?.state === "joined";
-        const isDead = isJoined && !(await links.isNameTaken(endpoint.hostIfName));
+        const { endpointId } = endpoint;
+        const state = registry.findEndpoint(endpointId)?.state;
+        const isReplaced = registry.isOfFormerLife(endpointId) && address !== undefined && endpoint.address === address;
+        const isDead = (state === "joined" || isReplaced) && !(await links.isNameTaken(endpoint.hostIfName));
         if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
       });
     }
@@ -85,10 +92,15 @@ export class EndpointVerbs {
 
   async #freeNames({ endpointId }: EndpointRef): Promise<Pick<Endpoint, "hostIfName" | "sandboxIfName">> {
     const { links } = this.#parts;
-    for (const { host, sandbox } of endpointNames(endpointId)) {
-      const taken = [await links.isNameTaken(host), await links.isNameTaken(sandbox)];
-      if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
-    }
+    const find = async () => {
+      for (const { host, sandbox } of endpointNames(endpointId)) {
+        const taken = [await links.isNameTaken(host), await links.isNameTaken(sandbox)];
+        if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
+      }
+      return undefined;
+    };
+    const free = (await find()) ?? (await links.freeNames().then(find));
+    if (free !== undefined) return free;
     throw new TsnetError("conflict", `every name for the links of endpoint ${short(endpointId)} is taken on this host`);
   }
 
@@ -96,7 +108,7 @@ export class EndpointVerbs {
     const { registry, locks } = this.#parts;
     await locks.endpoint(ref, async () => {
       const known = registry.findEndpoint(ref.endpointId);
-      await (known === undefined ? this.#removal.strayEndpoint(ref) : this.#removal.endpoint(known.endpoint));
+      await (known === undefined ? this.#removal.unknownEndpoint(ref) : this.#removal.endpoint(known.endpoint));
     });
     await this.#removal.finishNetworkOf(ref.networkId);
   }
@@ -113,10 +125,20 @@ export class EndpointVerbs {
           `endpoint ${short(request.endpointId)} cannot join ${request.sandboxKey}: ${where}`,
         );
       }
-      if (known.state !== "joined") await this.#join(network, known, request.sandboxKey, signal);
+      const free = await this.#asFree(known);
+      if (free !== undefined) await this.#join(network, free, request.sandboxKey, signal);
       return joinResult(network, known.endpoint);
     };
     return this.#external.withoutDead(() => locks.endpoint(request, task));
+  }
+
+  /** Of a joined endpoint whose link is gone nothing is in use any more, and the caller is about to look for the link. */
+  async #asFree(known: EndpointRecord): Promise<EndpointRecord | undefined> {
+    const { registry, links } = this.#parts;
+    if (known.state !== "joined") return known;
+    if (await links.isNameTaken(known.endpoint.hostIfName)) return undefined;
+    await this.#publishing.leave(known);
+    return registry.requireEndpoint(known.endpoint);
   }
 
   async #join(network: Network, known: EndpointRecord, sandboxKey: string, signal: AbortSignal): Promise<void> {
@@ -126,10 +148,11 @@ export class EndpointVerbs {
     await withUndo(async (undo) => {
       const ports = await this.#external.holdForJoin(network, known, sandboxKey, undo);
       const joined = { ...known, state: "joined", sandboxKey, ...(ports.length > 0 && { ports }) } as const;
+      const guarded = { network, endpoint, ports };
+      // Undone after the record: what applies all rules in between goes by the record.
+      undo.add(() => firewall.removeEndpoint(guarded));
       undo.add(() => registry.putEndpoint(known));
       await registry.putEndpoint(joined);
-      const guarded = { network, endpoint, ports };
-      undo.add(() => firewall.removeEndpoint(guarded));
       await firewall.ensureEndpoint(guarded);
       undo.add(() => datapath.detach(endpoint));
       await datapath.attach(network, endpoint, registry.sharersOf(network)).catch((failure: unknown) => {
@@ -143,8 +166,10 @@ export class EndpointVerbs {
 
   async leave(ref: EndpointRef): Promise<void> {
     await this.#parts.locks.endpoint(ref, async () => {
-      const known = this.#parts.registry.findEndpoint(ref.endpointId);
-      if (known?.state === "joined") await this.#publishing.leave(known);
+      const { registry } = this.#parts;
+      const known = registry.findEndpoint(ref.endpointId);
+      const hasNetwork = known !== undefined && registry.findNetwork(known.endpoint.networkId) !== undefined;
+      if (known?.state === "joined" && hasNetwork) await this.#publishing.leave(known);
     });
   }
 }

@@ -16,6 +16,8 @@ export interface FirewallState {
   readonly networks: readonly Network[];
   /** The joined endpoints of these networks. */
   readonly endpoints: readonly GuardedEndpoint[];
+  /** There may be others, alive, that cannot be named: nothing that is there is taken away. */
+  readonly isPartial?: boolean;
 }
 
 /**

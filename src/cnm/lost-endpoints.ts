@@ -3,43 +3,64 @@
 // container. When that is not so for a while, nobody uses it any more.
 import type { HostLinks } from "./datapath.ts";
 import type { Endpoint, EndpointId } from "./endpoint.ts";
+import { type Judgement, Patience } from "./patience.ts";
 import type { Registry } from "./registry.ts";
 
-/** Longer than it takes the engine from `CreateEndpoint` to the moment when it has moved the link into the container. */
+/** For so long the engine asks an absent tsnet, and somewhat longer. */
 const GRACE_MS = 20_000;
+
+/**
+ * Longer than it takes the engine from `CreateEndpoint` to the moment when it has moved the link into the container, also
+ * when hundreds of containers start at once on a small host: that takes minutes. If the engine gives up it says so.
+ */
+const START_GRACE_MS = 600_000;
 
 /** Whether no container has the endpoint's link: it was moved back to the host, or is gone. */
 export async function isOutOfUse(links: HostLinks, endpoint: Endpoint): Promise<boolean> {
-  return !(await links.isNameTaken(endpoint.hostIfName)) || links.isNameTaken(endpoint.sandboxIfName);
+  const names = new Set<string>();
+  for (const name of [endpoint.hostIfName, endpoint.sandboxIfName]) if (await links.isNameTaken(name)) names.add(name);
+  return isOutOfUseAmong(names, endpoint);
 }
 
-/** Remembers since when endpoints are out of use. */
+/** @param names - of the links that there are. */
+function isOutOfUseAmong(names: ReadonlySet<string>, { hostIfName, sandboxIfName }: Endpoint): boolean {
+  return !names.has(hostIfName) || names.has(sandboxIfName);
+}
+
+/** Finds endpoints that have been out of use for a while: 20 s, or 10 minutes if they may be about to start. */
 export class LostEndpoints {
   readonly #registry: Registry;
   readonly #links: HostLinks;
-  #since = new Map<EndpointId, number>();
+  readonly #patience = new Patience<EndpointId>();
+  /** Of this start of tsnet's, and not seen in a container yet. Absent before the first look, which is at the former ones. */
+  #starting: ReadonlySet<EndpointId> | undefined;
+  #known: ReadonlySet<EndpointId> = new Set();
 
   constructor(registry: Registry, links: HostLinks) {
     this.#registry = registry;
     this.#links = links;
   }
 
-  /**
-   * Looks at all endpoints.
-   *
-   * @returns those that have been out of use at every look for 20 s, and in how many milliseconds to look again for others.
-   */
-  async look(): Promise<{ readonly lost: readonly Endpoint[]; readonly againInMs?: number }> {
-    const now = performance.now();
-    const since = new Map<EndpointId, number>();
-    const lost: Endpoint[] = [];
-    for (const { endpoint, state } of this.#registry.endpoints()) {
-      if (state === "removing" || !(await isOutOfUse(this.#links, endpoint))) continue;
-      const first = this.#since.get(endpoint.endpointId) ?? now;
-      since.set(endpoint.endpointId, first);
-      if (now - first >= GRACE_MS) lost.push(endpoint);
+  /** Looks at all endpoints. */
+  async look(): Promise<Judgement<EndpointId>> {
+    const found = new Map<EndpointId, number>();
+    const starting = new Set<EndpointId>();
+    const records = this.#registry.endpoints();
+    const names = await this.#links.names();
+    for (const { endpoint, state } of records) {
+      const { endpointId, hostIfName } = endpoint;
+      if (state === "removing" || !isOutOfUseAmong(names, endpoint)) continue;
+      if (this.#mayStart(endpointId)) starting.add(endpointId);
+      const isGone = state === "joined" && !names.has(hostIfName);
+      found.set(endpointId, starting.has(endpointId) && !isGone ? START_GRACE_MS : GRACE_MS);
     }
-    this.#since = since;
-    return { lost, ...(since.size > lost.length && { againInMs: GRACE_MS }) };
+    this.#starting = starting;
+    this.#known = new Set(records.map(({ endpoint }) => endpoint.endpointId));
+    return this.#patience.judge(found);
+  }
+
+  #mayStart(endpointId: EndpointId): boolean {
+    if (this.#starting === undefined) return false;
+    return this.#starting.has(endpointId) || !this.#known.has(endpointId);
   }
 }

@@ -60,6 +60,11 @@ export function endpointNames(id: EndpointId): readonly { readonly host: IfName;
   return parts(id, 12).map((part) => ({ host: `tsv${part}` as IfName, sandbox: `tsc${part}` as IfName })); // 15 characters
 }
 
+/** Whether a link's name is one that an endpoint's link may have. */
+export function isEndpointName(name: string): boolean {
+  return /^ts[vc].{12}$/.test(name);
+}
+
 function parts(id: string, length: number): string[] {
   const step = Math.max(1, Math.floor((id.length - length) / (NAME_CANDIDATES - 1)));
   const starts = Array.from({ length: NAME_CANDIDATES }, (_, i) => Math.min(i * step, id.length - length));

@@ -144,6 +144,8 @@ export interface Network {
   /** Of the IPAM driver that gave the pools. */
   readonly addressSpace: string;
   readonly pools: readonly NetworkPool[];
+  /** Bare addresses of `--aux-address`, which no endpoint gets; absent where it was not recorded. */
+  readonly auxAddresses?: readonly string[];
 }
 
 /** What `placement.ts` finds on the host: the switch, and what follows from it. */

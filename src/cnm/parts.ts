@@ -4,6 +4,7 @@ import type { Datapaths, HostLinks } from "./datapath.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Network } from "./network.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
 import type { PortHolder } from "./ports.ts";
 import type { Registry } from "./registry.ts";
 
@@ -16,6 +17,8 @@ export interface CnmParts {
   /** Who holds published ports on this host. */
   readonly ports: PortHolder;
   readonly locks: CnmLocks;
+  /** tsnet's own IPAM. */
+  readonly pools: PoolKeeper;
   /** Gives the addresses of an endpoint that the engine forgot back to IPAM, as far as they came from tsnet's own. */
   readonly releaseAddresses: (network: Network, endpoint: Endpoint) => Promise<void>;
 }
@@ -26,6 +29,11 @@ export class CnmLocks {
 
   networks<T>(task: () => Promise<T>): Promise<T> {
     return this.#locks.run("networks", task);
+  }
+
+  /** Whether a task for that endpoint runs or waits. */
+  isBusy({ endpointId }: Pick<EndpointRef, "endpointId">): boolean {
+    return this.#locks.isHeld(endpointId);
   }
 
   endpoint<T>({ endpointId }: Pick<EndpointRef, "endpointId">, task: () => Promise<T>): Promise<T> {

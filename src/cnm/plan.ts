@@ -72,6 +72,7 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
     routes,
     addressSpace: request.pools[0]?.addressSpace ?? "",
     pools: mode === "isolated" ? pools.map(({ subnet }) => ({ subnet })) : pools,
+    auxAddresses: request.pools.flatMap(({ auxAddresses = [] }) => auxAddresses.map(bareAddress)),
   };
   const faults = [...optionFaults, ...poolFaults];
   if (optionFaults.length === 0) {
@@ -82,6 +83,11 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
     faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-65535`);
   if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
   return planned;
+}
+
+/** @param text - CIDR. */
+function bareAddress(text: string): string {
+  return formatAddress(parseAddressWithLength(text).address);
 }
 
 function readPools(requested: readonly RequestedPool[]): { pools: NetworkPool[]; faults: string[] } {

@@ -52,9 +52,10 @@ export class Publishing {
       if (former.length > 0) undo.add(async () => void (await this.#hold(network, endpoint, former.map(bindingOf))));
       await holder.release(endpoint.endpointId);
       const ports = await this.hold(network, endpoint, bindings, undo);
+      // Undone after the record: what applies all rules in between goes by the record.
+      undo.add(() => firewall.ensureEndpoint({ network, endpoint, ports: former }, ports));
       undo.add(() => registry.putEndpoint(record));
       await registry.putEndpoint({ ...record, bindings, ports });
-      undo.add(() => firewall.ensureEndpoint({ network, endpoint, ports: former }, ports));
       await firewall.ensureEndpoint({ network, endpoint, ports }, former);
       if (usesHostPorts(network)) {
         const datapath = datapaths[network.backend];
@@ -101,9 +102,9 @@ export class Publishing {
   ): Promise<void> {
     const { registry, ports: holder } = this.#parts;
     await withUndo(async (undo) => {
+      undo.add(rules.restore); // after the record as well
       undo.add(() => registry.putEndpoint(record));
       await registry.putEndpoint(next);
-      undo.add(rules.restore);
       await rules.change();
     });
     await holder.release(record.endpoint.endpointId);

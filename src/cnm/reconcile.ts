@@ -3,11 +3,13 @@
 // code as creation, so where nothing is wrong nothing is written.
 import { TsnetError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { LostEndpoints, isOutOfUse } from "./lost-endpoints.ts";
+import { type ChangedLinks, concernsNetwork, concernsPort, union } from "./changed-links.ts";
+import { Lost } from "./lost.ts";
 import type { CnmParts } from "./parts.ts";
-import type { Backend, NetworkId } from "./network.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { Backend, Network, NetworkId } from "./network.ts";
 import { Publishing, needsHairpin } from "./publishing.ts";
-import { short } from "./registry.ts";
+import { type EndpointRecord, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 
 /** How long after a change on the host it is looked at: one look for a burst of changes. What is lost of the rules opens doors. */
@@ -26,12 +28,13 @@ export class Reconciler {
   readonly #parts: CnmParts;
   readonly #log: Log;
   readonly #removal: Removal;
-  readonly #lost: LostEndpoints;
+  readonly #lost: Lost;
   readonly #publishing: Publishing;
   #wake: { readonly timer: NodeJS.Timeout; readonly at: number } | undefined;
   /** When ports that were taken are tried again, by performance.now(). */
   #holdAt = 0;
   #pending = new Set<Changed>();
+  #changedLinks: ChangedLinks = new Set();
   #isClosed = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -40,7 +43,7 @@ export class Reconciler {
     this.#log = log;
     this.#removal = new Removal(parts);
     this.#publishing = new Publishing(parts);
-    this.#lost = new LostEndpoints(parts.registry, parts.links);
+    this.#lost = new Lost(parts, log);
   }
 
   /**
@@ -55,15 +58,19 @@ export class Reconciler {
       // Its rules go when they are applied below: what is there now is not known.
       await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpointWithoutRules(endpoint));
     }
+    if (isNewBoot) registry.damage.noteNewBoot();
+    for (const id of isNewBoot ? registry.damage.idsOf("endpoint") : [])
+      await this.#attempt("endpoint", id, () => registry.damage.remove("endpoint", id));
     for (const { network, state } of registry.networks()) {
       if (state === "creating") await this.#attempt("network", network.id, () => this.#removal.network(network));
     }
     await this.run();
   }
 
-  /** Looks soon at what changed, once for a burst of calls. */
-  schedule(changed: Changed): void {
+  /** Looks soon at what changed, once for a burst of calls. @param names - of the links that changed; absent: any. */
+  schedule(changed: Changed, names?: ChangedLinks): void {
     this.#pending.add(changed);
+    if (changed === "links") this.#changedLinks = union(this.#changedLinks, names);
     this.#wakeIn(SETTLE_MS[changed]);
   }
 
@@ -71,24 +78,25 @@ export class Reconciler {
    * Looks now. The rules come first: a switch that is made again has them from its first frame on, and what is being
    * removed has no place in them. Failures are logged; those of removals and repairs are tried again later.
    */
-  async run(changed: ReadonlySet<Changed> = EVERYTHING): Promise<void> {
+  async run(changed: ReadonlySet<Changed> = EVERYTHING, links?: ChangedLinks): Promise<void> {
     let isComplete = await this.#attempt("firewall", "", async () => {
       if (this.#mustLookAtRules(changed)) await this.#ensureRules();
     });
     isComplete = (await this.#finishRemovals()) && isComplete;
     await this.#holdPorts();
     if (changed.has("links")) {
-      isComplete = (await this.#ensureNetworks()) && isComplete;
+      isComplete = (await this.#ensureNetworks(links)) && isComplete;
       isComplete = (await this.#removeLost()) && isComplete;
     }
     if (isComplete) return;
     this.#pending = new Set(EVERYTHING);
+    this.#changedLinks = undefined;
     this.#wakeIn(RETRY_MS);
   }
 
   #mustLookAtRules(changed: ReadonlySet<Changed>): boolean {
     const { registry, firewall } = this.#parts;
-    if (changed.has("firewall") || registry.endpoints().some(({ state }) => state === "removing")) return true;
+    if (changed.has("firewall") || registry.endpoints().some((record) => this.#isLeftOver(record))) return true;
     return changed.has("links") && firewall.goesByLinks();
   }
 
@@ -98,9 +106,9 @@ export class Reconciler {
     clearTimeout(this.#wake?.timer);
     const timer = setTimeout(() => {
       this.#wake = undefined;
-      const changed = this.#pending;
-      this.#pending = new Set();
-      this.#running = this.#running.then(() => this.run(changed));
+      const [changed, links] = [this.#pending, this.#changedLinks];
+      [this.#pending, this.#changedLinks] = [new Set(), new Set()];
+      this.#running = this.#running.then(() => this.run(changed, links));
     }, delayMs);
     this.#wake = { timer, at };
   }
@@ -117,53 +125,56 @@ export class Reconciler {
   }
 
   async #removeLost(): Promise<boolean> {
-    const { locks, registry, links } = this.#parts;
-    const { lost, againInMs } = await this.#lost.look();
-    let isComplete = true;
-    for (const endpoint of lost) {
-      const remove = async () => {
-        if (registry.findEndpoint(endpoint.endpointId) === undefined || !(await isOutOfUse(links, endpoint))) return;
-        await this.#removal.lostEndpoint(endpoint);
-        this.#log.info(
-          { networkId: endpoint.networkId, endpointId: endpoint.endpointId },
-          "forgotten endpoint removed",
-        );
-      };
-      const task = () => locks.endpoint(endpoint, remove);
-      isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
-      await this.#attempt("network", endpoint.networkId, () => this.#removal.finishNetworkOf(endpoint.networkId));
-    }
-    if (againInMs !== undefined) {
-      this.#pending.add("links");
-      this.#wakeIn(againInMs);
-    }
+    const { isComplete, againInMs } = await this.#lost.remove((kind, id, task) => this.#attempt(kind, id, task));
+    if (againInMs !== undefined) this.#lookAgain(againInMs);
     return isComplete;
+  }
+
+  /** Whether an endpoint's removal was begun, and nobody is at it. */
+  #isLeftOver({ endpoint, state }: EndpointRecord): boolean {
+    return state === "removing" && !this.#parts.locks.isBusy(endpoint);
+  }
+
+  /** Looks again though nothing may change. */
+  #lookAgain(delayMs: number): void {
+    this.#pending.add("links");
+    this.#wakeIn(delayMs);
   }
 
   async #finishRemovals(): Promise<boolean> {
     const { registry, locks } = this.#parts;
     let isComplete = true;
-    for (const { endpoint, state } of registry.endpoints()) {
-      const isLeftOver = state === "created" && registry.findNetwork(endpoint.networkId)?.state === "removing";
-      if (state !== "removing" && !isLeftOver) continue;
+    for (const record of registry.endpoints()) {
+      const { endpoint, state } = record;
+      if (state === "removing" && locks.isBusy(endpoint)) this.#lookAgain(RETRY_MS);
+      const hasNoNetwork = state === "created" && registry.findNetwork(endpoint.networkId)?.state === "removing";
+      if (!this.#isLeftOver(record) && !hasNoNetwork) continue;
       const task = () => locks.endpoint(endpoint, () => this.#removal.endpointWithoutRules(endpoint));
       isComplete = (await this.#attempt("endpoint", endpoint.endpointId, task)) && isComplete;
     }
     for (const { network, state } of registry.networks()) {
       if (state !== "removing") continue;
-      isComplete =
-        (await this.#attempt("network", network.id, () => this.#removal.finishNetworkOf(network.id))) && isComplete;
+      const finish = async () => {
+        await registry.putNetwork(network, "removing"); // if that could not be recorded
+        await this.#removal.finishNetworkOf(network.id);
+      };
+      isComplete = (await this.#attempt("network", network.id, finish)) && isComplete;
     }
     return isComplete;
   }
 
   /** All networks; those of one kind of switch, once that is found to be away, wait for the next time without delaying others. */
-  async #ensureNetworks(): Promise<boolean> {
+  async #ensureNetworks(links: ChangedLinks): Promise<boolean> {
     const away = new Set<Backend>();
     let isComplete = true;
-    for (const { id, backend } of this.#parts.registry.live()) {
+    const networks = this.#parts.registry.live();
+    const switches: ReadonlySet<string> = new Set(networks.map(({ switchName }) => switchName));
+    for (const network of networks) {
+      const { id, backend } = network;
+      const isConcerned = concernsNetwork(links, network, switches);
+      if (!isConcerned && this.#portsOf(network, links).length === 0) continue;
       const task = () =>
-        this.#ensureNetwork(id).catch((failure: unknown) => {
+        this.#ensureNetwork(id, isConcerned, links).catch((failure: unknown) => {
           if (failure instanceof TsnetError && failure.code === "unavailable") away.add(backend);
           throw failure;
         });
@@ -173,22 +184,27 @@ export class Reconciler {
   }
 
   /** The switch with its addresses, and the ports of the joined endpoints that still exist. */
-  async #ensureNetwork(id: NetworkId): Promise<void> {
+  async #ensureNetwork(id: NetworkId, isConcerned: boolean, links: ChangedLinks): Promise<void> {
     const { registry, locks, datapaths } = this.#parts;
     await locks.networks(async () => {
       const record = registry.findNetwork(id);
-      if (record?.state !== "ready") return;
+      if (record?.state !== "ready" || registry.damage.mayShare(record.network)) return;
       const datapath = datapaths[record.network.backend];
-      await datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
-      for (const { endpoint } of registry.endpointsOf(id)) {
+      if (isConcerned) await datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
+      for (const endpoint of this.#portsOf(record.network, links)) {
         await locks.endpoint(endpoint, async () => {
           const known = registry.findEndpoint(endpoint.endpointId);
           if (known?.state !== "joined") return;
-          await datapath.reattach(record.network, known.endpoint);
-          await datapath.ensureHairpin(known.endpoint, needsHairpin(record.network, known));
+          await datapath.reattach(record.network, known.endpoint, needsHairpin(record.network, known));
         });
       }
     });
+  }
+
+  /** The endpoints whose ports may have changed. */
+  #portsOf(network: Network, links: ChangedLinks): readonly Endpoint[] {
+    const endpoints = this.#parts.registry.endpointsOf(network.id).map(({ endpoint }) => endpoint);
+    return endpoints.filter((endpoint) => concernsPort(links, network, endpoint));
   }
 
   /** Reserves published ports that are not: after a start all of them. One that is taken meanwhile keeps its rules. */

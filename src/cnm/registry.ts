@@ -2,6 +2,7 @@
 // before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
 import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
+import { Damage } from "./damage.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
 import { hostLinkName, switchNames } from "./names.ts";
@@ -34,23 +35,32 @@ export interface EndpointRecord {
 
 /** Everything that tsnet has a record of. */
 export class Registry {
+  /** What of the records cannot be read. */
+  readonly damage: Damage;
   readonly #records: RecordStore;
   readonly #networks = new Map<NetworkId, NetworkRecord>();
   readonly #endpoints = new Map<EndpointId, EndpointRecord>();
+  /** Endpoints that were known before this start and not spoken of since. */
+  readonly #ofFormerLife = new Set<EndpointId>();
+  /** What is known to be `removing` here only, since that could not be recorded. */
+  readonly #unwritten = new Set<string>();
 
   constructor(records: RecordStore) {
     this.#records = records;
+    this.damage = new Damage(records);
   }
 
-  /** Reads all records. Called once, before anything else. @throws TsnetError `internal` for one that cannot be read. */
+  /** Reads all records. Called once, before anything else. One that makes no sense counts as damaged. */
   load(): void {
     for (const [id, body] of this.#records.list("network")) {
-      if (!isRecord(body, "network")) throw unreadable("network", id);
-      this.#networks.set(id as NetworkId, completeNetwork(body as unknown as NetworkRecord)); // written by putNetwork
+      if (!isRecord(body, "network")) this.damage.add("network", id, body);
+      else this.#networks.set(id as NetworkId, completeNetwork(body as unknown as NetworkRecord)); // written by putNetwork
     }
     for (const [id, body] of this.#records.list("endpoint")) {
-      if (!isRecord(body, "endpoint")) throw unreadable("endpoint", id);
-      this.#endpoints.set(id as EndpointId, completeEndpoint(body as unknown as EndpointRecord)); // written by putEndpoint
+      if (isRecord(body, "endpoint")) {
+        this.#endpoints.set(id as EndpointId, completeEndpoint(body as unknown as EndpointRecord)); // written by putEndpoint
+        this.#ofFormerLife.add(id as EndpointId);
+      } else this.damage.add("endpoint", id, body);
     }
   }
 
@@ -58,24 +68,35 @@ export class Registry {
     return [...this.#networks.values()];
   }
 
-  /** The networks whose rules and switches must be there: all but those that are being removed. */
+  /** The networks whose switches must be there: all but those that are being removed. */
   live(): readonly Network[] {
     return this.networks().flatMap(({ network, state }) => (state === "removing" ? [] : [network]));
   }
 
-  /** What the rules must be for: the live networks, and their joined endpoints with what they publish. */
+  /**
+   * What the rules must be for: the networks and their joined endpoints with what they publish. A network that cannot be
+   * removed yet keeps its rules for the containers that are still in it.
+   */
   firewallState(): FirewallState {
-    const networks = this.live();
+    const joined = this.endpoints().filter(({ state }) => state === "joined");
+    const inUse = new Set(joined.map(({ endpoint }) => endpoint.networkId));
+    const hasRules = ({ network, state }: NetworkRecord) => state !== "removing" || inUse.has(network.id);
+    const networks = this.networks().flatMap((record) => (hasRules(record) ? [record.network] : []));
     const networkOf = new Map(networks.map((network) => [network.id, network]));
-    const endpoints = this.endpoints().flatMap(({ endpoint, state, ports = [] }) => {
+    const endpoints = joined.flatMap(({ endpoint, ports = [] }) => {
       const network = networkOf.get(endpoint.networkId);
-      return state === "joined" && network !== undefined ? [{ network, endpoint, ports }] : [];
+      return network === undefined ? [] : [{ network, endpoint, ports }];
     });
-    return { networks, endpoints };
+    return { networks, endpoints, ...(this.damage.isPartial && { isPartial: true }) };
   }
 
   endpoints(): readonly EndpointRecord[] {
     return [...this.#endpoints.values()];
+  }
+
+  /** Whether the endpoint was known before this start, and nothing of it has changed since. */
+  isOfFormerLife(id: EndpointId): boolean {
+    return this.#ofFormerLife.has(id);
   }
 
   findNetwork(id: NetworkId): NetworkRecord | undefined {
@@ -86,10 +107,12 @@ export class Registry {
     return this.#endpoints.get(id);
   }
 
-  /** @throws TsnetError `not-found`, also while the network is being removed or is not complete yet. */
+  /** @throws TsnetError `not-found`, also while the network is being removed or is not complete yet; `host` for a damaged record. */
   requireNetwork(id: NetworkId): Network {
     const record = this.#networks.get(id);
     if (record?.state === "ready") return record.network;
+    this.damage.requireReadable("network", id);
+    if (record === undefined) this.damage.requireComplete();
     const why =
       record === undefined ? "tsnet has no record of it; remove and recreate the network" : `it is ${record.state}`;
     throw new TsnetError("not-found", `network ${short(id)}: ${why}`);
@@ -99,11 +122,20 @@ export class Registry {
   requireEndpoint({ networkId, endpointId }: EndpointRef): EndpointRecord {
     const known = this.#endpoints.get(endpointId);
     if (known !== undefined && known.endpoint.networkId === networkId && known.state !== "removing") return known;
+    this.damage.requireReadable("endpoint", endpointId);
+    if (known === undefined) this.damage.requireComplete();
     throw new TsnetError("not-found", `network ${short(networkId)} has no endpoint ${short(endpointId)}`);
   }
 
   endpointsOf(id: NetworkId): readonly EndpointRecord[] {
     return this.endpoints().filter(({ endpoint }) => endpoint.networkId === id);
+  }
+
+  /** The networks that have that subnet from that address space. */
+  networksWith(addressSpace: string, subnet: string): readonly Network[] {
+    const isOwner = (network: Network) =>
+      network.addressSpace === addressSpace && network.pools.some((pool) => pool.subnet === subnet);
+    return this.networks().flatMap(({ network }) => (isOwner(network) ? [network] : []));
   }
 
   /** The networks that use a switch, those in creation and removal included. */
@@ -123,7 +155,7 @@ export class Registry {
 
   /**
    * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
-   * `removing`: that stands, so that the removal is tried again.
+   * `removing`: that stands, so that the removal is tried again, and is recorded when it is put once more.
    */
   async putNetwork(network: Network, state: NetworkState): Promise<void> {
     const record = { network, state };
@@ -131,17 +163,20 @@ export class Registry {
   }
 
   async putEndpoint(record: EndpointRecord): Promise<void> {
+    this.#ofFormerLife.delete(record.endpoint.endpointId);
     await this.#put("endpoint", this.#endpoints, record.endpoint.endpointId, record);
   }
 
   async removeNetwork(id: NetworkId): Promise<void> {
-    await this.#records.commit([{ op: "remove", kind: "network", id }]);
+    await this.#records.commit([{ op: "remove", kind: "network", id }], "removal");
     this.#networks.delete(id);
+    this.#unwritten.delete(id);
   }
 
   async removeEndpoint(id: EndpointId): Promise<void> {
-    await this.#records.commit([{ op: "remove", kind: "endpoint", id }]);
+    await this.#records.commit([{ op: "remove", kind: "endpoint", id }], "removal");
     this.#endpoints.delete(id);
+    this.#unwritten.delete(id);
   }
 
   async #put<Id extends string, Body extends NetworkRecord | EndpointRecord>(
@@ -151,12 +186,17 @@ export class Registry {
     body: Body,
   ): Promise<void> {
     const previous = known.get(id);
-    if (previous?.state === "removing" && body.state === "removing") return;
+    if (previous?.state === "removing" && body.state === "removing" && !this.#unwritten.has(id)) return;
     known.set(id, body);
+    const isLess = body.state === "removing" || (body.state === "created" && previous !== undefined);
     try {
-      await this.#records.commit([{ op: "put", kind, id, body }]);
+      await this.#records.commit([{ op: "put", kind, id, body }], isLess ? "removal" : "change");
+      this.#unwritten.delete(id);
     } catch (failure) {
-      if (body.state === "removing") throw failure;
+      if (body.state === "removing") {
+        this.#unwritten.add(id);
+        throw failure;
+      }
       if (previous === undefined) known.delete(id);
       else known.set(id, previous);
       throw failure;
@@ -196,8 +236,4 @@ function guessRequested({ id, switchName, mtu }: Network): RequestedPlace {
 function completeEndpoint({ endpoint, ...rest }: EndpointRecord): EndpointRecord {
   const plain: Partial<Endpoint> = { vlans: {} };
   return { ...rest, endpoint: { ...plain, ...endpoint } };
-}
-
-function unreadable(kind: string, id: string): TsnetError {
-  return new TsnetError("internal", `the record of ${kind} ${short(id)} cannot be read`);
 }

@@ -28,12 +28,22 @@ export class Removal {
     const { registry, datapaths, firewall } = this.#parts;
     const state = registry.findNetwork(network.id)?.state;
     if (state === undefined) return; // not even recorded, so nothing was made
+    this.#refuseShared(network);
     await runAll(`network ${short(network.id)} cannot be removed`, [
       () => registry.putNetwork(network, "removing"),
       () => datapaths[network.backend].removeNetwork(network, registry.sharersOf(network)),
       async () => void (await firewall.apply(registry.firewallState())),
     ]);
     await registry.removeNetwork(network.id);
+  }
+
+  /** What a network that cannot be read may need goes after that one. */
+  #refuseShared(network: Network): void {
+    const { damage } = this.#parts.registry;
+    if (!damage.mayShare(network)) return;
+    const who = damage.idsOf("network").map(short).join(", ") || "one that cannot be read";
+    const why = `network ${who}, whose record is damaged, may be on switch ${network.switchName}; it goes after that one`;
+    throw new TsnetError("conflict", `network ${short(network.id)} cannot be removed now: ${why}`);
   }
 
   /**
@@ -83,8 +93,31 @@ export class Removal {
     }
   }
 
-  /** Removes the switch that was made for a network without a record, by its mark. */
-  async strayNetwork(networkId: NetworkId): Promise<void> {
+  /** Removes a network without a record, or with one that cannot be read, by the marks of its links. */
+  async unknownNetwork(networkId: NetworkId): Promise<void> {
+    const { registry, locks } = this.#parts;
+    const isDamaged = registry.damage.has("network", networkId);
+    for (const { endpoint } of isDamaged ? registry.endpointsOf(networkId) : [])
+      await locks.endpoint(endpoint, () => this.endpointWithoutRules(endpoint));
+    await this.#strayNetwork(networkId);
+    if (isDamaged) await this.#forgetDamage("network", networkId);
+  }
+
+  /** Removes an endpoint without a record, or with one that cannot be read. The caller holds its lock. */
+  async unknownEndpoint(ref: Pick<Endpoint, "endpointId">): Promise<void> {
+    await this.strayEndpoint(ref);
+    if (this.#parts.registry.damage.has("endpoint", ref.endpointId))
+      await this.#forgetDamage("endpoint", ref.endpointId);
+  }
+
+  /** With the last damage goes what the rules held only because nobody could say whose it is. */
+  async #forgetDamage(kind: "network" | "endpoint", id: string): Promise<void> {
+    const { registry, firewall } = this.#parts;
+    await registry.damage.remove(kind, id);
+    if (!registry.damage.isPartial) await firewall.apply(registry.firewallState());
+  }
+
+  async #strayNetwork(networkId: NetworkId): Promise<void> {
     const inUse = this.#parts.registry.switchesInUse();
     await this.#onEach(`network ${short(networkId)} cannot be removed`, (datapath) =>
       datapath.removeStraySwitch(networkId, inUse),
@@ -127,6 +160,16 @@ export class Removal {
     };
     if (network !== undefined) await releaseAddresses(network, lost);
     await this.endpoint(endpoint);
+  }
+
+  /** Removes a network that the engine forgot, with what is left of its endpoints. The caller holds the lock of all networks. */
+  async lostNetwork(networkId: NetworkId): Promise<void> {
+    const { registry, locks } = this.#parts;
+    const known = registry.findNetwork(networkId);
+    if (known === undefined) return;
+    for (const { endpoint } of registry.endpointsOf(networkId))
+      await locks.endpoint(endpoint, () => this.endpoint(endpoint));
+    await this.network(known.network);
   }
 
   /** Removes a network that only waited for its last endpoint. */

@@ -12,6 +12,8 @@ export interface RequestedPool {
   readonly subnet: string;
   /** CIDR with the pool's prefix length; absent if IPAM gave none. */
   readonly gateway?: string;
+  /** CIDR, of `--aux-address`; absent for none. */
+  readonly auxAddresses?: readonly string[];
 }
 
 /** What decides the shape of a network before its addresses are known. */
@@ -124,6 +126,8 @@ export interface NetworkStatus {
 /** What tsnet has on this host. */
 export interface CnmStatus {
   readonly networks: readonly NetworkStatus[];
+  /** What of the records is damaged, what that means and what to do, a line each; absent if nothing is. */
+  readonly damage?: readonly string[];
   /** False when there was more than fits one answer: the list is cut. */
   readonly isComplete: boolean;
 }

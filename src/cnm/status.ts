@@ -16,6 +16,11 @@ export function statusOfEndpoint({ endpoint, state, ports = [] }: EndpointRecord
 
 /** @param maxEntries - networks, endpoints and ports that are listed at most. */
 export function statusOf(registry: Registry, maxEntries = MAX_ENTRIES): CnmStatus {
+  const damage = registry.damage.lines();
+  return { ...(damage.length > 0 && { damage: damage.slice(0, maxEntries) }), ...listOf(registry, maxEntries) };
+}
+
+function listOf(registry: Registry, maxEntries: number): CnmStatus {
   const byNetwork = Map.groupBy(registry.endpoints(), ({ endpoint }) => endpoint.networkId);
   const networks: NetworkStatus[] = [];
   let left = maxEntries;

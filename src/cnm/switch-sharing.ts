@@ -123,6 +123,11 @@ export function refuseOverlap(planned: PlannedNetwork, others: readonly Network[
   }
 }
 
+/** Whether the two have an address in common. */
+export function doSubnetsMeet(one: Pick<Network, "pools">, other: Pick<Network, "pools">): boolean {
+  return meetingSubnets(one, other) !== undefined;
+}
+
 /** The first two subnets that have an address in common. */
 function meetingSubnets(
   one: Pick<Network, "pools">,

@@ -4,8 +4,15 @@ import type { Endpoint } from "../cnm/endpoint.ts";
 import { isErrno } from "../host/netlink.ts";
 import type { Link } from "../host/rtnetlink-link.ts";
 import type { Rtnetlink } from "../host/rtnetlink.ts";
+import type { DiscardedPairs } from "./discarded-pairs.ts";
+import type { HostOfLinks } from "./host-link.ts";
 import { LINK_GROUP } from "../link-group.ts";
 import { isHalfMade, readMark } from "./mark.ts";
+
+/** The host as what makes and removes pairs needs it. */
+export interface HostOfPairs extends HostOfLinks {
+  readonly discarded: DiscardedPairs;
+}
 
 /** What is needed to find an endpoint's port. */
 export type PortOf = Pick<Endpoint, "endpointId" | "hostIfName">;
@@ -23,15 +30,24 @@ export async function addPair(links: Rtnetlink, endpoint: Endpoint, masterIndex?
   const pair = { name, mtu, group: LINK_GROUP, ...master, isUp: false, peer };
   return links.addVeth(pair).catch(async (failure: unknown) => {
     if (!isErrno(failure, "EEXIST")) throw failure;
-    await removePair(links, endpoint);
+    const left = await findPair(links, endpoint);
+    if (left !== undefined) await links.deleteLink(left.index);
     return links.addVeth(pair);
   });
 }
 
-/** Removes the pair, wherever its other end is. Absent is no failure; a link without our mark for it is left alone. */
-export async function removePair(links: Rtnetlink, port: PortOf): Promise<void> {
+/**
+ * Takes the pair out of use, wherever its other end is; it is deleted a moment later. Absent is no failure; a link without
+ * our mark for it is left alone.
+ */
+export async function removePair({ links, discarded }: HostOfPairs, port: PortOf): Promise<void> {
+  const link = await findPair(links, port);
+  if (link !== undefined) await discarded.discard(link);
+}
+
+async function findPair(links: Rtnetlink, port: PortOf): Promise<Link | undefined> {
   const link = await links.findLink(port.hostIfName);
-  if (link !== undefined && isPairOf(link, port)) await links.deleteLink(link.index);
+  return link !== undefined && isPairOf(link, port) ? link : undefined;
 }
 
 /** Whether the link is the host's end of that endpoint's pair. */

@@ -19,7 +19,7 @@ import { AF_INET, AF_INET6 } from "./libc.ts";
 import { NLM_F, findAttribute, isErrno, textOf } from "./netlink.ts";
 import { type Change, changeInOrder } from "./netlink-sequence.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
-import { linkHeader } from "./rtnetlink-link.ts";
+import { LINK_HEADER_LENGTH, linkHeader } from "./rtnetlink-link.ts";
 
 /** Message types (include/uapi/linux/rtnetlink.h, RTM_*). */
 export const RTM = {
@@ -49,7 +49,6 @@ const ASK_INTERVAL_MS = 10;
 /** IFLA_OPERSTATE, and its values IF_OPER_UNKNOWN and IF_OPER_UP (include/uapi/linux/if.h). */
 const IFLA_OPERSTATE = 16;
 const OPERATIONAL: readonly (number | undefined)[] = [0, 6];
-const LINK_HEADER_LENGTH = 16;
 
 /** Everything of one link, as plain data: payloads of rtnetlink messages in hexadecimal. */
 export interface L3Snapshot {

@@ -44,10 +44,18 @@ export class NftTool {
   }
 
   async #list(args: readonly string[]): Promise<readonly NftObject[]> {
-    const parsed: unknown = JSON.parse(await run("nft", ["-j", ...args]));
+    const parsed = parseJson(await run("nft", ["-j", ...args]), args);
     if (typeof parsed === "object" && parsed !== null && "nftables" in parsed && Array.isArray(parsed.nftables)) {
       return parsed.nftables as NftObject[]; // libnftables-json(5): a list of objects with one key each
     }
     throw new TsnetError("host", `nft -j ${args.join(" ")} printed no ruleset`);
+  }
+}
+
+function parseJson(text: string, args: readonly string[]): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TsnetError("host", `nft -j ${args.join(" ")} printed no JSON`, { cause });
   }
 }

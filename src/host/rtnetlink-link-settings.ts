@@ -4,14 +4,13 @@
 // net/ipv6/addrconf.c (inet6_set_link_af). What the values mean: Documentation/networking/ip-sysctl.rst.
 import { AF_INET, AF_INET6 } from "./libc.ts";
 import { nestedAttribute, parseAttributes, u32Attribute, u8Attribute } from "./netlink.ts";
-import { IFLA, linkHeader } from "./rtnetlink-link.ts";
+import { IFLA, LINK_HEADER_LENGTH, linkHeader } from "./rtnetlink-link.ts";
 
 const IFLA_INET_CONF = 1;
 const IFLA_INET6_CONF = 2;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const DEVCONF_MTU6 = 2; // include/uapi/linux/ipv6.h
 const IN6_ADDR_GEN_MODE = { eui64: 0, none: 1 } as const;
-const LINK_HEADER_LENGTH = 16;
 const NOTHING = Buffer.alloc(0);
 
 /** Our names and the kernel's numbers (include/uapi/linux/ip.h). */

@@ -43,7 +43,8 @@ export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as c
 const VETH_INFO_PEER = 1;
 const IFLA_VLAN_ID = 1;
 const IFF_UP = 1;
-const HEADER_LENGTH = 16;
+/** Of the `struct ifinfomsg` in front of a link's attributes. */
+export const LINK_HEADER_LENGTH = 16;
 
 /** A network device of this namespace. */
 export interface Link {
@@ -143,7 +144,7 @@ export interface LinkChange {
 
 /** Reads the payload of an RTM_NEWLINK message. */
 export function parseLink(payload: Buffer): Link {
-  const attributes = parseAttributes(payload.subarray(HEADER_LENGTH));
+  const attributes = parseAttributes(payload.subarray(LINK_HEADER_LENGTH));
   const info = parseAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
   const kind = textOf(info.get(IFLA_INFO.KIND) ?? Buffer.alloc(0));
   const data = info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0);
@@ -176,7 +177,7 @@ export function parseLink(payload: Buffer): Link {
 
 /** A `struct ifinfomsg`. @param isUp - the administrative state to set; without it that stays as it is. */
 export function linkHeader(index: number, options: { readonly family?: number; readonly isUp?: boolean } = {}): Buffer {
-  const header = Buffer.alloc(HEADER_LENGTH);
+  const header = Buffer.alloc(LINK_HEADER_LENGTH);
   header.writeUInt8(options.family ?? 0, 0);
   header.writeInt32LE(index, 4);
   if (options.isUp !== undefined) {

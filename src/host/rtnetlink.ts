@@ -3,12 +3,13 @@
 // in `netlink-socket.ts`. A link is named to the kernel by its index: names can move to another link, indexes cannot.
 import type { Address } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { NLM_F } from "./netlink.ts";
+import { NLM_F, u32Attribute } from "./netlink.ts";
 import type { InterfaceAddress, LinkAddress } from "./rtnetlink-address.ts";
 import { addAddress, deleteAddress, listAddresses } from "./rtnetlink-address-requests.ts";
 import { fdbEntryParts, fdbListParts, parseStaticFdbEntry } from "./rtnetlink-fdb.ts";
 import { listFloodPeers, setFloodPeers } from "./rtnetlink-flood.ts";
 import {
+  IFLA,
   type BridgeSpec,
   type Link,
   type LinkChange,
@@ -203,6 +204,12 @@ export class Rtnetlink implements Disposable {
   /** Deletes a link, and with one end of a veth pair the other. An absent link is success. Takes 10 to 20 ms. */
   async deleteLink(index: number): Promise<void> {
     await this.#onLink("delete", index, RTM.DELLINK, [linkHeader(index)], ["ENODEV"]);
+  }
+
+  /** Deletes all links of a group, in about the time of one, and with one end of a veth pair the other. That there are none is success. */
+  async deleteGroup(group: number): Promise<void> {
+    const parts = [linkHeader(0), u32Attribute(IFLA.GROUP, group)];
+    await this.#requests.ask(`delete links of group ${group}`, { type: RTM.DELLINK, parts }, ["ENODEV"]);
   }
 
   /** The IP addresses of one link, none if it is absent, or without `linkIndex` of all. */

@@ -45,6 +45,7 @@ export async function run(
   const { input, timeoutMs = DEADLINE_MS } = options;
   const child = execa(command, args, {
     ...(input === undefined ? { stdin: "ignore" } : { input }),
+    cwd: "/", // that of the daemon may be gone
     env: ENVIRONMENT,
     extendEnv: false,
     detached: true, // an own process group, so that children of the command can be killed with it

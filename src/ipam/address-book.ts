@@ -49,6 +49,11 @@ export class AddressBook {
     return this.#inUse.get(value);
   }
 
+  /** Whether none is in use. */
+  get isUnused(): boolean {
+    return this.#inUse.size === 0;
+  }
+
   /** Every address that has a record: in use and at rest. */
   *recorded(): Iterable<bigint> {
     yield* this.#inUse.keys();

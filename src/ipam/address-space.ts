@@ -9,6 +9,8 @@ import type { Pool } from "./pool.ts";
 export class AddressSpace {
   readonly name: string;
   readonly #pools = new Map<string, Pool>();
+  /** Subnets of pools of which nothing else is known, by the pool's id. */
+  readonly #lost = new Map<string, Subnet>();
 
   constructor(name: string) {
     this.name = name;
@@ -24,6 +26,15 @@ export class AddressSpace {
     return Array.from(this.#pools.values()).filter(({ description }) => formatSubnet(description.subnet) === text);
   }
 
+  /** Pools that the engine may never have learned of, or gave back in vain. */
+  forgotten(): readonly Pool[] {
+    return Array.from(this.#pools.values()).filter(({ isForgotten }) => isForgotten);
+  }
+
+  pools(): readonly Pool[] {
+    return [...this.#pools.values()];
+  }
+
   add(pool: Pool): void {
     this.#pools.set(pool.description.id, pool);
   }
@@ -32,8 +43,22 @@ export class AddressSpace {
     this.#pools.delete(pool.description.id);
   }
 
+  /** Keeps the subnet of a pool whose record is damaged from all others, whatever their segment. */
+  addLost(poolId: string, subnet: Subnet): void {
+    this.#lost.set(poolId, subnet);
+  }
+
+  removeLost(poolId: string): void {
+    this.#lost.delete(poolId);
+  }
+
   /** @throws TsnetError `conflict` if `subnet` overlaps a pool of the same segment; pools of other segments do not matter. */
   requireFree(segment: string, subnet: Subnet): void {
+    for (const lost of this.#lost.values()) {
+      if (!overlaps(lost, subnet)) continue;
+      const why = `overlaps pool ${formatSubnet(lost)}, whose record is damaged: remove the network that has it`;
+      throw new TsnetError("conflict", `subnet ${formatSubnet(subnet)} ${why}`);
+    }
     for (const { description } of this.#pools.values()) {
       if (description.segment !== segment || !overlaps(description.subnet, subnet)) continue;
       const where = segment === "" ? "the default segment" : `segment ${JSON.stringify(segment)}`;
@@ -46,11 +71,18 @@ export class AddressSpace {
    * The lowest subnet of the first default pool with room that overlaps no pool of any segment and no route of this host.
    *
    * @param routes - of this host; default routes are not counted.
+   * @param spare - pools that it may overlap.
    * @throws TsnetError `exhausted` that says for each default pool how many of how many are in use.
    */
-  chooseSubnet(family: Family, defaultPools: readonly DefaultPool[], routes: readonly Subnet[]): Subnet {
+  chooseSubnet(
+    family: Family,
+    defaultPools: readonly DefaultPool[],
+    routes: readonly Subnet[],
+    spare: readonly Pool[] = [],
+  ): Subnet {
     const candidates = defaultPools.filter(({ base }) => base.family === family);
-    const pools = Array.from(this.#pools.values(), ({ description }) => description.subnet);
+    const counted = Array.from(this.#pools.values()).filter((pool) => !spare.includes(pool));
+    const pools = [...counted.map(({ description }) => description.subnet), ...this.#lost.values()];
     const occupied = [...pools, ...routes.filter((route) => route.prefixLength > 0)];
     for (const candidate of candidates) {
       const free = findFreeSubnet(candidate, occupied);

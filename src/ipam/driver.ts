@@ -1,16 +1,21 @@
 // The meaning of the IpamDriver verbs: finds the pool, keeps the order of pool verbs, reads the records at start. Arithmetic is
 // in `address-book.ts` and `default-pools.ts`; what the engine sends and when is in moby `daemon/libnetwork/docs/ipam.md`.
-import { formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
+import { isDeepStrictEqual } from "node:util";
+import { formatSubnet, overlaps, parseAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { KeyedLock } from "../keyed-lock.ts";
 import type { RecordStore } from "../state/record-store.ts";
 import { AddressSpace } from "./address-space.ts";
+import { hasGone } from "./caller.ts";
 import type { DefaultPool } from "./default-pools.ts";
 import type { HostRoutes } from "./host-routes.ts";
-import { createPoolId, splitAddressRecordId } from "./pool-id.ts";
-import { type RecordedAddress, damaged, parseAddressRecord, parsePoolRecord } from "./pool-records.ts";
+import { Inventory } from "./inventory.ts";
+import { createPoolId } from "./pool-id.ts";
+import type { PoolDescription } from "./pool-records.ts";
+import { NetworkPools } from "./network-pools.ts";
 import { planPool } from "./pool-request.ts";
 import { Pool, unknownPool } from "./pool.ts";
+import { type LostPool, readPools } from "./recorded-pools.ts";
 import type { IpamDriver, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
 
 /** What the addresses of tsnet are built on. */
@@ -19,7 +24,18 @@ export interface IpamParts {
   /** In the order in which they are tried. */
   readonly defaultPools: readonly DefaultPool[];
   readonly hostRoutes: HostRoutes;
+  /** Whether a network has a pool with that subnet, as far as tsnet is its network driver as well. */
+  readonly isOfNetwork: (addressSpace: string, subnet: string) => boolean;
+  /** Whether a container is on such a network. */
+  readonly isInUse: (addressSpace: string, subnet: string) => Promise<boolean>;
+  /** Whether the engine starts tsnet: then it cannot have begun to ask before tsnet was there. */
+  readonly isStartedByEngine: boolean;
 }
+
+type PoolWish = Pick<PoolDescription, "segment" | "subnet" | "range">;
+
+/** For so long the engine asks an absent tsnet for a pool, and somewhat longer. */
+const ABSENCE_MS = 20_000;
 
 /** Gives out pools and addresses; what it has answered is durable. `load` comes first, other calls fail until then. */
 export class Ipam implements IpamDriver {
@@ -27,6 +43,18 @@ export class Ipam implements IpamDriver {
   readonly #parts: IpamParts;
   readonly #spaces = [new AddressSpace(this.addressSpaces.local), new AddressSpace(this.addressSpaces.global)];
   readonly #locks = new KeyedLock();
+  /** Pools whose records are damaged, by id. */
+  readonly #lost = new Map<string, LostPool>();
+  /** What networks know of their pools. */
+  readonly ofNetworks = new NetworkPools({
+    spaces: this.#spaces,
+    lost: this.#lost,
+    release: (id) => this.releasePool(id),
+    addFalseClaim: (id) => this.#inventory?.addFalseClaim(id),
+  });
+  /** Since the last handshake. */
+  #inventory: Inventory | undefined;
+  readonly #startedAt = performance.now();
   #isLoaded = false;
 
   constructor(parts: IpamParts) {
@@ -34,67 +62,161 @@ export class Ipam implements IpamDriver {
   }
 
   /**
-   * Reads pools and addresses from the records, once.
+   * Reads pools and addresses from the records, once. What is damaged is kept from use.
    *
-   * @throws TsnetError `internal` that names the first record that cannot be understood; then nothing was loaded.
+   * @returns which records can be read but make no sense, a line each.
    */
-  load(): void {
+  load(): readonly string[] {
     if (this.#isLoaded) throw new TsnetError("internal", "the address records are loaded already");
-    const pools = this.#readPools();
+    const { pools, lost, faults } = readPools(this.#parts.records, this.#spaces);
     for (const { space, pool } of pools) space.add(pool);
+    for (const pool of lost) {
+      this.#lost.set(pool.id, pool);
+      for (const space of this.#spaces) space.addLost(pool.id, pool.subnet); // which of them it was of is lost, too
+    }
     this.#isLoaded = true;
+    return faults;
   }
 
-  async requestPool(request: RequestPool): Promise<RequestedPool> {
+  noteHandshake(): void {
+    const isWhole = this.#parts.isStartedByEngine || performance.now() - this.#startedAt > ABSENCE_MS;
+    const ids = this.#spaces.flatMap((space) => space.pools().map(({ description }) => description.id));
+    this.#inventory = new Inventory(ids, isWhole, this.#inventory);
+  }
+
+  async requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool> {
+    return this.#requestPool(request, signal).catch((failure: unknown) => {
+      this.#inventory?.fail();
+      throw failure;
+    });
+  }
+
+  async #requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool> {
     this.#requireLoaded();
+    this.#requireComplete();
     const space = this.#requireSpace(request.addressSpace);
     const { family, segment, subnet: wanted, range } = planPool(request);
     return this.#locks.run(space.name, async () => {
       const { records, defaultPools, hostRoutes } = this.#parts;
+      if (wanted === undefined) this.#inventory?.end();
+      const known = wanted && this.#findKnown(space, { segment, subnet: wanted, range });
+      if (known !== undefined) return { poolId: known.id, subnet: formatSubnet(known.subnet) };
+      const spare = this.#forgottenOf(space);
+      const subnet = wanted ?? space.chooseSubnet(family, defaultPools, await hostRoutes.subnets(), spare);
+      const wish = { addressSpace: space.name, segment, subnet, range };
+      const same = spare.find(({ description: { id: _id, ...rest } }) => isDeepStrictEqual(rest, wish));
+      if (same !== undefined) {
+        same.confirm(true);
+        return { poolId: same.description.id, subnet: formatSubnet(subnet) };
+      }
+      const isInWay = ({ description: other }: Pool) =>
+        overlaps(other.subnet, subnet) && (wanted === undefined || other.segment === segment);
+      for (const pool of [...spare, ...(await this.#lackingOf(space))].filter(isInWay)) {
+        await pool.remove();
+        space.remove(pool);
+      }
       if (wanted) space.requireFree(segment, wanted);
-      const subnet = wanted ?? space.chooseSubnet(family, defaultPools, await hostRoutes.subnets());
-      const pool = new Pool({ id: createPoolId(subnet), addressSpace: space.name, segment, subnet, range }, records);
+      const pool = new Pool({ id: createPoolId(subnet), ...wish }, records);
       await pool.record();
+      if (await hasGone(signal)) await pool.remove(); // before anybody else sees it
+      signal?.throwIfAborted();
       space.add(pool);
       return { poolId: pool.description.id, subnet: formatSubnet(subnet) };
     });
   }
 
+  /** A pool that the engine has, and asks for anew after its start. */
+  #findKnown(space: AddressSpace, wish: PoolWish): PoolDescription | undefined {
+    const pool = space.pools().find(({ description: { id: _id, addressSpace: _space, ...rest } }) => {
+      return isDeepStrictEqual(rest, wish);
+    });
+    if (pool === undefined || this.#inventory?.countPool(pool.description.id) !== true) return undefined;
+    pool.confirm();
+    return pool.description;
+  }
+
+  /** Pools that the engine did not ask for when it started, on whose networks is nobody. */
+  async #lackingOf(space: AddressSpace): Promise<readonly Pool[]> {
+    const found: Pool[] = [];
+    if (this.#hasDamage) return found;
+    for (const pool of space.pools()) {
+      const { id, subnet } = pool.description;
+      if (this.#inventory?.lacks(id) !== true) continue;
+      if (!(await this.#parts.isInUse(space.name, formatSubnet(subnet)))) found.push(pool);
+    }
+    return found;
+  }
+
+  /** They keep nobody from their subnets. One that is somebody's all the same is spoken of sooner or later, or has a network. */
+  #forgottenOf(space: AddressSpace): readonly Pool[] {
+    if (this.#hasDamage) return [];
+    const { isOfNetwork } = this.#parts;
+    return space.forgotten().filter(({ description }) => !isOfNetwork(space.name, formatSubnet(description.subnet)));
+  }
+
+  /** Whose a pool is may stand in a record that cannot be read. */
+  get #hasDamage(): boolean {
+    const { fault } = this.#parts.records;
+    return fault !== undefined || this.#parts.records.damaged().length > 0;
+  }
+
   async releasePool(poolId: string): Promise<void> {
     this.#requireLoaded();
+    const lost = this.#lost.get(poolId);
+    if (lost !== undefined) return this.#releaseLost(lost);
     const space = this.#spaces.find((candidate) => candidate.find(poolId));
     if (space === undefined) return;
     await this.#locks.run(space.name, async () => {
       const pool = space.find(poolId);
-      if (pool === undefined) return;
+      if (pool === undefined || this.#inventory?.takeFalseClaim(pool.description.id) === true) return;
       await pool.remove();
       space.remove(pool);
     });
   }
 
-  async requestAddress(request: RequestAddress): Promise<string> {
+  async requestAddress(request: RequestAddress, signal?: AbortSignal): Promise<string> {
     this.#requireLoaded();
+    this.#requireComplete();
+    const lost = this.#lost.get(request.poolId);
+    if (lost !== undefined) throw damagedPool(lost);
     const pool = this.#findPool(request.poolId);
     if (pool === undefined) throw unknownPool(request.poolId);
-    return pool.request(request.address, request.isGateway ? "gateway" : "endpoint");
+    return this.#requestAddress(pool, request, signal).catch((failure: unknown) => {
+      // Without its gateway there is no network: the pool is given back next.
+      if (request.isGateway && this.#inventory?.isOpen === true) this.#inventory.addFalseClaim(pool.description.id);
+      this.#inventory?.fail();
+      throw failure;
+    });
+  }
+
+  async #requestAddress(pool: Pool, request: RequestAddress, signal?: AbortSignal): Promise<string> {
+    const { address, isGateway } = request;
+    const { id } = pool.description;
+    const inUse = address === undefined ? undefined : pool.findInUse(address);
+    if (inUse !== undefined && this.#inventory?.countAddress(id, inUse) === true) return inUse;
+    if (address === undefined && !isGateway) this.#inventory?.end();
+    this.#inventory?.note(id);
+    const given = await pool.request(address, isGateway ? "gateway" : "endpoint", signal);
+    this.#inventory?.countAddress(id, given); // the engine has it from now on
+    return given;
   }
 
   async releaseAddress(poolId: string, address: string): Promise<void> {
     this.#requireLoaded();
     const parsed = parseAddress(address);
-    await this.#findPool(poolId)?.release(parsed);
+    const pool = this.#findPool(poolId);
+    if (pool === undefined) return;
+    const { id } = pool.description;
+    if (this.#inventory?.hasFalseClaim(id) === true && pool.isGateway(parsed)) return;
+    this.#inventory?.note(id);
+    await pool.release(parsed);
   }
 
-  /**
-   * Releases an address of a network whose pool is known by its subnet only. Where pools of several segments have that
-   * subnet it stays in use, since it cannot be told whose it is.
-   *
-   * @param subnet - canonical CIDR. @param address - bare.
-   */
-  async releaseLost(addressSpace: string, subnet: string, address: string): Promise<void> {
-    const space = this.#spaces.find(({ name }) => name === addressSpace);
-    const [pool, ...others] = space?.findBySubnet(parseSubnet(subnet)) ?? [];
-    if (pool !== undefined && others.length === 0) await pool.release(parseAddress(address));
+  async #releaseLost({ id, addressIds }: LostPool): Promise<void> {
+    const changes = addressIds.map((addressId) => ({ op: "remove", kind: "address", id: addressId }) as const);
+    await this.#parts.records.commit([...changes, { op: "remove", kind: "pool", id }], "removal");
+    this.#lost.delete(id);
+    for (const space of this.#spaces) space.removeLost(id);
   }
 
   #findPool(poolId: string): Pool | undefined {
@@ -108,29 +230,21 @@ export class Ipam implements IpamDriver {
     throw new TsnetError("invalid", `address space ${JSON.stringify(name.slice(0, 64))} is none of ${known}`);
   }
 
+  /** What is given out may be in use where records are missing. */
+  #requireComplete(): void {
+    if (this.#parts.records.fault !== undefined) throw this.#parts.records.fault;
+  }
+
   /** An Ipam that has not read its records would give out what is in use. */
   #requireLoaded(): void {
     if (!this.#isLoaded) throw new TsnetError("unavailable", "the address records are not loaded yet");
   }
+}
 
-  #readPools(): { readonly space: AddressSpace; readonly pool: Pool }[] {
-    const { records } = this.#parts;
-    const found = new Map(
-      Array.from(records.list("pool"), ([id, body]) => {
-        const description = parsePoolRecord(id, body);
-        const space = this.#spaces.find((candidate) => candidate.name === description.addressSpace);
-        if (space === undefined) throw damaged("pool", id, `unknown address space ${description.addressSpace}`);
-        return [id, { description, space, addresses: new Array<RecordedAddress>() }];
-      }),
-    );
-    for (const [recordId, body] of records.list("address")) {
-      const { poolId, address } = splitAddressRecordId(recordId);
-      const owner = found.get(poolId);
-      if (owner === undefined) throw damaged("address", recordId, "there is no such pool");
-      owner.addresses.push(parseAddressRecord(owner.description, address, body));
-    }
-    return Array.from(found.values(), ({ description, space, addresses }) => {
-      return { space, pool: new Pool(description, records, addresses) };
-    });
-  }
+function damagedPool({ subnet }: LostPool): TsnetError {
+  const remedy = "remove its network, and create it again";
+  return new TsnetError(
+    "host",
+    `pool ${formatSubnet(subnet)} gives out no addresses, its record is damaged; ${remedy}`,
+  );
 }

@@ -68,7 +68,7 @@ export function parseAddressRecord(pool: PoolDescription, address: string, body:
 }
 
 /** The error for a record that cannot be understood. It is never left out instead: its address would be given out twice. */
-export function damaged(kind: "pool" | "address", recordId: string, why: string, cause?: unknown): TsnetError {
+function damaged(kind: "pool" | "address", recordId: string, why: string, cause?: unknown): TsnetError {
   return new TsnetError("internal", `${kind} record ${JSON.stringify(recordId)} is damaged: ${why}`, { cause });
 }
 

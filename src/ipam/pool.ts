@@ -2,9 +2,10 @@
 // address, then recorded; calls that come together share one write to the disk. What could not be recorded is undone.
 import { type Address, contains, formatAddress, formatSubnet, parseAddress } from "../cidr.ts";
 import { TsnetError, inContext } from "../errors.ts";
-import type { RecordChange, RecordStore } from "../state/record-store.ts";
+import type { CommitPurpose, RecordChange, RecordStore } from "../state/record-store.ts";
 import { AddressBook, type AddressUse, type Holding } from "./address-book.ts";
 import { addressRecordId } from "./pool-id.ts";
+import { hasGone } from "./caller.ts";
 import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
 import { automaticSpan, findObstacle } from "./usable-addresses.ts";
 
@@ -13,19 +14,68 @@ export class Pool {
   readonly description: PoolDescription;
   readonly #records: RecordStore;
   readonly #book: AddressBook;
+  /** Endpoints' addresses that were in use when this start began, and are still. */
+  readonly #ofFormerLife = new Set<bigint>();
+  /** Whether the engine asked for the pool, or spoke of it, since this start. */
+  #isHeardOf: boolean;
+  /** Asked for, and no network made with it yet. */
+  #isUnclaimed: boolean;
   /** Set while the pool is being removed, and from then on if that succeeds. */
   #removal: Promise<void> | undefined;
 
-  /** @param recorded - what the records say of its addresses; none for a new pool. */
-  constructor(description: PoolDescription, records: RecordStore, recorded: readonly RecordedAddress[] = []) {
+  /** @param recorded - what the records say of its addresses; absent for a new pool. */
+  constructor(description: PoolDescription, records: RecordStore, recorded?: readonly RecordedAddress[]) {
     this.description = description;
     this.#records = records;
+    this.#isHeardOf = recorded === undefined;
+    this.#isUnclaimed = recorded === undefined;
     this.#book = new AddressBook(automaticSpan(description.subnet, description.range));
     // Sorted, since the queue of releases is quick only when it grows at its end.
-    for (const { value, state } of [...recorded].sort((a, b) => orderOf(a) - orderOf(b))) {
+    for (const { value, state } of [...(recorded ?? [])].sort((a, b) => orderOf(a) - orderOf(b))) {
       if ("use" in state) this.#book.take(value, state.use);
       else this.#book.rest(value, state.released);
+      if ("use" in state && state.use === "endpoint") this.#ofFormerLife.add(value);
     }
+  }
+
+  /**
+   * Whether it may be a pool that the engine never learned of, or gave back in vain: it has not spoken of it since this
+   * start, and none of its addresses is in use, not even a gateway's.
+   */
+  get isForgotten(): boolean {
+    return !this.#isHeardOf && this.#book.isUnused;
+  }
+
+  /** The engine has been told of it. @param isForNew - for a network that is about to be made. */
+  confirm(isForNew = false): void {
+    this.#isHeardOf = true;
+    this.#isUnclaimed ||= isForNew;
+  }
+
+  /** Whether it is of no network yet. */
+  get isUnclaimed(): boolean {
+    return this.#isUnclaimed;
+  }
+
+  /** A network was made with it. */
+  claim(): void {
+    this.#isUnclaimed = false;
+  }
+
+  isGateway(address: Address): boolean {
+    return this.#book.find(address.value)?.use === "gateway";
+  }
+
+  /** @returns the address with its prefix length if it is in use; undefined otherwise. @param text - bare. */
+  findInUse(text: string): string | undefined {
+    const address = this.#parseOwn(text);
+    const isInUse = this.#book.find(address.value)?.isReleasing === false;
+    return isInUse ? `${formatAddress(address)}/${this.description.subnet.prefixLength}` : undefined;
+  }
+
+  /** The endpoints' addresses that were given out before this start and not released since. */
+  listOfFormerLife(): readonly Address[] {
+    return Array.from(this.#ofFormerLife, (value) => this.#addressOf(value));
   }
 
   /** Makes the pool itself durable. */
@@ -39,13 +89,15 @@ export class Pool {
    *
    * @param text - bare address; undefined: the next of the range, or of the subnet if the pool has no range.
    * @returns CIDR with the pool's prefix length.
+   * @param signal - aborts when nobody learns of the address any more: then it is released.
    * @throws TsnetError `invalid` if the pool cannot have that address, `conflict` if it is in use, `exhausted`.
    */
-  async request(text: string | undefined, use: AddressUse): Promise<string> {
+  async request(text: string | undefined, use: AddressUse, signal?: AbortSignal): Promise<string> {
     if (this.#removal) throw unknownPool(this.description.id);
+    this.confirm();
     const address = text === undefined ? this.#chooseFree() : this.#parseOwn(text);
     const held = this.#book.find(address.value);
-    if (held === undefined) await this.#take(address, use);
+    if (held === undefined) await this.#takeUnlessAborted(address, use, signal);
     else if (use === "gateway" && held.use === "gateway" && !held.isReleasing) await held.pending;
     else throw this.#inUse(address, held);
     return `${formatAddress(address)}/${this.description.subnet.prefixLength}`;
@@ -54,6 +106,7 @@ export class Pool {
   /** Takes one address back, durably. One that is not in use is no failure. */
   async release(address: Address): Promise<void> {
     if (!contains(this.description.subnet, address)) return;
+    this.confirm();
     for (;;) {
       const held = this.#book.find(address.value);
       if (this.#removal) return this.#removal;
@@ -77,11 +130,17 @@ export class Pool {
       const { id } = this.description;
       const addresses = Array.from(this.#book.recorded(), (value) => addressRecordId(id, this.#addressOf(value)));
       const changes = addresses.map((recordId) => ({ op: "remove", kind: "address", id: recordId }) as const);
-      await this.#commit("remove", [...changes, { op: "remove", kind: "pool", id }]);
+      await this.#commit("remove", [...changes, { op: "remove", kind: "pool", id }], "removal");
     } catch (failure) {
       this.#removal = undefined;
       throw failure;
     }
+  }
+
+  async #takeUnlessAborted(address: Address, use: AddressUse, signal: AbortSignal | undefined): Promise<void> {
+    await this.#take(address, use);
+    if (await hasGone(signal)) await this.release(address);
+    signal?.throwIfAborted();
   }
 
   #take(address: Address, use: AddressUse): Promise<void> {
@@ -108,6 +167,7 @@ export class Pool {
         // Only now: given out before the release is durable, it could be in use twice after a power cut.
         if (order === undefined) this.#book.forget(address.value);
         else this.#book.rest(address.value, order);
+        this.#ofFormerLife.delete(address.value);
       } finally {
         holding.isReleasing = false;
         holding.pending = undefined;
@@ -116,16 +176,17 @@ export class Pool {
     return (holding.pending = write());
   }
 
-  async #commitAddress(verb: string, address: Address, body: AddressState | undefined): Promise<void> {
+  async #commitAddress(verb: "give out" | "release", address: Address, body: AddressState | undefined): Promise<void> {
     const target = { kind: "address", id: addressRecordId(this.description.id, address) } as const;
     const change =
       body === undefined ? ({ op: "remove", ...target } as const) : ({ op: "put", ...target, body } as const);
-    await this.#commit(`${verb} address ${formatAddress(address)} of`, [change]);
+    const purpose = verb === "release" ? "removal" : "change";
+    await this.#commit(`${verb} address ${formatAddress(address)} of`, [change], purpose);
   }
 
-  async #commit(doing: string, changes: readonly RecordChange[]): Promise<void> {
+  async #commit(doing: string, changes: readonly RecordChange[], purpose: CommitPurpose = "change"): Promise<void> {
     try {
-      await this.#records.commit(changes);
+      await this.#records.commit(changes, purpose);
     } catch (failure) {
       throw inContext(`cannot ${doing} pool ${formatSubnet(this.description.subnet)}`, failure);
     }

@@ -27,14 +27,20 @@ export interface RequestAddress {
   readonly isGateway: boolean;
 }
 
-/** The IpamDriver verbs. Every method rejects with a TsnetError. */
+/**
+ * The IpamDriver verbs. Every method rejects with a TsnetError. `signal` aborts when nobody learns of the result any more:
+ * what was given out is taken back.
+ */
 export interface IpamDriver {
+  /** The engine has asked what tsnet can do: it does so at its start, and may then ask anew for what it has. */
+  noteHandshake(): void;
+
   readonly addressSpaces: { readonly local: string; readonly global: string };
-  requestPool(request: RequestPool): Promise<RequestedPool>;
+  requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool>;
   /** A pool that was never given out is no failure. */
   releasePool(poolId: string): Promise<void>;
   /** @returns CIDR with the subnet's prefix length. */
-  requestAddress(request: RequestAddress): Promise<string>;
+  requestAddress(request: RequestAddress, signal?: AbortSignal): Promise<string>;
   /** An address that was never given out is no failure. */
   releaseAddress(poolId: string, address: string): Promise<void>;
 }

@@ -80,7 +80,9 @@ export class Elements {
   /** Adds all of another collection. */
   addAll(other: Elements): void {
     for (const [set, elements] of other.#sets) {
-      this.#sets.set(set, new Map([...(this.#sets.get(set) ?? []), ...elements]));
+      const own = this.#sets.get(set) ?? new Map<string, SetElement>();
+      for (const [identity, element] of elements) own.set(identity, element);
+      this.#sets.set(set, own);
     }
   }
 

@@ -20,6 +20,7 @@ import { forgetFlows, forgetUntranslatedFlows } from "./flows.ts";
 import { forwardRuleCommands, hasLegacyRules, listEngineBridges, refuseLegacyRules } from "./foreign-chains.ts";
 import { ensureForwarding } from "./forwarding.ts";
 import { SKELETON, SKELETON_SIZES, SKELETON_SET, TABLES } from "./skeleton.ts";
+import { emptyingCommands, fieldsOf, replacingCommands } from "./table-commands.ts";
 
 /** What the firewall needs of the host. */
 export interface FirewallHost {
@@ -40,6 +41,8 @@ export class NftablesFirewall implements Firewall {
   /** What the rules are for, as far as they were ever asked for. */
   #networks: readonly Network[] = [];
   #endpoints = new Map<string, GuardedEndpoint>();
+  /** Whether what is there and not wanted may be wanted by somebody who cannot be named. */
+  #isPartial = false;
   /** The tables as they were listed after they were made here; unknown for those of an earlier life. */
   #skeleton: string | undefined;
 
@@ -55,7 +58,8 @@ export class NftablesFirewall implements Firewall {
 
   async apply(state: FirewallState): Promise<boolean> {
     return this.#lock.run("rules", async () => {
-      this.#networks = state.networks;
+      if (state.isPartial === true && state.networks.length === 0) return false;
+      [this.#networks, this.#isPartial] = [state.networks, state.isPartial === true];
       this.#endpoints = new Map(state.endpoints.map((guarded) => [guarded.endpoint.endpointId, guarded]));
       return this.#applyAll();
     });
@@ -161,7 +165,9 @@ export class NftablesFirewall implements Firewall {
   async #differences(wanted: Elements): Promise<SetChange[]> {
     const present = new Map<string, Awaited<ReturnType<Nftables["listSet"]>>>();
     for (const { family, set } of SETS) present.set(set, await this.#host.elements.listSet(family, "tsnet", set));
-    return changesFor((set) => present.get(set) ?? [], wanted);
+    const changes = changesFor((set) => present.get(set) ?? [], wanted);
+    if (!this.#isPartial) return changes;
+    return changes.filter(({ add }) => add.length > 0).map((change) => ({ ...change, remove: [] }));
   }
 
   /** Whether both tables hold what was made: the very same if we know it, else as much. */
@@ -208,29 +214,6 @@ function hasTable(chains: readonly NftObject[], wanted: string): boolean {
   });
 }
 
-function replacingCommands({ family, table }: (typeof TABLES)[number]): string {
-  return ["add", "delete", "add"].map((verb) => `${verb} table ${family} ${table}\n`).join("");
-}
-
-/** For a table that would lose what makes it ownable if `nft` made it anew. */
-function emptyingCommands({ family, table }: (typeof TABLES)[number], objects: readonly NftObject[]): string {
-  const place = `${family} ${table}`;
-  const deletions = (["chain", "set", "map"] as const).flatMap((kind) =>
-    objects.flatMap(({ [kind]: found }) => (found === undefined ? [] : [`delete ${kind} ${place} ${nameOf(found)}\n`])),
-  );
-  return [`flush table ${place}\n`, ...deletions].join("");
-}
-
-/** The name of a chain or set in our own tables, fit to stand in a command. */
-function nameOf(object: unknown): string {
-  const { name } = fieldsOf(object);
-  if (typeof name === "string" && /^\w+$/.test(name)) return name;
-  throw new TsnetError(
-    "host",
-    `the tables tsnet hold ${JSON.stringify(name)}, which tsnet did not make: delete it with nft`,
-  );
-}
-
 /** All but the table itself, of which `nft` says who owns it. */
 function isPart(object: NftObject): boolean {
   return ["set", "map", "chain", "rule"].some((kind) => kind in object);
@@ -243,8 +226,4 @@ function lyingTool(): TsnetError {
 function without(ports: readonly PublishedPort[], others: readonly PublishedPort[]): readonly PublishedPort[] {
   const known = new Set(others.map((port) => JSON.stringify(port)));
   return ports.filter((port) => !known.has(JSON.stringify(port)));
-}
-
-function fieldsOf(value: unknown): NftObject {
-  return typeof value === "object" && value !== null ? (value as NftObject) : {}; // a look at JSON of unknown form
 }

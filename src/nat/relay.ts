@@ -77,7 +77,8 @@ export class RelayGate {
   /** Whether a source is to be served. Link-local ones and those whose address is not known never are. */
   admits(remoteAddress: string | undefined): boolean {
     try {
-      const address = unmapped(parseAddress((remoteAddress ?? "").replace(/%.*$/, "")));
+      const [bare = ""] = (remoteAddress ?? "").split("%", 1);
+      const address = unmapped(parseAddress(bare));
       return !LINK_LOCAL.some((subnet) => contains(subnet, address)) && !this.#isRefused(formatAddress(address));
     } catch (failure) {
       if (remoteAddress !== undefined) this.log.error({ remoteAddress, error: messageOf(failure) }, "relay source");

@@ -104,7 +104,7 @@ export function describeAttacks(backend: Backend): void {
     });
 
     describe("with antispoof", () => {
-      it("whatever is closed anyway stays closed, and what is lawful passes", async () => {
+      it("whatever is closed anyway stays closed, and what is lawful passes [S01, S02, S03, S04, S07, S08, S09, S10, S11, S12, S13, S15, S16, S19]", async () => {
         await expectProtection();
       });
 
@@ -116,7 +116,7 @@ export function describeAttacks(backend: Backend): void {
       ];
       const ofOvs: Disturbance = ["ovs-vswitchd was killed and started again", restartSwitch];
       it.each(backend === "ovs" ? [...disturbances, ofOvs] : disturbances)(
-        "all of this holds while and after %s",
+        "all of this holds while and after %s [S24]",
         async (title, disturb) => {
           const { attacker, victim, scene } = await stage.planFor(on("guarded"));
           const frame = gatewayClaim(scene, scene.attacker.mac);
@@ -184,7 +184,7 @@ export function describeAttacks(backend: Backend): void {
         });
       });
 
-      it(`S22: a container with NET_ADMIN ${isOpen ? "takes" : "does not take"} the gateway's place with its address`, async () => {
+      it(`a container with NET_ADMIN ${isOpen ? "takes" : "does not take"} the gateway's place with its address [S22]`, async () => {
         const { network } = on(name);
         await using admin = await stage.host.run(`${name}-admin`, network, "--cap-add", "NET_ADMIN");
         await withRange(name, async (range, { scene }) => {
@@ -201,7 +201,7 @@ export function describeAttacks(backend: Backend): void {
         });
       });
 
-      it(`S23: a container poisons the victim at ${isOpen ? "each" : "none"} of ${STARTS} starts, however early it sends`, async () => {
+      it(`a container poisons the victim at ${isOpen ? "each" : "none"} of ${STARTS} starts, however early it sends [S23]`, async () => {
         const { scene, network, number, victim } = on(name);
         const late = { mac: "02:42:0a:5f:00:c8", 4: `10.95.${number}.200` };
         using ear = FrameSocket.open(await stage.standOf(victim), "eth0");
@@ -230,7 +230,7 @@ export function describeAttacks(backend: Backend): void {
       });
     });
 
-    describe("S25: a container in the place of another", () => {
+    describe("a container in the place of another [S25]", () => {
       it("has neither its MAC address nor its published port", async () => {
         const { scene, network, victim } = on("guarded");
         const place = { mac: "02:42:0a:5f:00:fa", 4: "10.95.1.250" };

@@ -110,7 +110,7 @@ export function describeIsolation(backend: Backend): void {
     });
 
     if (isPlugin && IN_README[ENGINE] !== undefined)
-      it("who reaches whom is in the README as it was measured", async () => {
+      it("who reaches whom is in the README as it was measured [S11]", async () => {
         const isInFull = IN_README[ENGINE] === "all";
         const shown = readmeRows().filter(({ name }) => isInFull || name.startsWith("docker"));
 

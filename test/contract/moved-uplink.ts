@@ -25,7 +25,7 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
   const name = datapath === undefined ? backend : `${backend} (${datapath})`;
 
   describe(`a network with moved addresses, backend ${name}`, () => {
-    it("keeps connections to the host and through it, two networks share it, and the last gives it back", async () => {
+    it("keeps connections to the host and through it, two networks share it, and the last gives it back [F107]", async () => {
       await using stand = await MovedUplinkStand.up(backend, datapath);
       const { lab, agent } = stand;
       const before = await stand.configuration();

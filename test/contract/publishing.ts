@@ -75,7 +75,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       });
 
     if (isPlugin && IN_README[ENGINE] !== undefined)
-      it("are in the README beside those of Docker's own bridge as they were measured", async () => {
+      it("are in the README beside those of Docker's own bridge as they were measured [F121, F122]", async () => {
         const outcomes = outcomesOf(table, rows);
         const isInFull = IN_README[ENGINE] === "all";
         const shown = isInFull ? outcomes : outcomes.filter(({ tsnet, bridge }) => tsnet !== bridge);
@@ -120,7 +120,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       expect(await whoAnswers(host, [...OUTSIDE, ...Object.values(LOOPBACK)], 8207)).toEqual(["web"]);
     });
 
-    it("lead a UDP stream that never stops to the container that came for another, and leave other flows alone", async () => {
+    it("lead a UDP stream that never stops to the container that came for another, and leave other flows alone [F119]", async () => {
       await using _other = await runServer(host, "other", blue, [80], ...publish(8203, 80));
       const old = await runServer(host, "old", blue, [80], ...publish(8202, 80));
       await using stream = await Stream.start(host.neighbour.namespace, "udp", HOST[4], 8202);
@@ -156,7 +156,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
     });
 
     if (isPlugin)
-      it("outlive a stop of dockerd with live-restore, with the talks through them", async () => {
+      it("outlive a stop of dockerd with live-restore, with the talks through them [F21]", async () => {
         await using web = await runServer(host, "web", blue, [80], ...publish(8204, 80));
         await using talks = await Stream.startAll(host.neighbour.namespace, OUTSIDE, 8204);
 
@@ -171,7 +171,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       });
 
     if (!isPlugin)
-      it("come back with their containers when dockerd was killed and starts again", async () => {
+      it("come back with their containers when dockerd was killed and starts again [F20]", async () => {
         await using web = await runServer(host, "web", blue, [80], "--restart", "always", ...publish(8204, 80));
 
         await host.lab.dockerd.kill();

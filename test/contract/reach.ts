@@ -141,7 +141,7 @@ export function describeReach(backend: Backend): void {
       expect(await Promise.all([...attempts, ofBare])).toEqual([...attempts, ofBare].map(() => CLOSED));
     });
 
-    it("of an internal network reach each other and the host, have no default route and no way out or in", async () => {
+    it("of an internal network reach each other and the host, have no default route and no way out or in [S10]", async () => {
       const inside = FAMILIES.flatMap((family) => [
         greenToo.address(family).then((address) => host.tryReach(green, address)),
         green.address(family).then((address) => host.tryReach(host, address)),

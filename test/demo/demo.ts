@@ -53,7 +53,7 @@ async function show(isKept: boolean): Promise<number> {
   await prepare();
   const lab = await timed("Docker Engine in a network namespace", async () => LabHost.up({ name: "demo", isKept }));
   try {
-    await timed("Open vSwitch beside it", async () => LabOvs.start(lab));
+    await timed("Open vSwitch beside it", async () => LabOvs.start(lab.namespace));
     const outside = await timed("a machine beyond it, without routes to containers", async () => lab.addNeighbour());
     screen.say("");
     try {

@@ -1,5 +1,6 @@
 // The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall, fake ports.
 import { Cnm } from "../../src/cnm/driver.ts";
+import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
@@ -29,6 +30,16 @@ export const NEVER: AbortSignal = new AbortController().signal;
 /** What `CnmRig.state` is when nothing is left. */
 export const NOTHING = { links: {}, rules: [], elements: {}, held: {}, networks: {}, endpoints: {} } as const;
 
+/** As where another IPAM driver gave the pools. */
+export const OTHER_IPAM: PoolKeeper = {
+  count: () => undefined,
+  claim: () => {},
+  refuse: () => {},
+  release: async () => {},
+  releaseAddress: async () => {},
+  listOfFormerLife: () => [],
+};
+
 /** A daemon's inside without the socket. */
 export class CnmRig {
   readonly records: MemoryStore;
@@ -47,8 +58,8 @@ export class CnmRig {
   /** Their addresses. */
   readonly releasedAddresses: string[] = [];
 
-  /** @param before - whose records and host are taken over, as by a daemon that was started anew: it holds no port. */
-  constructor(before?: Pick<CnmRig, "records" | "datapath" | "firewall">) {
+  /** @param before - whose records and host are taken over, as by a daemon that was started anew: it holds no port. @param pools - tsnet's own IPAM. */
+  constructor(before?: Pick<CnmRig, "records" | "datapath" | "firewall">, pools = OTHER_IPAM) {
     this.records = before?.records.reopened() ?? new MemoryStore();
     this.datapath = before?.datapath ?? new FakeDatapath();
     this.ovs = new FakeDatapath("ovs", this.datapath);
@@ -63,7 +74,8 @@ export class CnmRig {
       this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
     };
     const datapaths = { bridge: datapath, ovs: this.ovs };
-    const parts = { registry, datapaths, links: datapath, firewall, ports, locks: new CnmLocks(), releaseAddresses };
+    const locks = new CnmLocks();
+    const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
     this.cnm = new Cnm(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });

@@ -96,6 +96,15 @@ export class FakeDatapath implements Datapath, HostLinks {
     return this.links.has(name);
   }
 
+  async names(): Promise<ReadonlySet<string>> {
+    await this.#enter("names", "");
+    return new Set(this.links.keys());
+  }
+
+  async freeNames(): Promise<void> {
+    await this.#enter("freeNames", "");
+  }
+
   async mtuOf(name: IfName): Promise<number | undefined> {
     const link = this.links.get(name);
     return link && (link.mtu ?? 1500);
@@ -144,6 +153,8 @@ export class FakeDatapath implements Datapath, HostLinks {
     await this.#enter("removeStraySwitch", networkId);
     for (const [name, link] of this.links) {
       const isStray = this.#isOwnKind(link) && markOf(link, "network") === networkId;
+      const ports = [...this.links.values()].filter(({ switchName }) => switchName === name);
+      if (ports.some((port) => markOf(port, "endpoint") !== undefined)) continue;
       if (isStray && !inUse.has((link.switchName ?? name) as IfName))
         // only read
         this.#write(() => this.links.delete(name));
@@ -170,7 +181,7 @@ export class FakeDatapath implements Datapath, HostLinks {
     return sandboxIfName;
   }
 
-  async reattach(network: Network, endpoint: Endpoint): Promise<void> {
+  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void> {
     await this.#enter("reattach", endpoint.endpointId);
     const port = this.links.get(endpoint.hostIfName);
     if (port === undefined || !this.#isPortOf(port, endpoint)) return;
@@ -179,11 +190,12 @@ export class FakeDatapath implements Datapath, HostLinks {
     const { vlans } = endpoint;
     const guard = guardOf(network, endpoint);
     const isInPlace = port.switchName === switchName;
+    const isHairpinRight = isHairpin === undefined || isHairpin === (port.isHairpin ?? false);
     const isRight = isDeepStrictEqual([port.isUp, port.guard, port.vlans], [true, guard, vlans]);
-    if (isInPlace && isRight) return;
+    if (isInPlace && isRight && isHairpinRight) return;
     this.#write(() => {
       if (!isInPlace) delete port.isHairpin; // the switch took it in as a new one
-      Object.assign(port, { switchName, isUp: true, guard, vlans });
+      Object.assign(port, { switchName, isUp: true, guard, vlans }, isHairpin !== undefined && { isHairpin });
     });
   }
 

@@ -68,6 +68,7 @@ function fakeCnm(note: Note): CnmDriver {
 
 function fakeIpam(note: Note): IpamDriver {
   return {
+    noteHandshake: () => note("noteHandshake", undefined),
     addressSpaces: { local: "tsnet-local", global: "tsnet-global" },
     requestPool: async (request) => {
       note("requestPool", request);

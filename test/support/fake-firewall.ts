@@ -45,8 +45,10 @@ export class FakeFirewall implements Firewall {
       for (const { id } of state.networks) {
         if (this.isPolicing && !this.#checked.has(id)) throw new TsnetError("internal", "fake: rules before the check");
       }
-      const rules = state.networks.map(({ id }) => id).sort();
-      const elements = new Map(state.endpoints.map((guarded) => [guarded.endpoint.endpointId, wordsOf(guarded.ports)]));
+      const kept = state.isPartial === true ? { rules: this.rules, elements: this.elements } : undefined;
+      const rules = [...new Set([...(kept?.rules ?? []), ...state.networks.map(({ id }) => id)])].sort();
+      const own = state.endpoints.map(({ endpoint, ports }) => [endpoint.endpointId, wordsOf(ports)] as const);
+      const elements = new Map([...(kept?.elements ?? []), ...own]);
       isChange = !isDeepStrictEqual([rules, elements], [this.rules, this.elements]);
       if (isChange) this.writeCount += 1;
       [this.rules, this.elements] = [rules, elements];

@@ -44,6 +44,8 @@ export interface AgentOptions {
   readonly isKernelOld?: boolean;
   /** Its datapath is Open vSwitch, with the database there. */
   readonly ovsdb?: string;
+  /** Shell lines that are run before it starts, in a mount namespace of its own. */
+  readonly prepare?: readonly string[];
   /** A folder for the records of uplinks; without it they end with the agent. */
   readonly state?: string;
 }
@@ -56,8 +58,8 @@ export async function startHostAgent(namespace: NetNamespace, options: AgentOpti
   if (options.isKernelOld === true) command.push("--old-kernel");
   if (options.ovsdb !== undefined) command.push(`--ovsdb=${options.ovsdb}`);
   if (options.state !== undefined) command.push(`--state=${options.state}`);
-  const prepare = options.isSysctlReadOnly === true ? READ_ONLY_SYSCTL : "true";
-  const child = namespace.spawn(["sh", "-ec", `${prepare}; exec "$@"`, "sh", ...command]); // a mount namespace of its own
+  const prepare = [...(options.isSysctlReadOnly === true ? [READ_ONLY_SYSCTL] : []), ...(options.prepare ?? [])];
+  const child = namespace.spawn(["sh", "-ec", [...prepare, 'exec "$@"'].join("\n"), "sh", ...command]);
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error("the agent has no pipes");
   const waiting = new Map<number, Waiting>();

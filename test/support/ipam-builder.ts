@@ -12,7 +12,13 @@ export interface IpamSetup {
   readonly pools?: string;
   /** CIDRs of this host's routes. */
   readonly routes?: readonly string[];
+  /** Subnets of tsnet's own networks. */
+  readonly networks?: readonly string[];
+  readonly networksInUse?: readonly string[];
 }
+
+/** Where tsnet is no network driver; the engine was there before. */
+export const NO_NETWORKS = { isOfNetwork: () => false, isInUse: async () => false, isStartedByEngine: true };
 
 /** A loaded Ipam. */
 export function ipamWith(setup: IpamSetup = {}): Ipam {
@@ -21,6 +27,9 @@ export function ipamWith(setup: IpamSetup = {}): Ipam {
     records: setup.records ?? new MemoryStore(),
     defaultPools: parseDefaultPools(setup.pools ?? "10.210.0.0/16:24,fd00:210::/48:64"),
     hostRoutes: { subnets: async () => routes },
+    ...NO_NETWORKS,
+    isOfNetwork: (_space, subnet) => setup.networks?.includes(subnet) ?? false,
+    isInUse: async (_space, subnet) => setup.networksInUse?.includes(subnet) ?? false,
   });
   ipam.load();
   return ipam;

@@ -53,6 +53,8 @@ export class LabNamespace implements AsyncDisposable {
   /** It outlives this process. */
   readonly isKept: boolean;
   readonly #parts: Parts;
+  /** What entered with the processes that run on, as seen from outside. */
+  readonly #enterers = new Set<number>();
   #isDown = false;
   #spawnCount = 0;
 
@@ -145,9 +147,14 @@ export class LabNamespace implements AsyncDisposable {
       cleanup: false,
       reject: false,
     });
+    const ended = child.then((result) => result.exitCode ?? 128);
+    const { pid: enterer } = child;
+    if (enterer !== undefined) {
+      this.#enterers.add(enterer);
+      void ended.then(() => this.#enterers.delete(enterer));
+    }
     if (this.isKept) child.nodeChildProcess.unref();
     const pid = await waitUntil(`${label} to start`, () => Number(readText(pidFile)) || undefined, { intervalMs: 5 });
-    const ended = child.then((result) => result.exitCode ?? 128);
     return { pid, logPath, ended, log: () => readText(logPath) };
   }
 
@@ -167,6 +174,8 @@ export class LabNamespace implements AsyncDisposable {
     this.#isDown = true;
     this.#parts.keeper.nodeChildProcess.ref(); // or nothing would hold this process while it waits for a kept one
     killPid(this.keeperPid);
+    // nsenter stops with what it started, and then does not see it end: the namespace would wait for that for ever.
+    for (const pid of this.#enterers) signal(pid, "SIGCONT");
     await this.#parts.keeper;
     this.#parts.forget();
     await removeLabFolder(this.folder);
@@ -195,9 +204,12 @@ function removeAtOnce(outerPid: number | undefined, folder: string): void {
 }
 
 function killPid(pid: number | undefined): void {
-  if (pid === undefined) return;
+  if (pid !== undefined) signal(pid, "SIGKILL");
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, name);
   } catch {
     // it had ended before
   }

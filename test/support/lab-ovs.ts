@@ -1,8 +1,7 @@
 // An Open vSwitch in a lab, where Debian's package has it: the database's socket in /run/openvswitch, and what `ovs-vsctl
 // set-manager` asks for besides. Tests judge by `ovs-vsctl` and `ovs-ofctl`.
 import { join } from "node:path";
-import type { LabHost } from "./lab-host.ts";
-import type { LabProcess } from "./lab-namespace.ts";
+import type { LabNamespace, LabProcess } from "./lab-namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const RUN = "/run/openvswitch";
@@ -10,17 +9,17 @@ const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /** It ends with its lab. */
 export class LabOvs {
-  readonly #lab: LabHost;
+  readonly #lab: LabNamespace;
   readonly #database: string;
   #vswitchd: LabProcess | undefined;
 
-  private constructor(lab: LabHost) {
+  private constructor(lab: LabNamespace) {
     this.#lab = lab;
     this.#database = join(lab.folder, "ovs.db"); // on the disk, as /etc/openvswitch/conf.db is
   }
 
   /** Starts both daemons, with an empty database. */
-  static async start(lab: LabHost): Promise<LabOvs> {
+  static async start(lab: LabNamespace): Promise<LabOvs> {
     const ovs = new LabOvs(lab);
     await lab.exec(["mkdir", "-p", RUN]);
     await lab.exec(["ovsdb-tool", "create", ovs.#database, SCHEMA]);
@@ -33,12 +32,21 @@ export class LabOvs {
 
   /** Of ovs-vswitchd, as seen from outside the lab. */
   get controlPath(): string {
-    return this.#lab.namespace.outside(controlOf("ovs-vswitchd"));
+    return this.#lab.outside(controlOf("ovs-vswitchd"));
   }
 
   /** `ovs-vsctl`, which waits for ovs-vswitchd unless told `--no-wait`. */
   async vsctl(...args: readonly string[]): Promise<string> {
     return await this.#lab.exec(["ovs-vsctl", "--timeout=20", ...args]);
+  }
+
+  /** What `ovs-ofctl` lists of a bridge's flows, without what counts, sorted. */
+  async flows(bridge: string): Promise<string[]> {
+    const listed = await this.#lab.exec(["ovs-ofctl", "-O", "OpenFlow14", "--no-stats", "dump-flows", bridge]);
+    return listed
+      .split("\n")
+      .filter((line) => line.includes("actions="))
+      .sort();
   }
 
   /** Starts `ovs-vswitchd` and waits until it has taken over what the database says. */
@@ -55,7 +63,7 @@ export class LabOvs {
 
   async #spawn(program: string, ...args: readonly string[]): Promise<LabProcess> {
     const control = `--unixctl=${controlOf(program)}`;
-    return await this.#lab.namespace.spawn(program, [program, ...args, control, "-vconsole:warn"]);
+    return await this.#lab.spawn(program, [program, ...args, control, "-vconsole:warn"]);
   }
 }
 

@@ -6,9 +6,13 @@ import type { LabNamespace, LabProcess } from "./lab-namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const REPO = join(import.meta.dirname, "../..");
-const NODE = join(REPO, "node_modules/.bin/node");
+/** Node 24, which the project brings along. */
+export const NODE = join(REPO, "node_modules/.bin/node");
 const DAEMON = join(REPO, "dist/tsnet.js");
-const SOCKET = "/run/docker/plugins/tsnet.sock";
+/** Where it listens, as seen inside. */
+export const SOCKET = "/run/docker/plugins/tsnet.sock";
+/** The daemon as it is shipped. */
+const SHIPPED: readonly string[] = [NODE, DAEMON, "serve"];
 const LISTEN_LIMIT_MS = 15_000;
 const STOP_LIMIT_MS = 20_000;
 
@@ -19,20 +23,34 @@ export class ServeHandle {
   /** The daemon's log, of all its lives. */
   readonly logPath: string;
   readonly #namespace: LabNamespace;
+  readonly #argv: readonly string[];
   #env: Readonly<Record<string, string>>;
   #process: LabProcess;
+  #hasEnded = false;
 
-  private constructor(namespace: LabNamespace, env: Readonly<Record<string, string>>, process: LabProcess) {
+  private constructor(namespace: LabNamespace, { env, argv }: Launch, process: LabProcess) {
     this.#namespace = namespace;
+    this.#argv = argv;
     this.#env = env;
     this.#process = process;
+    this.#follow();
     this.stateDir = stateDirOf(namespace);
     this.logPath = process.logPath;
   }
 
-  /** Starts the daemon and waits until its socket listens. @throws Error with the end of its log. */
-  static async start(namespace: LabNamespace, env: Readonly<Record<string, string>> = {}): Promise<ServeHandle> {
-    return new ServeHandle(namespace, env, await launch(namespace, env));
+  /**
+   * Starts the daemon and waits until its socket listens.
+   *
+   * @param argv - another way to start it.
+   * @throws Error with the end of its log.
+   */
+  static async start(
+    namespace: LabNamespace,
+    env: Readonly<Record<string, string>> = {},
+    argv: readonly string[] = SHIPPED,
+  ): Promise<ServeHandle> {
+    const how = { env, argv };
+    return new ServeHandle(namespace, how, await launch(namespace, how));
   }
 
   /** Pid inside the lab. */
@@ -43,6 +61,11 @@ export class ServeHandle {
   /** Settles with the exit code when the daemon ends. */
   get ended(): Promise<number> {
     return this.#process.ended;
+  }
+
+  /** Whether it runs no more. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   log(): string {
@@ -62,7 +85,14 @@ export class ServeHandle {
   /** Starts it again after `stop`, `kill9` or a reboot. @param env - replaces the former settings when given. */
   async startAgain(env = this.#env): Promise<void> {
     this.#env = env;
-    this.#process = await launch(this.#namespace, env);
+    this.#process = await launch(this.#namespace, { env, argv: this.#argv });
+    this.#follow();
+  }
+
+  #follow(): void {
+    const { ended } = this.#process;
+    this.#hasEnded = false;
+    void ended.then(() => (this.#hasEnded ||= this.#process.ended === ended));
   }
 
   /** `stop` and `startAgain`. */
@@ -86,10 +116,15 @@ function stateDirOf(namespace: LabNamespace): string {
   return join(namespace.folder, "state");
 }
 
-async function launch(namespace: LabNamespace, env: Readonly<Record<string, string>>): Promise<LabProcess> {
-  if (!existsSync(DAEMON)) throw new Error(`${DAEMON} is missing: run \`npm run build\` first`);
+interface Launch {
+  readonly env: Readonly<Record<string, string>>;
+  readonly argv: readonly string[];
+}
+
+async function launch(namespace: LabNamespace, { env, argv }: Launch): Promise<LabProcess> {
+  if (argv === SHIPPED && !existsSync(DAEMON)) throw new Error(`${DAEMON} is missing: run \`npm run build\` first`);
   const settings = { TSNET_STATE_DIR: stateDirOf(namespace), ...env };
-  const process = await namespace.spawn("serve", [NODE, DAEMON, "serve"], settings);
+  const process = await namespace.spawn("serve", argv, settings);
   const socket = namespace.outside(env["TSNET_SOCKET"] ?? SOCKET);
   let hasEnded = false;
   void process.ended.then(() => (hasEnded = true));

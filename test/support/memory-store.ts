@@ -1,6 +1,6 @@
 // Records in memory, for tests without a disk: commits take a turn of the event loop, may be made to fail, and are counted.
 import { TsnetError } from "../../src/errors.ts";
-import type { RecordChange, RecordKind, RecordStore } from "../../src/state/record-store.ts";
+import type { DamagedRecord, RecordChange, RecordKind, RecordStore } from "../../src/state/record-store.ts";
 
 /** As durable as the test that holds it. */
 export class MemoryStore implements RecordStore {
@@ -11,6 +11,9 @@ export class MemoryStore implements RecordStore {
   isFailing: (commitNumber: number) => boolean = () => false;
   /** How many turns of the event loop a commit takes, by its number. */
   turnsOf: (commitNumber: number) => number = () => 1;
+  /** What `list` leaves out, as if it had been damaged on a disk. */
+  damagedRecords: readonly DamagedRecord[] = [];
+  fault: TsnetError | undefined = undefined;
   #isOpen = true;
 
   constructor(bodies = new Map<RecordKind, Map<string, string>>()) {
@@ -19,7 +22,9 @@ export class MemoryStore implements RecordStore {
 
   /** The same records opened anew, after `close` for example. */
   reopened(): MemoryStore {
-    return new MemoryStore(this.#bodies);
+    const records = new MemoryStore(this.#bodies);
+    records.damagedRecords = this.damagedRecords;
+    return records;
   }
 
   /** Makes the n-th commit from now fail, 1 being the next one. */
@@ -32,6 +37,17 @@ export class MemoryStore implements RecordStore {
     return new Map(Array.from(this.#bodiesOf(kind), ([id, body]) => [id, JSON.parse(body) as unknown]));
   }
 
+  damaged(): readonly DamagedRecord[] {
+    return this.damagedRecords;
+  }
+
+  /** Makes one record unreadable for the next one who reads it. */
+  damage(kind: RecordKind, id: string): void {
+    const text = this.#bodiesOf(kind).get(id) ?? "";
+    this.#bodiesOf(kind).delete(id);
+    this.damagedRecords = [...this.damagedRecords, { kind, id, text }];
+  }
+
   async commit(changes: readonly RecordChange[]): Promise<void> {
     if (!this.#isOpen) throw new TsnetError("unavailable", "the records are closed");
     const mustFail = this.isFailing(++this.commitCount);
@@ -40,6 +56,7 @@ export class MemoryStore implements RecordStore {
     for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
     if (mustFail) throw new TsnetError("host", "disk full");
     for (const { op, kind, id, text } of asText) {
+      this.damagedRecords = this.damagedRecords.filter((one) => one.kind !== kind || one.id !== id);
       if (op === "put") this.#bodiesOf(kind).set(id, text);
       else this.#bodiesOf(kind).delete(id);
     }

@@ -58,6 +58,12 @@ export class OvsHost implements AsyncDisposable {
     return child;
   }
 
+  /** An empty one takes its place: ovsdb-server must not run. */
+  async forgetDatabase(): Promise<void> {
+    await rm(this.#path("conf.db"));
+    await this.ns.exec(["ovsdb-tool", "create", this.#path("conf.db"), SCHEMA]);
+  }
+
   /** Waits until it has taken over what the database says. */
   async startVswitchd(): Promise<ChildProcess> {
     const child = this.#spawn(

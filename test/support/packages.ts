@@ -31,6 +31,7 @@ export const TEST_PACKAGES = [
   "debootstrap",
   "ca-certificates",
   "xz-utils",
+  "strace",
 ] as const;
 
 /**

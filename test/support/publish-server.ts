@@ -50,6 +50,9 @@ while (1) {
 }
 `;
 
+/** The same server as a command of a machine, such as a neighbour, to be followed by `NAME PORT...`. */
+export const SERVE: readonly string[] = [PERL, "-e", SCRIPT, "--"];
+
 /** Puts the server into the root file system of an image, as `/bin/serve`, with what it needs. */
 export async function installServer(root: string): Promise<void> {
   for (const path of [PERL, ...(await findLibraries()), ...(await findModules())]) {

@@ -1,8 +1,9 @@
-// Counts what vitest wrote with its JSON reporter. A skipped test is expected only if it says why: it puts a sentence into
+// Counts what a suite's report says (`suite-report.ts`). A skipped test is expected only if it says why: it puts a sentence into
 // its `meta.skipReason` (`expectedSkip` does that); any other skip makes the run fail, so that nothing falls away unseen.
 import { readFile } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";
 import type { TestContext } from "vitest";
+import type { Report, ReportedTest } from "./suite-report.ts";
 
 declare module "vitest" {
   interface TaskMeta {
@@ -11,8 +12,18 @@ declare module "vitest" {
   }
 }
 
+/** How one test went. */
+export interface TestOutcome {
+  /** With those of its `describe`s. */
+  readonly title: string;
+  readonly outcome: "passed" | "failed" | "skipped";
+  /** Why it was skipped; empty if it does not say. */
+  readonly reason: string;
+}
+
 /** How one suite, or all of them, went. */
 export interface SuiteCount {
+  readonly tests: readonly TestOutcome[];
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
@@ -31,7 +42,15 @@ export function expectedSkip(context: TestContext, reason: string): never {
 
 /** How a suite without a report went. @param failures - none, or why it failed. */
 export function countOnly(...failures: readonly string[]): SuiteCount {
-  return { passed: 0, failed: failures.length, skipped: 0, failures, expectedSkips: [], unexpectedSkips: [] };
+  return {
+    tests: [],
+    passed: 0,
+    failed: failures.length,
+    skipped: 0,
+    failures,
+    expectedSkips: [],
+    unexpectedSkips: [],
+  };
 }
 
 /**
@@ -42,21 +61,21 @@ export function countOnly(...failures: readonly string[]): SuiteCount {
 export async function readReport(path: string, hasFailed: boolean): Promise<SuiteCount> {
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return countOnly("ended without a report");
-  const report = JSON.parse(text) as Report; // written by vitest's own reporter
-  const tests = report.testResults.flatMap((file) => file.assertionResults);
-  const skips = tests.filter((test) => !["passed", "failed"].includes(test.status));
+  const { tests, faults } = JSON.parse(text) as Report; // written by our own reporter
+  const skips = tests.filter(({ state }) => !["passed", "failed"].includes(state));
   const failures = [
-    ...tests.filter((test) => test.status === "failed").map((test) => told(test.fullName, test.failureMessages)),
-    ...report.testResults.filter(isBroken).map((file) => told(file.name, [file.message])),
+    ...tests.filter(({ state }) => state === "failed").map(({ title, errors }) => told(title, errors)),
+    ...faults.map(({ place, errors }) => told(place, errors)),
   ];
   if (hasFailed && failures.length === 0) failures.push("the tests passed, and vitest failed");
   return {
-    passed: tests.filter((test) => test.status === "passed").length,
+    tests: tests.map(outcomeOf),
+    passed: tests.filter(({ state }) => state === "passed").length,
     failed: failures.length,
     skipped: skips.length,
     failures,
-    expectedSkips: skips.filter(hasReason).map((test) => `${test.fullName} (${test.meta?.skipReason})`),
-    unexpectedSkips: skips.filter((test) => !hasReason(test)).map((test) => test.fullName),
+    expectedSkips: skips.filter(hasReason).map(({ title, skipReason }) => `${title} (${skipReason})`),
+    unexpectedSkips: skips.filter((test) => !hasReason(test)).map(({ title }) => title),
   };
 }
 
@@ -64,6 +83,7 @@ export async function readReport(path: string, hasFailed: boolean): Promise<Suit
 export function sumCounts(counts: readonly SuiteCount[]): SuiteCount {
   const sum = (pick: (count: SuiteCount) => number) => counts.reduce((total, count) => total + pick(count), 0);
   return {
+    tests: counts.flatMap((count) => count.tests),
     passed: sum((count) => count.passed),
     failed: sum((count) => count.failed),
     skipped: sum((count) => count.skipped),
@@ -71,24 +91,6 @@ export function sumCounts(counts: readonly SuiteCount[]): SuiteCount {
     expectedSkips: counts.flatMap((count) => count.expectedSkips),
     unexpectedSkips: counts.flatMap((count) => count.unexpectedSkips),
   };
-}
-
-interface ReportedTest {
-  readonly fullName: string;
-  readonly status: string;
-  readonly failureMessages: readonly string[];
-  readonly meta?: { readonly skipReason?: string };
-}
-
-interface ReportedFile {
-  readonly name: string;
-  readonly status: string;
-  readonly message: string;
-  readonly assertionResults: readonly ReportedTest[];
-}
-
-interface Report {
-  readonly testResults: readonly ReportedFile[];
 }
 
 /** Enough of a failure to know it by where only the end of the output is shown. */
@@ -99,11 +101,10 @@ function told(title: string, messages: readonly string[]): string {
   return [title, ...lines.slice(0, 12).map((line) => `    ${line.slice(0, 300)}`)].join("\n");
 }
 
-function hasReason(test: ReportedTest): boolean {
-  return test.meta?.skipReason !== undefined;
+function outcomeOf({ title, state, skipReason }: ReportedTest): TestOutcome {
+  return { title, outcome: state === "pending" ? "skipped" : state, reason: skipReason ?? "" };
 }
 
-/** Failed without a failed test in it: did not load, or a hook failed. */
-function isBroken(file: ReportedFile): boolean {
-  return file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed");
+function hasReason({ skipReason }: ReportedTest): boolean {
+  return skipReason !== undefined;
 }

@@ -10,13 +10,18 @@ const OF_THE_KERNEL = / fe80::|dst=fe80::|type=anycast/;
 /** What tsnet starts when it is told of a change, and ends at once. */
 const SHORT_LIVED = /^nft /;
 
-/** How often such a command is waited for; after that it counts as one that hangs, and is in the census. */
+const DAEMON = /tsnet\.js serve|daemon\.cjs serve/;
+
+/** The group of links that are out of use (DISCARDED_GROUP): tsnet deletes them a moment after the endpoint. */
+const ABOUT_TO_BE_DELETED = / group=29816 /;
+
+/** How often those are waited for; after that they count as what hangs, and are in the census. */
 const QUIET_ATTEMPTS = 50;
 
 /** Links, addresses, routes, rules, files, processes, and tsnet's records. @param stateDir - as seen from outside. */
 export async function takeSystemCensus(namespace: LabNamespace, stateDir: string): Promise<Census> {
   let census = await takeCensus(namespace, stateDir);
-  for (let attempt = 0; attempt < QUIET_ATTEMPTS && hasShortLived(census); attempt++) {
+  for (let attempt = 0; attempt < QUIET_ATTEMPTS && isToSettle(census); attempt++) {
     await pause(100);
     census = await takeCensus(namespace, stateDir);
   }
@@ -28,8 +33,11 @@ export async function takeSystemCensus(namespace: LabNamespace, stateDir: string
   return { ...Object.fromEntries(sections), records: listRecords(stateDir) };
 }
 
-function hasShortLived(census: Census): boolean {
-  return (census["processes"] ?? []).some((line) => SHORT_LIVED.test(line));
+/** Between fork(2) and execve(2) a command looks like another daemon. */
+function isToSettle(census: Census): boolean {
+  if (census["links"]?.some((line) => ABOUT_TO_BE_DELETED.test(line)) === true) return true;
+  const lines = census["processes"] ?? [];
+  return lines.some((line) => SHORT_LIVED.test(line)) || lines.filter((line) => DAEMON.test(line)).length > 1;
 }
 
 /** One line for each element of a set: their order has no meaning. */

@@ -243,7 +243,7 @@ export class SystemHost implements Place, AsyncDisposable {
 
   /** The managed plugin does not see the database's socket. */
   async #startOvs(): Promise<void> {
-    this.#ovs = await LabOvs.start(this.lab);
+    this.#ovs = await LabOvs.start(this.lab.namespace);
     if (this.variant === "managed plugin") await this.#ovs.vsctl("set-manager", "ptcp:6640:127.0.0.1");
   }
 

@@ -47,7 +47,7 @@ function gatewayOf(family: 4 | 6): string {
 /** The promises about who speaks in a tunnel. */
 export function describeTunnelInjection(form: TunnelForm): void {
   const { kind, family } = form;
-  describe(`a tunnel of ${kind} over IPv${family}`, () => {
+  describe(`a tunnel of ${kind} over IPv${family} [S20]`, () => {
     let lab: TunnelLab;
     beforeAll(async () => {
       lab = await TunnelLab.up(form);

@@ -132,12 +132,19 @@ export class UplinkLab implements AsyncDisposable {
       show("-6", "route", "show", "table", "all"),
       show("rule"),
     ]);
-    return [...ordered.flat(), ...sorted.flat().toSorted()];
+    const lines = ordered.flat();
+    const inOrder = lines.filter((line) => !isOfLink(line));
+    return [...inOrder, ...[...lines.filter(isOfLink), ...sorted.flat()].toSorted()];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** Routes that each link has of its own, in the order in which its address was found to be nobody else's. */
+function isOfLink(line: string): boolean {
+  return line.startsWith("unicast fe80::/64 dev ");
 }
 
 /** Lifetimes pass, and a bridge without ports has no carrier. */

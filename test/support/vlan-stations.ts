@@ -66,11 +66,17 @@ export class VlanStations implements Disposable {
     return found;
   }
 
-  /** Sends a frame that the sender's own stack could have sent, and waits until it has come out wherever it does. */
-  async send(from: string, words: ProbeWords = {}): Promise<Sightings> {
+  /**
+   * Sends a frame that the sender's own stack could have sent, and waits until it has come out wherever it does.
+   *
+   * @param at - where it must come out. Open vSwitch's kernel asks ovs-vswitchd about the first frame of a kind, which those
+   * behind it may overtake; once it has come out at one place it has at all.
+   */
+  async send(from: string, words: ProbeWords = {}, at?: string): Promise<Sightings> {
     this.begin();
     const trace = this.cast(from, words);
     await this.settle(this.get(from));
+    if (at !== undefined) await waitUntil(`${at} to hear ${from}`, () => at in this.sightings(trace));
     return this.sightings(trace);
   }
 

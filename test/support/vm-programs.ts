@@ -15,6 +15,7 @@ const PROGRAMS = [
   "test/support/host-agent-main.ts",
   "test/support/publish-asker.ts",
   "test/support/publish-talker.ts",
+  "test/support/round-trips-main.ts",
   "test/support/sctp-echo-client.ts",
   "test/support/sctp-echo-server.ts",
   "test/support/steady-stream-main.ts",

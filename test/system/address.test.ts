@@ -22,7 +22,7 @@ describe("addresses from tsnet", () => {
     ]);
   });
 
-  it("avoid a default pool that the host has a route to, and end with a count when no pool is left", async () => {
+  it("avoid a default pool that the host has a route to, and end with a count when no pool is left [F73, F74]", async () => {
     await host.exec(["ip", "route", "add", "10.210.0.128/25", "dev", "lan0"]);
     await using one = await host.network("one");
     await using two = await host.network("two");
@@ -51,7 +51,7 @@ describe("addresses from tsnet", () => {
     expect(await named.address()).toBe("10.70.0.9");
   });
 
-  it("are refused by name when they are the gateway, auxiliary, in use, or not the subnet's", async () => {
+  it("are refused by name when they are the gateway, auxiliary, in use, or not the subnet's [F78]", async () => {
     await using network = await host.network("taken", "--subnet", "10.71.0.0/24", "--aux-address", "nas=10.71.0.7");
     await using _holder = await host.run("holder", network, "--ip", "10.71.0.8");
     const refusal = async (address: string) =>
@@ -84,7 +84,7 @@ describe("addresses from tsnet", () => {
   it.each([
     ["fd72::/127", ["fd72::1"]],
     ["fd72::/126", ["fd72::2", "fd72::3"]],
-  ])("of %s are all given out beside IPv4, then the pool says that it is full", async (subnet, addresses) => {
+  ])("of %s are all given out beside IPv4, then the pool says that it is full [F75]", async (subnet, addresses) => {
     await using network = await host.network("small6", "--ipv6", "--subnet", "10.73.0.0/24", "--subnet", subnet);
 
     await using given = await fill(network, addresses.length, 6);
@@ -94,7 +94,7 @@ describe("addresses from tsnet", () => {
     expect(message).toMatch(new RegExp(`no address left in .*${subnet}`));
   });
 
-  it("are used again only when no fresh one is left, the one released longest ago first", async () => {
+  it("are used again only when no fresh one is left, the one released longest ago first [F75]", async () => {
     await using network = await host.network("reuse", "--subnet", "10.74.0.0/29");
     const given: string[] = [];
     for (let round = 1; round <= 7; round++) {
@@ -107,7 +107,7 @@ describe("addresses from tsnet", () => {
     expect(last).toEqual([2, 3, 4, 5, 6, 2, 3]);
   });
 
-  it("of two networks may not overlap, and the message names both subnets", async () => {
+  it("of two networks may not overlap, and the message names both subnets [F73]", async () => {
     await using _first = await host.network("first", "--subnet", "10.75.0.0/16");
 
     const message = await refusedNetwork("--subnet", "10.75.4.0/24");

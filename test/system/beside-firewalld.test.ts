@@ -82,7 +82,7 @@ describe("beside firewalld", () => {
     });
   });
 
-  it("nothing that shall be closed was open for a moment in all this", async () => {
+  it("nothing that shall be closed was open for a moment in all this [F113]", async () => {
     expect(await closed.end()).toEqual([0, 0, 0, 0]);
   });
 

@@ -40,7 +40,7 @@ describe("beside others on the host", () => {
   });
   afterAll(async () => await host?.[Symbol.asyncDispose]());
 
-  describe("ufw", () => {
+  describe("ufw [F123]", () => {
     let firewalls: LabFirewalls;
 
     beforeAll(async () => void (firewalls = await LabFirewalls.prepare(host.lab.namespace)));
@@ -90,7 +90,7 @@ describe("beside others on the host", () => {
     });
   });
 
-  describe("a rule in front of tsnet's that drops", () => {
+  describe("a rule in front of tsnet's that drops [F114, F115]", () => {
     it("drops in FORWARD, also when tsnet's own was lost and is back", async () => {
       for (const family of FAMILIES) {
         const tool = TOOLS[family];
@@ -121,7 +121,7 @@ describe("beside others on the host", () => {
     });
   });
 
-  it("forwarding that somebody switches off is on again within 2 seconds, and connections go on", async () => {
+  it("forwarding that somebody switches off is on again within 2 seconds, and connections go on [F116]", async () => {
     await using four = await Stream.start(host.neighbour.namespace, "tcp", HOST[4], 8080);
     await using six = await Stream.start(host.neighbour.namespace, "tcp", HOST[6], 8080);
     const switches = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
@@ -132,7 +132,7 @@ describe("beside others on the host", () => {
     for (const stream of [four, six]) await stream.goesOn("tsnet-one");
   });
 
-  it("br_netfilter switched off and on changes nothing, also for a network with icc=false", async () => {
+  it("br_netfilter switched off and on changes nothing, also for a network with icc=false [F115]", async () => {
     const options = ["--ipv6", "--subnet", "10.97.0.0/24", "--subnet", "fd97::/64", "-o", "icc=false"];
     await using network = await host.network("shy", ...options);
     await using asker = await runServer(host, "asker", network, [80]);
@@ -148,7 +148,7 @@ describe("beside others on the host", () => {
     expect(await answersTo(shy, ...toOutside())).toEqual(EVERYBODY);
   });
 
-  it("nothing that shall be closed was open for a moment in all this", async () => {
+  it("nothing that shall be closed was open for a moment in all this [F113]", async () => {
     expect(await closed.end()).toEqual([0, 0, 0, 0]);
   });
 

@@ -53,6 +53,14 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
     expect(await host.docker("network", "ls", "--format", "{{.Name}}")).not.toContain("docker_gwbridge");
   });
 
+  it("gets an answer to the first packet of its first process over IPv6, without waiting for duplicates [F83]", async () => {
+    const ping = ["ping", "-6", "-c1", "-W1", "fd60::1"];
+
+    const output = await host.docker("run", "--rm", "--network", dual.name, TEST_IMAGE, ...ping);
+
+    expect(output).toContain("1 packets received");
+  });
+
   it("and all links of its network have the MTU of -o mtu", async () => {
     await using network = await host.network("small", "-o", "mtu=1400");
     await using container = await host.run("small-1", network);

@@ -7,7 +7,7 @@ const HOST = "192.0.2.10";
 /** Contract section 5, rule 5: what was lost outside is put back within 5 s. */
 const REPAIR_LIMIT = { timeout: 5000, interval: 100 } as const;
 
-describe("on a host with bridge netfilter and FORWARD policy DROP", () => {
+describe("on a host with bridge netfilter and FORWARD policy DROP [F115]", () => {
   let host: SystemHost;
   let one: TestContainer;
   let two: TestContainer;
@@ -49,7 +49,7 @@ describe("on a host with bridge netfilter and FORWARD policy DROP", () => {
     ["iptables -F FORWARD", ["iptables", "-F", "FORWARD"]],
     ["ip6tables -F FORWARD", ["ip6tables", "-F", "FORWARD"]],
     ["nft flush ruleset", ["nft", "flush", "ruleset"]],
-  ])("after `%s` tsnet's rules are back within 5 seconds", async (_title, command) => {
+  ])("after `%s` tsnet's rules are back within 5 seconds [F113]", async (_title, command) => {
     await host.exec(command);
 
     await expect.poll(async () => await rulesOfOurs(), REPAIR_LIMIT).toBe(true);

@@ -34,7 +34,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     expect(message).toMatch(/openvswitch-switch|TSNET_OVSDB/);
   });
 
-  it("are the way out where a Linux bridge cannot tell VLANs apart", async () => {
+  it("are the way out where a Linux bridge cannot tell VLANs apart [F84]", async () => {
     const probe = ["ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"];
     const hasVlans = await host.exec(probe).then(
       () => true,
@@ -50,7 +50,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
   });
 
   it("are made when it has come, without a restart of tsnet", async () => {
-    ovs = await LabOvs.start(host.lab);
+    ovs = await LabOvs.start(host.lab.namespace);
     if (variant === "managed plugin") await ovs.vsctl("set-manager", "ptcp:6640:127.0.0.1");
     before = await host.census();
 
@@ -113,7 +113,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     expect(message).toMatch(/VLAN 33 .*30-32/);
   });
 
-  it("go on when ovs-vswitchd was killed and started again", async () => {
+  it("go on when ovs-vswitchd was killed and started again [F125]", async () => {
     await ovs.killVswitchd();
     await ovs.startVswitchd();
 

@@ -41,7 +41,7 @@ describe(`a reboot with the managed plugin enabled on engine ${selectedEngine()}
     await waitUntil("the daemon to run", () => plugin.pid() > 0);
   });
 
-  it("has the network, its gateway address, its containers and their addresses back", async () => {
+  it("has the network, its gateway address, its containers and their addresses back [F25]", async () => {
     await waitUntil("both containers to run", async () => {
       const states = await lab.docker("inspect", "--format", "{{.State.Running}}", ...NAMES);
       return states === "true\ntrue";

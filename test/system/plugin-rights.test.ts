@@ -98,7 +98,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     expect(sockets.filter((line) => !line.includes(" 600 "))).toEqual([]);
   });
 
-  it("switches forwarding on through its writable part of /proc/sys", async () => {
+  it("switches forwarding on through its writable part of /proc/sys [F91]", async () => {
     await lab.exec(["sysctl", "-qw", "net.ipv4.ip_forward=0"]);
 
     await lab.docker("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "spare");
@@ -107,7 +107,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     await lab.docker("network", "rm", "spare");
   });
 
-  it("writes nothing into its root file system", async () => {
+  it("writes nothing into its root file system [F137]", async () => {
     await lab.docker("plugin", "disable", "-f", "tsnet-plugin");
 
     const changes = difference(builtFiles, filesOf(plugin.rootfs)).map((line) => line.split(" ").slice(0, 3).join(" "));
@@ -116,7 +116,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     await plugin.enable();
   });
 
-  it("removes its sockets when it ends, and listens soon when it starts", async () => {
+  it("removes its sockets when it ends, and listens soon when it starts [F139]", async () => {
     const startTimes: number[] = [];
     const enableTimes: number[] = [];
     for (let round = 0; round < 5; round += 1) {
@@ -144,7 +144,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     await createAndRemoveNetworks();
   });
 
-  it("is started again when it was killed, and replaces the socket that it left behind", async () => {
+  it("is started again when it was killed, and replaces the socket that it left behind [F139]", async () => {
     const killed = plugin.pid();
 
     await lab.exec(["kill", "-KILL", String(killed)]);

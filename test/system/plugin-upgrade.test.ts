@@ -60,7 +60,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
     await expectRecordsAreKept();
   });
 
-  it("keeps networks, addresses, running containers and its settings when it is upgraded to another tag", async () => {
+  it("keeps networks, addresses, running containers and its settings when it is upgraded to another tag [F17]", async () => {
     const ping = await PingWatch.start(lab, "one", "10.78.0.3");
 
     await lab.docker("plugin", "disable", "-f", FIRST);
@@ -76,7 +76,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
     );
   });
 
-  it("lets running containers talk on after it was removed, while the engine still lists its networks", async () => {
+  it("lets running containers talk on after it was removed, while the engine still lists its networks [F19]", async () => {
     const ping = await PingWatch.start(lab, "one", "10.78.0.3");
 
     await lab.docker("plugin", "rm", "-f", FIRST);
@@ -87,7 +87,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
     ).toEqual(["blue", "red"]);
   });
 
-  it("says after it was installed anew that an old network must be recreated", async () => {
+  it("says after it was installed anew that an old network must be recreated [F19]", async () => {
     await lab.docker("plugin", "install", "--grant-all-permissions", SECOND, "TSNET_POOLS=10.77.0.0/16:24");
     plugin = await LabPlugin.find(lab, SECOND);
 
@@ -96,7 +96,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
     await expect(attempt).rejects.toThrow(/remove (the|and recreate the) network/);
   });
 
-  it("removes what an old network left on the host, and nothing of it stays", async () => {
+  it("removes what an old network left on the host, and nothing of it stays [F19]", async () => {
     await lab.docker("rm", "-f", "one", "two");
     await lab.docker("network", "rm", "blue", "red");
 

@@ -37,19 +37,22 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
     /** Docker's own messages are its business. */
     const expectOurs = (message: string, text: string) => expect(message).toContain(isOurs ? text : "");
 
-    it.each(["tcp", "udp"] as const)("is refused when a program has it (%s), with all others", async (protocol) => {
-      await using _program = await takePort(host.lab, { protocol, address: "0.0.0.0", port: 8302 });
+    it.each(["tcp", "udp"] as const)(
+      "is refused when a program has it (%s), with all others [F118]",
+      async (protocol) => {
+        await using _program = await takePort(host.lab, { protocol, address: "0.0.0.0", port: 8302 });
 
-      const ports = [8301, 8302, 8303].flatMap((port) => publish(port, 80));
-      const message = await refusal(driver, "web", ...ports);
+        const ports = [8301, 8302, 8303].flatMap((port) => publish(port, 80));
+        const message = await refusal(driver, "web", ...ports);
 
-      expect(message).toContain("8302");
-      expectOurs(message, `port 8302/${protocol} on 0.0.0.0 is in use by another program on this host`);
-      expect(await portsOf(8301, 8303)).toEqual([]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8301)).toEqual(["nobody"]);
-    });
+        expect(message).toContain("8302");
+        expectOurs(message, `port 8302/${protocol} on 0.0.0.0 is in use by another program on this host`);
+        expect(await portsOf(8301, 8303)).toEqual([]);
+        expect(await whoAnswers(host.neighbour, OUTSIDE, 8301)).toEqual(["nobody"]);
+      },
+    );
 
-    it("is refused while a container of any driver has it, and published when that is gone", async () => {
+    it("is refused while a container of any driver has it, and published when that is gone [F118]", async () => {
       const first = await runServer(host, "first", net, [80], "-p", "8304:80");
       const message = await refusal(driver, "second", "-p", "127.0.0.1:8304:80");
       const ofOther = await refusal(OTHER[driver], "third", "-p", "8304:80");
@@ -72,7 +75,7 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       expect(await whoAnswers(host, [LOOPBACK[4]], 8310)).toEqual(["inner", "datagrams"]);
     });
 
-    it("of a range is the first that is free; when none is, the container is refused", async () => {
+    it("of a range is the first that is free; when none is, the container is refused [F118]", async () => {
       await runServer(host, "first", net, [80], "-p", "8311:80");
       await runServer(host, "second", net, [80], "-p", "8311-8312:80");
 
@@ -154,7 +157,7 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       expect(await host.docker("ps", "-q")).toMatch(/^[0-9a-f]{12}$/);
     });
 
-    it("is kept from every program of the host", async () => {
+    it("is kept from every program of the host [F118]", async () => {
       await runServer(host, "web", net, [80], ...publish(8309, 80));
 
       const addresses = ["0.0.0.0", HOST[4], LOOPBACK[4], "::", HOST[6]];

@@ -18,7 +18,7 @@ describe("the README", () => {
   beforeAll(async () => {
     host = await SystemHost.up("managed plugin", { isAlone: true });
     await host.docker("tag", TEST_IMAGE, "alpine");
-    await LabOvs.start(host.lab);
+    await LabOvs.start(host.lab.namespace);
     await host.exec(["ip", "link", "add", "eth1", "up", "type", "veth", "peer", "name", "wire"]);
     await host.exec(["ip", "link", "add", "eth0", "up", "type", "veth", "peer", "name", "lan"]);
     await host.exec(["ip", "address", "add", "192.0.2.10/24", "dev", "eth0"]);

@@ -71,7 +71,7 @@ describe.each(VARIANTS)("a bad request to the %s", (variant) => {
       ["--subnet", "10.80.0.0/25"],
       "subnet 10.80.0.0/25 overlaps pool 10.80.0.0/24",
     ],
-  ])("for %s is refused and changes nothing", async (_what, options, expected) => {
+  ])("for %s is refused and changes nothing [S26]", async (_what, options, expected) => {
     const message = await host.refusalOf(
       "network",
       "create",
@@ -118,7 +118,7 @@ describe.each(VARIANTS)("a bad request to the %s", (variant) => {
     expect(message).toContain(expected);
   });
 
-  it("for a MAC address that another container has is refused and changes nothing", async () => {
+  it("for a MAC address that another container has is refused and changes nothing [F68]", async () => {
     const mac = ["--mac-address", "02:42:0a:50:00:09"];
 
     const message = await host.refusalOf("run", "-d", "--rm", "--network", "good", ...mac, TEST_IMAGE);

@@ -50,7 +50,7 @@ describe.each(VARIANTS)("with live-restore and the %s", (variant) => {
     await expect.poll(() => host.changesSince(whole, OURS), { timeout: 10_000 }).toEqual([]);
   });
 
-  it("a kill -9 of dockerd loses no packet, and its containers can be moved and removed afterwards", async () => {
+  it("a kill -9 of dockerd loses no packet, and its containers can be moved and removed afterwards [F21]", async () => {
     const flows = await startFlows();
 
     await host.lab.dockerd.kill();
@@ -113,21 +113,21 @@ describe.each(VARIANTS)("without live-restore and with the %s", (variant) => {
   });
   afterAll(async () => await host?.[Symbol.asyncDispose]());
 
-  it("containers with --restart always come back after a stop and start of dockerd, with the addresses of --ip", async () => {
+  it("containers with --restart always come back after a stop and start of dockerd, with the addresses of --ip [F20]", async () => {
     await host.lab.dockerd.stop();
     await host.lab.dockerd.start();
 
     await expectComeback();
   });
 
-  it("containers with --restart always come back after a kill -9 of dockerd", async () => {
+  it("containers with --restart always come back after a kill -9 of dockerd [F20]", async () => {
     await host.lab.dockerd.kill();
     await host.lab.dockerd.start();
 
     await expectComeback();
   });
 
-  it("networks, rules and containers come back after a power cut", async () => {
+  it("networks, rules and containers come back after a power cut [F25]", async () => {
     const whole = await host.census();
 
     await host.reboot();

@@ -54,7 +54,7 @@ describe("a network with the addresses of the host's only NIC", () => {
     return found.map(({ ifname }) => ifname);
   }
 
-  it("puts containers on the LAN and keeps the host there, also through a kill -9, and gives the NIC back", async () => {
+  it("puts containers on the LAN and keeps the host there, also through a kill -9, and gives the NIC back [F107]", async () => {
     {
       const network: TestNetwork = await unnoticed("it is made", () => host.network("lan", ...MOVED, ...LAN));
       await using one = await host.run("one", network);

@@ -154,6 +154,14 @@ describe("the sources", () => {
     expect(bad.map(shown)).toEqual([]);
   });
 
+  it("ask no clock that somebody can set, so that nothing is decided by it [F131]", () => {
+    const asking = sources.filter(({ text }) =>
+      /\bnew Date\b|\bDate\.|\bhrtime\b|datetime\(|CURRENT_TIMESTAMP/.test(text),
+    );
+
+    expect(asking.map(({ name }) => name)).toEqual([]);
+  });
+
   it("start processes by execa alone, and name Node's modules with node:", () => {
     const bad = imports.filter(
       ({ to }) => to === "node:child_process" || (!to.startsWith("node:") && builtinModules.includes(to)),

@@ -146,7 +146,7 @@ describe("networks with VLANs on one bridge", () => {
     await waitUntil("all to answer a third time", () => reachesAll(lab), { limitMs: 60_000 });
   });
 
-  it("keep their uplink through a hundred flaps, another MTU, and its being made again", async () => {
+  it("keep their uplink through a hundred flaps, another MTU, and its being made again [F108]", async () => {
     await using lab = await fullLab();
     const { host, neighbour } = lab;
     const flap = `link set ${UPLINK} down\nlink set ${UPLINK} up\n`;
@@ -294,7 +294,7 @@ describe("a bridge of somebody else's", () => {
     expect(await show()).toBe(before);
   });
 
-  it("is refused where it has a link of its own in the VLAN, or the VLAN untagged for itself", async () => {
+  it("is refused where it has a link of its own in the VLAN, or the VLAN untagged for itself [F70]", async () => {
     await using lab = await vlanLab();
     const { host } = lab;
     const adopted = networkIn(1, { vlan: 100 }, { isSwitchOurs: false });
@@ -317,5 +317,21 @@ describe("a bridge of somebody else's", () => {
       conflict("VLAN 1"),
     );
     await host.datapath.check(ours, []);
+  });
+});
+
+describe("an uplink with VLAN links of somebody else's", () => {
+  it("is refused in the VLAN of one, whose frames would never come to the bridge, and taken in another [F70]", async () => {
+    await using lab = await vlanLab();
+    const { host } = lab;
+    const below = { parent: ifName(UPLINK), isAddressMoved: false };
+    await shell(host.namespace, [`ip link add theirs link ${UPLINK} type vlan id 100`]);
+
+    await expect(host.datapath.check(networkIn(1, { vlan: 100 }, { uplink: below }), [])).rejects.toMatchObject({
+      code: "conflict",
+      message: expect.stringContaining("link theirs gets its frames of VLAN 100") as string,
+    });
+
+    await host.datapath.check(networkIn(1, { vlan: 101 }, { uplink: below }), []);
   });
 });

@@ -26,7 +26,7 @@ async function post(payload: string | Buffer, headers: Record<string, string> = 
 
 describe("an empty body", () => {
   it.each(SAMPLES.map((sample) => sample.verb))(
-    "is refused by %s within 50 ms, before gate and driver",
+    "is refused by %s within 50 ms, before gate and driver [F48]",
     async (verb) => {
       const times: number[] = [];
       for (let tries = 0; tries < 5; tries++) {
@@ -42,16 +42,19 @@ describe("an empty body", () => {
     },
   );
 
-  it.each(SAMPLES.map((sample) => sample.verb))("that is chunked or has a type is refused by %s too", async (verb) => {
-    using connection = new Connection(listening.path);
+  it.each(SAMPLES.map((sample) => sample.verb))(
+    "that is chunked or has a type is refused by %s too [F48]",
+    async (verb) => {
+      using connection = new Connection(listening.path);
 
-    const chunked = await connection.ask(`POST /${verb} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
-    const typed = await connection.ask(`POST /${verb} HTTP/1.1\r\nContent-Type: application/json\r\n\r\n`);
+      const chunked = await connection.ask(`POST /${verb} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`);
+      const typed = await connection.ask(`POST /${verb} HTTP/1.1\r\nContent-Type: application/json\r\n\r\n`);
 
-    expect([chunked.status, typed.status]).toEqual([200, 200]);
-    expect(JSON.stringify([chunked.body, typed.body]).match(/the body is empty/g)).toHaveLength(4);
-    expect(drivers.seen).toEqual([]);
-  });
+      expect([chunked.status, typed.status]).toEqual([200, 200]);
+      expect(JSON.stringify([chunked.body, typed.body]).match(/the body is empty/g)).toHaveLength(4);
+      expect(drivers.seen).toEqual([]);
+    },
+  );
 });
 
 describe("the type of a body", () => {
@@ -81,7 +84,7 @@ describe("the type of a body", () => {
   });
 });
 
-describe("a body that is no JSON", () => {
+describe("a body that is no JSON [F97]", () => {
   it.each([
     ["cut short", GOOD.slice(0, -1)],
     ["with something behind it", `${GOOD}x`],
@@ -94,7 +97,7 @@ describe("a body that is no JSON", () => {
     ["a string without an end", `{"NetworkID":"\\"`],
     ["UTF-16", Buffer.from(GOOD, "utf16le")],
     ["a byte order mark", Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(GOOD)])],
-  ])("is refused: %s", async (_name, payload) => {
+  ])("is refused: %s [F97]", async (_name, payload) => {
     expect(await post(payload)).toBe("DeleteNetwork: the body is not JSON");
     expect(drivers.seen).toEqual([]);
   });
@@ -103,13 +106,13 @@ describe("a body that is no JSON", () => {
     ["a lone continuation byte", [0x80]],
     ["an overlong slash", [0xc0, 0xaf]],
     ["a surrogate", [0xed, 0xa0, 0x80]],
-  ])("is refused as no UTF-8: %s", async (_name, bytes) => {
+  ])("is refused as no UTF-8: %s [F97]", async (_name, bytes) => {
     const payload = Buffer.concat([Buffer.from('{"NetworkID":"'), Buffer.from(bytes), Buffer.from('"}')]);
 
     expect(await post(payload)).toBe("DeleteNetwork: the body is not UTF-8");
   });
 
-  it("is not quoted in the answer: it may hold a secret", async () => {
+  it("is not quoted in the answer: it may hold a secret [F103]", async () => {
     expect(await post(`{"key": "hunter2", x}`)).not.toContain("hunter2");
   });
 
@@ -119,7 +122,7 @@ describe("a body that is no JSON", () => {
 });
 
 describe("equal keys", () => {
-  it("count as the last one", async () => {
+  it("count as the last one [F97]", async () => {
     const other = NETWORK_ID.replace("6", "7");
 
     await post(`{"NetworkID":"${other}","NetworkID":"${NETWORK_ID}"}`);
@@ -129,7 +132,7 @@ describe("equal keys", () => {
 });
 
 describe("fields", () => {
-  it("that are unknown pass", async () => {
+  it("that are unknown pass [F51]", async () => {
     expect(await post(`{"NetworkID":"${NETWORK_ID}","NewField":{"a":[1]}}`)).toBeUndefined();
   });
 
@@ -168,18 +171,18 @@ describe("fields", () => {
   });
 });
 
-describe("prototype keys", () => {
+describe("prototype keys [F95]", () => {
   it.each([
     `{"__proto__":{"polluted":1},"NetworkID":"${NETWORK_ID}"}`,
     `{"\\u005f_proto__":{"polluted":1},"NetworkID":"${NETWORK_ID}"}`,
     `{"NetworkID":"${NETWORK_ID}","x":[{"__proto__":{"polluted":1}}]}`,
-  ])("named __proto__ are refused: %s", async (payload) => {
+  ])("named __proto__ are refused: %s [F95]", async (payload) => {
     expect(await post(payload)).toContain("__proto__");
     expect(drivers.seen).toEqual([]);
     expect({}).not.toHaveProperty("polluted");
   });
 
-  it("named constructor are inert, and stay what they are in a map of options", async () => {
+  it("named constructor are inert, and stay what they are in a map of options [F95]", async () => {
     const inert = `{"NetworkID":"${NETWORK_ID}","constructor":{"prototype":{"polluted":1}}}`;
     const options = `{"NetworkID":"${NETWORK_ID}","Options":{"com.docker.network.generic":{"constructor":"x","toString":"y"}}}`;
 

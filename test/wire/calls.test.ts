@@ -87,7 +87,7 @@ describe("the gate", () => {
 });
 
 describe("the time of a call", () => {
-  it("ends with an answer that names verb and object, and the signal aborts", async () => {
+  it("ends with an answer that names verb and object, and the signal aborts [F28]", async () => {
     const signals: AbortSignal[] = [];
     const createNetwork = async (_request: unknown, signal: AbortSignal) => {
       signals.push(signal);

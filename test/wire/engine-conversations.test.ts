@@ -133,7 +133,7 @@ describe.each(["20.10", "28.5"] as const)("engine %s", (engine) => {
     });
   });
 
-  it("repeats a broken call with an empty body and is refused at once, for every verb with arguments", async () => {
+  it("repeats a broken call with an empty body and is refused at once, for every verb with arguments [F48]", async () => {
     const drivers = fakeDrivers();
     await using server = await listeningServer(drivers);
     using connection = new Connection(server.path);

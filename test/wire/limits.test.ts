@@ -26,16 +26,16 @@ function nested(depth: number, open: string, close: string): string {
   return `{"NetworkID":"${NETWORK_ID}","x":${open.repeat(depth - 1)}0${close.repeat(depth - 1)}}`;
 }
 
-describe("nesting", () => {
+describe("nesting [F94]", () => {
   it.each([
     ["[", "]"],
     ['{"a":', "}"],
-  ])("of %s may be 32 levels, not 33", async (open, close) => {
+  ])("of %s may be 32 levels, not 33 [F94]", async (open, close) => {
     expect(await post(nested(32, open, close))).toBeUndefined();
     expect(await post(nested(33, open, close))).toBe("DeleteNetwork: the body is nested deeper than 32 levels");
   });
 
-  it("of 200,000 levels is refused within 50 ms and harms nobody", async () => {
+  it("of 200,000 levels is refused within 50 ms and harms nobody [F94]", async () => {
     using connection = new Connection(listening.path);
     const request = (body: string) => `POST ${DELETE} HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     await connection.ask(request(GOOD));
@@ -60,7 +60,7 @@ describe("nesting", () => {
 });
 
 describe("size", () => {
-  it("may be 1 MiB, not one byte more", async () => {
+  it("may be 1 MiB, not one byte more [F93]", async () => {
     const padded = (size: number) => GOOD + " ".repeat(size - GOOD.length);
 
     expect(await post(padded(1 << 20))).toBeUndefined();
@@ -72,7 +72,7 @@ describe("size", () => {
   });
 
   it.each(["Transfer-Encoding: chunked", `Content-Length: ${1 << 30}`])(
-    "is watched while the body streams, and the connection is cut: %s",
+    "is watched while the body streams, and the connection is cut: %s [F93]",
     async (header) => {
       using connection = new Connection(listening.path);
       const before = process.memoryUsage().rss;

@@ -58,7 +58,7 @@ describe("opening a socket", () => {
     await listening.close();
   });
 
-  it("replaces the file that a dead tsnet left", async () => {
+  it("replaces the file that a dead tsnet left [F139]", async () => {
     await using folder = await newFolder();
     const path = join(folder.path, "tsnet.sock");
     await leaveDeadSocket(path);
@@ -70,7 +70,7 @@ describe("opening a socket", () => {
     await listening.close();
   });
 
-  it("is refused while another tsnet answers there, which goes on answering", async () => {
+  it("is refused while another tsnet answers there, which goes on answering [F139]", async () => {
     await using first = await listeningServer(fakeDrivers());
 
     await expect(listen(first.path)).rejects.toMatchObject({
@@ -137,7 +137,7 @@ describe("several sockets", () => {
 });
 
 describe("closing", () => {
-  it("removes the socket files", async () => {
+  it("removes the socket files [F139]", async () => {
     await using server = await listeningServer(fakeDrivers());
 
     await server.listening.close();

@@ -81,7 +81,7 @@ describe("a failed call", () => {
     expect(lines[0]).toMatchObject({ level: "error", fields: { outcome: "internal" } });
   });
 
-  it("answers and logs one line, without control characters", async () => {
+  it("answers and logs one line, without control characters [F103]", async () => {
     const { answer, lines } = await failWith(new TsnetError("host", "a\nb\u0000c\u202ed\u2028e\ud800f\u001b[31m"));
 
     expect(answer.json<{ Err: string }>().Err).toBe("a b c d e f [31m");

@@ -35,7 +35,12 @@ describe("what reaches the drivers", () => {
         hasIpv4: true,
         hasIpv6: false,
         pools: [
-          { addressSpace: "LocalDefault", subnet: "10.50.1.0/24", gateway: "10.50.1.254/24" },
+          {
+            addressSpace: "LocalDefault",
+            subnet: "10.50.1.0/24",
+            gateway: "10.50.1.254/24",
+            auxAddresses: ["10.50.1.5/24"],
+          },
           { addressSpace: "LocalDefault", subnet: "fd50:2::/64" },
         ],
       },

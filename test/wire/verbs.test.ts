@@ -69,7 +69,7 @@ describe("the answers of verbs that have one", () => {
   it.each([
     ["Plugin.Activate", { Implements: ["NetworkDriver", "IpamDriver"] }],
     ["NetworkDriver.GetCapabilities", { Scope: "local", ConnectivityScope: "local", GwAllocChecker: true }],
-    ["IpamDriver.GetCapabilities", { RequiresMACAddress: false, RequiresRequestReplay: false }],
+    ["IpamDriver.GetCapabilities", { RequiresMACAddress: false, RequiresRequestReplay: true }],
     [
       "IpamDriver.GetDefaultAddressSpaces",
       { LocalDefaultAddressSpace: "tsnet-local", GlobalDefaultAddressSpace: "tsnet-global" },

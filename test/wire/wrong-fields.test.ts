@@ -181,9 +181,9 @@ function placesIn(node: unknown, path: Path = []): string[] {
   return [...here, ...Object.entries(node).flatMap(([key, member]) => placesIn(member, [...path, key]))];
 }
 
-describe("every field x every wrong value", () => {
+describe("every field x every wrong value [F72, F96]", () => {
   it.each(SAMPLES)(
-    "$verb refuses it by name without asking the driver, or tolerates what the protocol does",
+    "$verb refuses it by name without asking the driver, or tolerates what the protocol does [F96]",
     async (sample) => {
       const faults: string[] = [];
       for (const [path, kind] of sample.places) {
@@ -201,7 +201,7 @@ describe("random values", () => {
   // Lists and objects can hold parts that are right by chance: only their own suites judge those.
   const simple = places.filter(({ kind }) => !/options|map|list|pool|binding|interface/.test(kind));
 
-  it("are refused by name or fit the form of their field", async () => {
+  it("are refused by name or fit the form of their field [F96]", async () => {
     const value = fc.oneof(
       fc.string({ unit: "binary", maxLength: 40 }),
       fc.jsonValue({ maxDepth: 3, noUnicodeString: false }),

@@ -85,6 +85,7 @@ async function checkParent({ links }: BridgeHost, network: Network, others: read
     addresses: await links.listAddresses(),
     isWireless: await isWireless(uplink.parent),
     switchName,
+    vlans: network.vlans,
   } as const;
   const refusal = refuseParent(candidate);
   if (refusal !== undefined) throw refusal;

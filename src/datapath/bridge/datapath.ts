@@ -4,18 +4,17 @@ import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
-import type { HostOfLinks } from "../host-link.ts";
 import { readMark } from "../mark.ts";
 import { checkNetwork } from "./check.ts";
 import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
 import { announce } from "../announcement.ts";
-import { removePair } from "../veth-pair.ts";
+import { type HostOfPairs, removePair } from "../veth-pair.ts";
 import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
 import { openTunnelLinks } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
-export interface BridgeHost extends HostOfLinks {
+export interface BridgeHost extends HostOfPairs {
   readonly moved: MovedUplinks;
 }
 
@@ -61,8 +60,8 @@ export class BridgeDatapath implements Datapath {
     return endpoint.sandboxIfName;
   }
 
-  async reattach(network: Network, endpoint: Endpoint): Promise<void> {
-    await reattach(this.#host, network, endpoint);
+  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void> {
+    await reattach(this.#host, network, endpoint, isHairpin);
   }
 
   async ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void> {
@@ -76,7 +75,7 @@ export class BridgeDatapath implements Datapath {
   }
 
   async detach(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">): Promise<void> {
-    await removePair(this.#host.links, endpoint);
+    await removePair(this.#host, endpoint);
   }
 
   async inventory(): Promise<Inventory> {

@@ -33,16 +33,21 @@ export async function attach(
 }
 
 /** Puts a port that is still there back into its bridge, and back to its settings. */
-export async function reattach(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
+export async function reattach(
+  host: BridgeHost,
+  network: Network,
+  endpoint: Endpoint,
+  isHairpin?: boolean,
+): Promise<void> {
   try {
-    await putBack(host, network, endpoint);
+    await putBack(host, network, endpoint, isHairpin);
   } catch (failure) {
     const hasGone = isErrno(failure, "ENODEV") && (await host.links.findLink(endpoint.hostIfName)) === undefined;
     if (!hasGone) throw failure; // else its container ended meanwhile
   }
 }
 
-async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): Promise<void> {
+async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void> {
   const port = await host.links.findLink(endpoint.hostIfName);
   if (port === undefined || !isPairOf(port, endpoint)) return;
   const bridge = await requireSwitch(host, network, endpoint, []);
@@ -53,7 +58,7 @@ async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint): 
   }
   await ensurePortVlans(host, bridge, port.index, { ...endpoint, isBridgeOurs: network.isSwitchOurs });
   if (network.isGuarded) await host.links.ensureFdbEntry(port.index, endpoint.mac); // what is there already is not changed
-  const settings = settingsOf(network);
+  const settings = { ...settingsOf(network), ...(isHairpin !== undefined && { isHairpin }) };
   if (isInBridge && port.isUp && isPortAs(settings, port.bridgePort ?? {})) return;
   const bridgePort = network.isGuarded ? { ...settings, forgetsLearned: true as const } : settings;
   await host.links.setLink(port.index, { bridgePort, isUp: true });

@@ -174,6 +174,7 @@ export async function removeStrayBridges(
     const switchName = isBridge ? link.name : nameOf.get((isVlan ? link.peerIndex : link.masterIndex) ?? 0);
     if (!(isBridge || isVlan || isTunnel) || (switchName !== undefined && inUse.has(switchName))) continue;
     const ports = links.filter((port) => isBridge && port.masterIndex === link.index);
+    if (ports.some((port) => readMark("endpoint", port) !== undefined)) continue; // of a network that is not known
     const uplinks = ports.filter((one) => readMark("endpoint", one) === undefined && !isHalfMade(one));
     if (isBridge && link.group === HOST_GROUP) {
       const origin = originOf(link, uplinks);

@@ -7,7 +7,7 @@ import type { IfName, Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
 import { select } from "../../host/ovsdb-operations.ts";
 import { Ovsdb } from "../../host/ovsdb.ts";
-import type { HostOfLinks } from "../host-link.ts";
+import type { HostOfPairs } from "../veth-pair.ts";
 import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
 import { check } from "./check.ts";
 import { attach, detach, reattach } from "./endpoint.ts";
@@ -20,7 +20,7 @@ import { findRows } from "./rows.ts";
 import { announce } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
-export interface OvsHost extends HostOfLinks {
+export interface OvsHost extends HostOfPairs {
   readonly moved: MovedUplinks;
   readonly ovsdb: Ovsdb;
   readonly flows: OpenFlowSwitches;
@@ -40,12 +40,12 @@ export class OvsDatapath implements Datapath {
   readonly #host: OvsHost;
 
   /** Connects when it is first used. @throws TsnetError `invalid` for an address that is none. */
-  constructor(host: HostOfLinks & Pick<OvsHost, "moved">, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
-    const { links, sysctl, moved } = host;
+  constructor(host: HostOfPairs & Pick<OvsHost, "moved">, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
+    const { links, sysctl, discarded, moved } = host;
     const ovsdb = new Ovsdb(address, { onConnected: onChanged, onChanged });
     const management = new Management(ovsdb, address);
     const flows = new OpenFlowSwitches({ ovsdb, links, management, onRestored: onChanged });
-    this.#host = { links, sysctl, moved, ovsdb, flows };
+    this.#host = { links, sysctl, discarded, moved, ovsdb, flows };
   }
 
   /** Ends the connections. What is there stays as it is. */

@@ -76,7 +76,7 @@ export async function detach(host: OvsHost, port: PortOf): Promise<void> {
   } catch (failure) {
     if (!(failure instanceof TsnetError) || failure.code !== "unavailable") throw failure;
   } finally {
-    await removePair(host.links, port);
+    await removePair(host, port);
   }
 }
 

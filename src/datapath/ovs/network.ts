@@ -10,7 +10,7 @@ import { uplinksOf } from "../uplink/uplink-vlans.ts";
 import { chooseDatapathType } from "./datapath-type.ts";
 import type { OvsHost } from "./datapath.ts";
 import { ensureHostLink, ensureMovedLink, ensureOwnLink, removeLeftLink, requireNoLink } from "./internal-link.ts";
-import { networkMark, networkOf } from "./marks.ts";
+import { endpointOf, networkMark, networkOf } from "./marks.ts";
 import { ensureMovedUplink, findMoved, releaseMovedUplink, rescueAddresses, untaggedPort } from "./moved-uplink.ts";
 import { quietOwnLink, releaseOwnLink } from "./own-link.ts";
 import {
@@ -196,10 +196,13 @@ function waysOut(networks: readonly Network[]): readonly string[] {
 /** Removes the bridges that carry our mark for this network, except those whose names are in use. */
 export async function removeStrayBridges(host: OvsHost, networkId: string, inUse: ReadonlySet<string>): Promise<void> {
   const doing = `remove the bridge of network ${networkId}`;
-  const [rows] = await host.ovsdb.transact(doing, [
+  const [rows, ports] = await host.ovsdb.transact(doing, [
     select("Bridge", [["external_ids", "includes", networkMark(networkId)]], ["_uuid", "name", "ports"]),
+    select("Port", [], ["_uuid", "external_ids"]),
   ]);
-  const strays = rows.filter(({ name }) => !inUse.has(name));
+  const isOfOther = (port: (typeof ports)[number]) => endpointOf(port) !== undefined && networkOf(port) !== networkId;
+  const others = new Set(ports.filter(isOfOther).map(({ _uuid }) => _uuid));
+  const strays = rows.filter((row) => !inUse.has(row.name) && !row.ports.some((port) => others.has(port)));
   for (const stray of strays) await rescueAddresses(host, stray);
   if (strays.length > 0) await host.ovsdb.apply(doing, [removeBridges(strays.map(({ _uuid }) => _uuid))]);
   for (const { name } of strays) await removeLeftLink(host, name);

@@ -41,8 +41,8 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
   const { switchName } = network;
   const { parent: name, isAddressMoved } = network.uplink;
   const { row, bridgeName } = await findPortRow(host, name);
-  if (bridgeName === switchName && row !== undefined && networkOf(row) !== undefined) return;
-  if (bridgeName === switchName) {
+  const isOurs = row !== undefined && networkOf(row) !== undefined;
+  if (bridgeName === switchName && !isOurs) {
     const why = `it is a port of ${switchName} already, and tsnet did not put it there`;
     throw new TsnetError("conflict", `${name} cannot be the parent: ${why} (option parent)`);
   }
@@ -53,6 +53,7 @@ export async function requireFreeUplink(host: OvsHost, network: Network): Promis
     addresses: await host.links.listAddresses(),
     isWireless: await isWireless(name),
     switchName,
+    vlans: network.vlans,
     ovsBridge: bridgeName,
   });
   if (refusal !== undefined) throw refusal;

@@ -4,6 +4,7 @@ import { formatAddress } from "../../cidr.ts";
 import { TsnetError } from "../../errors.ts";
 import type { LinkAddress } from "../../host/rtnetlink-address.ts";
 import type { Link } from "../../host/rtnetlink-link.ts";
+import { type PortVlans, allVlans } from "../../vlan.ts";
 
 /** The loopback device has this index in every network namespace (include/net/flow.h). */
 const LOOPBACK_IFINDEX = 1;
@@ -13,6 +14,9 @@ const SWITCH_KINDS: Readonly<Record<string, string>> = {
   bridge: "a Linux bridge",
   openvswitch: "a port of Open vSwitch",
 };
+
+/** Links above another one that take all frames which come in there: the kernel lets no switch have it as well. */
+const TAKERS = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 
 /** What is known of the link and of the host. */
 export interface ParentCandidate {
@@ -28,6 +32,8 @@ export interface ParentCandidate {
   readonly isWireless: boolean;
   /** The switch for which it is wanted: a link that is its port already may stay so. */
   readonly switchName: string;
+  /** What the network wants to carry there. */
+  readonly vlans: PortVlans;
   /** The bridge of Open vSwitch that has a port of that name: in its userspace datapath rtnetlink does not tell. */
   readonly ovsBridge?: string | undefined;
 }
@@ -41,6 +47,8 @@ export function refuseParent(candidate: ParentCandidate): TsnetError | undefined
   if (misfit !== undefined) return refusal("invalid", name, misfit);
   const owner = ownerOf(link, candidate);
   if (owner !== undefined) return refusal("conflict", name, `it belongs to ${owner}; take it out there first`);
+  const taker = takerOf(link, candidate);
+  if (taker !== undefined) return refusal("conflict", name, taker);
   const own = candidate.addresses.filter(({ linkIndex, scope }) => linkIndex === link.index && scope !== "link");
   if (own.length === 0 || candidate.parentAddress === "move") return undefined;
   const shown = own.map(({ address, prefixLength }) => `${formatAddress(address)}/${prefixLength}`).join(", ");
@@ -65,6 +73,18 @@ function ownerOf(link: Link, { links, switchName, ovsBridge }: ParentCandidate):
   const master = links.find(({ index }) => index === link.masterIndex);
   if (master?.name === switchName) return undefined;
   return `${master?.kind ?? "link"} ${master?.name ?? `with index ${link.masterIndex}`}`;
+}
+
+/** Why frames would not come to the switch, but to a link of somebody else's above the parent (net/core/dev.c, __netif_receive_skb_core). */
+function takerOf(parent: Link, { links, vlans }: ParentCandidate): string | undefined {
+  const ids = allVlans(vlans);
+  for (const { name, kind = "", peerIndex, vlanId } of links) {
+    if (peerIndex !== parent.index) continue;
+    if (TAKERS.includes(kind)) return `${kind} link ${name} is above it; remove that first`;
+    if (vlanId === undefined || !ids.includes(vlanId)) continue;
+    return `link ${name} gets its frames of VLAN ${vlanId}; remove that first, or choose another vlan`;
+  }
+  return undefined;
 }
 
 function refusal(code: "not-found" | "invalid" | "conflict", name: string, why: string): TsnetError {

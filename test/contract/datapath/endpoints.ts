@@ -50,7 +50,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
     });
 
     for (const end of ["hostIfName", "sandboxIfName"] as const) {
-      it(`fails when a foreign link has the ${end}, which stays, and leaves nothing`, async () => {
+      it(`fails when a foreign link has the ${end}, which stays, and leaves nothing [F65]`, async () => {
         await suite.host.datapath.ensureNetwork(network(), []);
         await suite.host.plantLink(endpoint()[end]);
 
@@ -60,7 +60,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       });
     }
 
-    it("refuses the MAC of the host's link, and leaves nothing", async () => {
+    it("refuses the MAC of the host's link, and leaves nothing [F68]", async () => {
       await suite.host.datapath.ensureNetwork(network(), []);
       const thief = endpoint(1, 1, { mac: (await link(network().hostLink))?.mac ?? "" });
 

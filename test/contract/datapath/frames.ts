@@ -77,7 +77,7 @@ export function describeFrames(suite: SwitchingSuite): void {
 
     for (const isGuarded of [true, false]) {
       const of = isGuarded ? "a guarded network" : "a network that is not guarded";
-      it(`keeps endpoints of ${of} apart without icc, and not from the host`, async () => {
+      it(`keeps endpoints of ${of} apart without icc, and not from the host [S14]`, async () => {
         await attachAll({ ...apart(), isGuarded });
 
         expect(await send(one, BROADCAST)).toEqual([toHost()]);
@@ -144,12 +144,15 @@ export function describeFrames(suite: SwitchingSuite): void {
       expect(await send(one, one.mac)).toEqual([]);
     });
 
-    it("is left as it is by reattach", async () => {
+    it("is left as it is by reattach, unless that is told how it shall be", async () => {
       await attachAll(network());
       await suite.host.datapath.ensureHairpin(one, true);
 
       await suite.host.datapath.reattach(network(), one);
-
+      expect(await send(one, one.mac)).toEqual(comesBack());
+      await suite.host.datapath.reattach(network(), one, false);
+      expect(await send(one, one.mac)).toEqual([]);
+      await suite.host.datapath.reattach(network(), one, true);
       expect(await send(one, one.mac)).toEqual(comesBack());
     });
 

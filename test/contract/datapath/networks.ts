@@ -1,7 +1,7 @@
 // What a Datapath promises about the switches of networks, its own and those of somebody else.
 import { describe, expect, it } from "vitest";
 import type { Network } from "../../../src/cnm/network.ts";
-import { ifName, networkId } from "../../support/cnm-builder.ts";
+import { endpoint, ifName, networkId } from "../../support/cnm-builder.ts";
 import type { DatapathSuite } from "./suite.ts";
 
 const SHARED = ifName("shared0");
@@ -61,7 +61,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       ]);
     });
 
-    it("refuses a name that a foreign link has, and leaves that link alone", async () => {
+    it("refuses a name that a foreign link has, and leaves that link alone [F66]", async () => {
       await suite.host.plantLink(network().switchName);
 
       await unchangedBy(() =>
@@ -69,7 +69,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       );
     });
 
-    it("refuses to take a foreign switch for its own, and leaves it alone", async () => {
+    it("refuses to take a foreign switch for its own, and leaves it alone [F66]", async () => {
       await suite.host.plantSwitch(network().switchName, ["192.0.2.1/24"]);
 
       await unchangedBy(() =>
@@ -89,7 +89,7 @@ export function describeNetworks(suite: DatapathSuite): void {
   describe("a switch of somebody else", () => {
     const adopted = (more: Partial<Network> = {}) => network(1, { switchName: SHARED, isSwitchOurs: false, ...more });
 
-    it("gets the host's gateway address and nothing else, and loses it again", async () => {
+    it("gets the host's gateway address and nothing else, and loses it again [F66]", async () => {
       await suite.host.plantSwitch(SHARED, ["192.0.2.1/24"]);
       const before = await suite.host.see();
 
@@ -170,6 +170,20 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.datapath.ensureNetwork(network(1, { switchName: SHARED }), []);
 
       await unchangedBy(() => suite.host.datapath.removeStraySwitch(networkId(1), new Set([SHARED])));
+    });
+
+    it("leaves a switch with endpoints of a network that is not known", async () => {
+      const [made, guest] = [
+        network(1, { switchName: SHARED }),
+        network(2, { switchName: SHARED, isSwitchOurs: false }),
+      ];
+      await suite.host.datapath.ensureNetwork(made, []);
+      await suite.host.datapath.attach(guest, endpoint(1, 2), [made]);
+      const port = endpoint(1, 2).hostIfName;
+      await suite.host.datapath.removeStraySwitch(networkId(1), new Set());
+
+      expect(await link(SHARED)).toMatchObject({ isSwitch: true });
+      expect(await link(port)).toMatchObject({ isUp: true });
     });
   });
 }

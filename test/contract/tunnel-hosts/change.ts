@@ -10,7 +10,7 @@ const MOVE_LIMIT_MS = 1000;
 
 export function describeChange(suite: HostsSuite): void {
   describe("a container that moves to another host with its address and MAC", () => {
-    it("is reached there within a second of its start, though it says nothing itself", async () => {
+    it("is reached there within a second of its start, though it says nothing itself [F111]", async () => {
       const { stand } = suite;
       const quiet = { net: 87, vni: 87, isQuiet: true };
       const networks = await Promise.all([1, 2, 3].map((n) => stand.join(n, "quiet", quiet)));
@@ -33,7 +33,7 @@ export function describeChange(suite: HostsSuite): void {
   });
 
   describe("a host whose cable is pulled", () => {
-    it("costs the others no packet, and is reached again when it is back", async () => {
+    it("costs the others no packet, and is reached again when it is back [F110]", async () => {
       const { stand } = suite;
       const [one, two, three] = [1, 2, 3].map((n) => containerOf(suite, n));
       if (one === undefined || two === undefined || three === undefined) throw new Error("three containers");

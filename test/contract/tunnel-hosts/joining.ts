@@ -50,13 +50,13 @@ export function describeJoining(suite: HostsSuite): void {
       }
     });
 
-    it("lets the largest packet pass unbroken, and no byte more", async () => {
+    it("lets the largest packet pass unbroken, and no byte more [F109]", async () => {
       const [from, to] = [1, 2].map((n) => ({ n, container: containerOf(suite, n) }));
       if (from === undefined || to === undefined) throw new Error("two places");
       await expectExactMtu(suite.stand, from, to, MTU);
     });
 
-    it(`carries ${MEGABYTES} MB over TCP without a fault`, async () => {
+    it(`carries ${MEGABYTES} MB over TCP without a fault [F112]`, async () => {
       const { stand } = suite;
       const [from, to] = [1, 2].map((n) => ({ host: stand.host(n), container: containerOf(suite, n) }));
       if (from === undefined || to === undefined) throw new Error("two places");

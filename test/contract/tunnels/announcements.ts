@@ -15,7 +15,7 @@ export function describeAnnouncements(suite: TunnelSuite): void {
   describe.each(["guarded", "not guarded"])("a container that moves to another host, %s", (how) => {
     const more = { isGuarded: how === "guarded" };
 
-    it("is reached there at once with its MAC and addresses, though it says nothing itself", async () => {
+    it("is reached there at once with its MAC and addresses, though it says nothing itself [F111]", async () => {
       const { stand } = suite;
       await stand.make(kind, more);
       const network = (n: number) => stand.network(n, kind, more);
@@ -32,7 +32,7 @@ export function describeAnnouncements(suite: TunnelSuite): void {
       expect(await reaches(one, beside.address[4], AT_ONCE)).toBe(true);
     });
 
-    it("is reached under its address with another MAC, too", async () => {
+    it("is reached under its address with another MAC, too [F111]", async () => {
       const { stand } = suite;
       await stand.make(kind, more);
       const network = (n: number) => stand.network(n, kind, more);

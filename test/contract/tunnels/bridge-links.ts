@@ -5,8 +5,10 @@ import type { Network, Tunnel } from "../../../src/cnm/network.ts";
 import { LINK_GROUP } from "../../../src/link-group.ts";
 import { DatagramListener } from "../../support/frame-capture.ts";
 import { shell } from "../../support/packet-lab.ts";
-import { LINUX_BRIDGE, kernelWords } from "../../support/tunnel-host.ts";
-import { type TunnelKindOf, TunnelStand } from "../../support/tunnel-stand.ts";
+import { LINUX_BRIDGE, NIC, kernelWords } from "../../support/tunnel-host.ts";
+import { type TunnelKindOf, TunnelStand, UNDERLAY_MTU } from "../../support/tunnel-stand.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+import { pingOnce } from "./carriage.ts";
 
 interface IpLink {
   readonly ifname: string;
@@ -70,7 +72,25 @@ export function describeBridgeLinks(name: string, kind: TunnelKindOf): void {
     const { port } = kind;
     if (port === undefined) return;
 
-    it("are refused as long as a program has their UDP port, which the message says", async () => {
+    it("carry the network's largest packets also when the way there has become narrower [F109]", async () => {
+      await stand.make(kind);
+      const [one, two] = [await stand.attach(1, stand.network(1, kind)), await stand.attach(2, stand.network(2, kind))];
+      const { mtu } = stand.network(1, kind);
+
+      for (const underlay of [UNDERLAY_MTU - 100, UNDERLAY_MTU]) {
+        for (const host of [1, 2]) {
+          await shell(stand.host(host).ns, [`ip link set ${NIC} mtu ${underlay}`]);
+          await stand.look(host);
+        }
+        for (const [from, to] of [[one, two] as const, [two, one] as const]) {
+          // The first may be answered by the kernel that it is too large.
+          await waitUntil(`${mtu} bytes through ${underlay}`, () => pingOnce(from, to.address[4], mtu));
+          await waitUntil(`${mtu} bytes of IPv6 through ${underlay}`, () => pingOnce(from, to.address[6], mtu));
+        }
+      }
+    });
+
+    it("are refused as long as a program has their UDP port, which the message says [F71]", async () => {
       const network = stand.network(1, kind);
       {
         using _program = DatagramListener.open(stand.host(1).ns, port);
@@ -84,7 +104,7 @@ export function describeBridgeLinks(name: string, kind: TunnelKindOf): void {
       expect(await seen(linkOf(network))).toMatchObject({ master: network.switchName });
     });
 
-    it("are refused beside a link that has all that comes to their UDP port, as Open vSwitch's has", async () => {
+    it("are refused beside a link that has all that comes to their UDP port, as Open vSwitch's has [F71]", async () => {
       const network = stand.network(1, kind);
       const whole = `ip link add whole up type ${kind.kind} external dstport ${port}`;
       await shell(stand.host(1).ns, [whole]);

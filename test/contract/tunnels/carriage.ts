@@ -70,7 +70,7 @@ export function describeCarriage(suite: TunnelSuite): void {
       expect(wire.count(addressBytes(GATEWAY[6]))).toBe(0);
     });
 
-    it("hear a broadcast and a multicast of one of them exactly once, and its sender does not hear it", async () => {
+    it("hear a broadcast and a multicast of one of them exactly once, and its sender does not hear it [F110]", async () => {
       const containers = await threeContainers(suite);
       await meet(containers);
 
@@ -111,7 +111,7 @@ export function describeCarriage(suite: TunnelSuite): void {
   });
 
   describe("the MTU", () => {
-    it("fills the underlay's exactly: one byte more breaks packets up or loses them", async () => {
+    it("fills the underlay's exactly: one byte more breaks packets up or loses them [F109]", async () => {
       const whole = { isAnswered: true, largest: UNDERLAY_MTU, isBroken: false };
       expect(await measure(suite, 0)).toEqual([whole, whole]);
       const [more] = await measure(suite, 1);

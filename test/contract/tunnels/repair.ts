@@ -50,7 +50,7 @@ export function describeRepair(suite: TunnelSuite): void {
       }
     });
 
-    it("goes on when one host is away, and has it again when it comes back", async () => {
+    it("goes on when one host is away, and has it again when it comes back [F110]", async () => {
       const { stand } = suite;
       const [first, second, third] = await threeContainers(suite);
       await reaches(first, third.address[4]);
@@ -129,7 +129,7 @@ export function describeRepair(suite: TunnelSuite): void {
       expect(await host.parts()).toEqual(before);
     });
 
-    it("cannot be made where somebody has the same one already, and leaves the other's alone", async () => {
+    it("cannot be made where somebody has the same one already, and leaves the other's alone [F71]", async () => {
       const { stand } = suite;
       const host = stand.host(1);
       const network = stand.network(1, kind);

@@ -76,7 +76,7 @@ export function describeStrangers(suite: TunnelSuite): void {
       await stand.clear(); // before the address goes
     });
 
-    it("takes nothing from a stranger on the wire", async () => {
+    it("takes nothing from a stranger on the wire [S20]", async () => {
       const { stand } = suite;
       const [one, two] = await threeContainers(suite);
       await reaches(one, two.address[4]);
@@ -95,7 +95,7 @@ export function describeStrangers(suite: TunnelSuite): void {
       expect(ear.count(strange)).toBe(0);
     });
 
-    it("takes nothing from its own containers by way of their host, whose address they would have", async () => {
+    it("takes nothing from its own containers by way of their host, whose address they would have [S20]", async () => {
       const { stand } = suite;
       const [one, two] = await threeContainers(suite);
       await reaches(one, two.address[4]);

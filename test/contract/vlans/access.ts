@@ -79,8 +79,8 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
     for (const [kind, words] of Object.entries(KINDS)) {
       const pairs = { 100: ["a1", "b1"], 200: ["b1", "a1"], untagged: ["u1", "a1"] } as const;
       for (const [vlan, [from, other]] of Object.entries(pairs)) {
-        it(`${kind} goes from ${nameOf(vlan)} into no other VLAN`, async () => {
-          const seen = await stage().send(from, words(stage(), other));
+        it(`${kind} goes from ${nameOf(vlan)} into no other VLAN [S07]`, async () => {
+          const seen = await stage().send(from, words(stage(), other), "uplink");
 
           expect(strangersTo(vlan, seen)).toEqual({});
           expect(seen["uplink"]).toBe(vlan);

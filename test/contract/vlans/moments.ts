@@ -101,7 +101,7 @@ const SCENES: readonly Scene[] = [
 export function describeMoments(makeHost: () => Promise<VlanHost>): void {
   describe("while everybody sends", () => {
     for (const { title, steady, guest, what, rounds } of SCENES) {
-      it(`no frame leaks when ${title}, ${rounds} times`, async () => {
+      it(`no frame leaks when ${title}, ${rounds} times [F130, S23]`, async () => {
         await using stage = await VlanStage.up(makeHost);
         const stays = planOf(stage, 2, steady);
         const comes = planOf(stage, 1, guest);

@@ -60,7 +60,7 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
     };
 
     for (const vlan of [100, 200]) {
-      it(`VLAN ${vlan} reaches VLAN ${vlan} on the other host, with the same addresses as the other VLAN`, async () => {
+      it(`VLAN ${vlan} reaches VLAN ${vlan} on the other host, with the same addresses as the other VLAN [F133]`, async () => {
         const [from, to] = [one.station(`${vlan}`), two.station(`${vlan}`)];
 
         expect(await canPing(from.namespace, ADDRESS.two)).toBe(true);

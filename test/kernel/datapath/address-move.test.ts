@@ -154,7 +154,7 @@ describe("resumeMove", () => {
   beforeAll(async () => void (shared = await UplinkLab.up()));
   afterAll(async () => await shared?.[Symbol.asyncDispose]());
 
-  it("goes back after a kill at any step of the way there", async () => {
+  it("goes back after a kill at any step of the way there [F107]", async () => {
     const lab = shared;
     const before = await lab.configuration();
 
@@ -169,7 +169,7 @@ describe("resumeMove", () => {
     }
   });
 
-  it("goes back after a kill at any step of the way back", async () => {
+  it("goes back after a kill at any step of the way back [F107]", async () => {
     const lab = shared;
     const before = await lab.configuration();
 

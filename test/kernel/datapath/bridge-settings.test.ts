@@ -99,7 +99,7 @@ describe("IPv4 on the bridge", () => {
     },
   );
 
-  it.each(NAMES)("gets %s back to 0 when somebody set it", async (name) => {
+  it.each(NAMES)("gets %s back to 0 when somebody set it [F116]", async (name) => {
     await using host = await bridgeHost();
     await host.datapath.ensureNetwork(network(), []);
     await shell(host.namespace, [`sysctl -qw net.ipv4.conf.${BR}.${name}=1`]);

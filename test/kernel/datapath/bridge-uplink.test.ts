@@ -99,7 +99,7 @@ describe("an uplink", () => {
       Array<string>(100).fill(`ip link set ${UPLINK} down; ip link set ${UPLINK} up`),
     ],
     ["its MTU changed", [`ip link set ${UPLINK} mtu 1400`]],
-  ])("carries on after %s", async (_what, lines) => {
+  ])("carries on after %s [F108]", async (_what, lines) => {
     await using lab = await wiredLab();
     await shell(lab.host.namespace, lines);
 
@@ -109,7 +109,7 @@ describe("an uplink", () => {
     expect(await lab.host.ipLink(SWITCH)).toMatchObject({ mtu: 1500 });
   });
 
-  it("that vanished fails nobody, and is a port again when it is back", async () => {
+  it("that vanished fails nobody, and is a port again when it is back [F105]", async () => {
     await using lab = await wiredLab();
     await lab.host.deleteLink(UPLINK);
     await lab.host.datapath.ensureNetwork(WIRED, []);
@@ -121,7 +121,7 @@ describe("an uplink", () => {
     await waitUntil("the neighbour to answer", () => canPing(lab.sandbox, "10.1.1.99"));
   });
 
-  it("is not taken from another bridge", async () => {
+  it("is not taken from another bridge [F106]", async () => {
     await using lab = await vlanLab();
     await lab.host.plantSwitch("br0");
     await shell(lab.host.namespace, [`ip link set ${UPLINK} master br0`]);
@@ -154,12 +154,18 @@ describe("check", () => {
       { code: "conflict", message: expect.stringContaining("bridge br7") as string },
     ],
     [
+      "a link below a macvlan link, which it names",
+      UPLINK,
+      [`ip link add mv0 link ${UPLINK} type macvlan`],
+      { code: "conflict", message: expect.stringContaining("macvlan link mv0") as string },
+    ],
+    [
       "a link with the host's address, which it names with the way out",
       UPLINK,
       [`ip address add 192.0.2.7/24 dev ${UPLINK}`],
       { code: "conflict", message: expect.stringMatching(/192\.0\.2\.7\/24.*parent-address=move/) as string },
     ],
-  ])("refuses %s", async (_what, parent, lines, refusal) => {
+  ])("refuses %s [F106]", async (_what, parent, lines, refusal) => {
     await using lab = await vlanLab();
     await shell(lab.host.namespace, ["true", ...lines]);
 
@@ -179,7 +185,7 @@ describe("check", () => {
 });
 
 describe("VLANs", () => {
-  it("are refused where this kernel has none on bridges, with what is missing and the way out", async () => {
+  it("are refused where this kernel has none on bridges, with what is missing and the way out [F84]", async () => {
     await using lab = await vlanLab();
     const answers = [
       "ip link add probe type bridge vlan_filtering 1",

@@ -44,7 +44,7 @@ describe.each([
   ["not guarded", false],
   ["guarded", true],
 ])("on a network that is %s", (_what, isGuarded) => {
-  it(`a stolen MAC (S04) takes ${isGuarded ? "none" : "all"} of 1,000 frames from the victim`, async () => {
+  it(`a stolen MAC takes ${isGuarded ? "none" : "all"} of 1,000 frames from the victim [S04]`, async () => {
     await using lab = await labOf(isGuarded);
     const [stolen, kept] = [await countFor(lab.attacker, VICTIM), await countFor(lab.victim, VICTIM)];
     await sendFrames(lab.attacker, "eth0", [frame(VICTIM, NOBODY)], 100);
@@ -55,7 +55,7 @@ describe.each([
     expect([await stolen(), await kept()]).toEqual(isGuarded ? [0, 1_000] : [1_000, 0]);
   });
 
-  it(`5,000 MACs (S05) ${isGuarded ? "leave the forwarding table as it is" : "fill the forwarding table"}`, async () => {
+  it(`5,000 MACs ${isGuarded ? "leave the forwarding table as it is" : "fill the forwarding table"} [S05]`, async () => {
     await using lab = await labOf(isGuarded);
     const before = await entryCount(lab.host);
     const flood = Array.from({ length: 5_000 }, (_, n) => frame(macOf(n), BROADCAST));
@@ -67,7 +67,7 @@ describe.each([
     else expect(added).toBeGreaterThan(1_000); // frames that come too fast are lost on their way
   });
 
-  it(`a third party (S06) sees ${isGuarded ? "no" : "all"} frames for a MAC that nobody has`, async () => {
+  it(`a third party sees ${isGuarded ? "no" : "all"} frames for a MAC that nobody has [S06]`, async () => {
     await using lab = await labOf(isGuarded);
     const [sniffed, received] = [await countFor(lab.attacker, NOBODY), await countFor(lab.victim, VICTIM)];
     const frames = [...Array.from({ length: 100 }, () => frame(PEER, NOBODY)), frame(PEER, VICTIM)];
@@ -78,7 +78,7 @@ describe.each([
     expect(await sniffed()).toBe(isGuarded ? 0 : 100);
   });
 
-  it(`a third party (S06) sees no frames for a MAC that is known`, async () => {
+  it(`a third party sees no frames for a MAC that is known [S06]`, async () => {
     await using lab = await labOf(isGuarded);
     const [sniffed, received] = [await countFor(lab.attacker, VICTIM), await countFor(lab.victim, VICTIM)];
 

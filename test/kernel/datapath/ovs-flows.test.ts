@@ -336,7 +336,7 @@ describe("the flows in a switch", () => {
     expect(listed.sort()).toEqual(texts);
   });
 
-  it("are gone when ovs-vswitchd was started anew, and nothing passes until they are put back", async () => {
+  it("are gone when ovs-vswitchd was started anew, and nothing passes until they are put back [F125]", async () => {
     await using stand = await OvsStand.with({ one: {}, two: { vlan: 10 }, up: { trunk: [0, 10] } });
     const flows = [...switchFlows(), ...endpointFlows(portOf(1)), ...endpointFlows(portOf(2, { vlans: { vlan: 10 } }))];
     const uplink = { ofport: 3, vlans: [0, 10] };

@@ -17,7 +17,7 @@ const network = (n = 1, more: Partial<Network> = {}) => builder.network(n, { bac
 const BR = network().switchName;
 const NOBODY = "02:99:00:00:00:01";
 
-describe("ovs-vswitchd that was killed and comes back", () => {
+describe("ovs-vswitchd that was killed and comes back [F125]", () => {
   it("has its flows back without a call, and lets nothing forged pass before", async () => {
     await using host = await ovsDatapathHost();
     await host.datapath.ensureNetwork(network(), []);
@@ -59,7 +59,7 @@ describe("ovs-vswitchd that was killed and comes back", () => {
   });
 });
 
-describe("ovsdb-server that was killed and comes back", () => {
+describe("ovsdb-server that was killed and comes back [F124]", () => {
   /** In userspace ovs-vswitchd 3.1 itself forwards nothing while it has no database (vswitchd/bridge.c, bridge_run). */
   it("is used again, and frames pass again", async () => {
     await using host = await ovsDatapathHost();
@@ -96,7 +96,7 @@ describe("ovsdb-server that was killed and comes back", () => {
   });
 });
 
-describe("without Open vSwitch", () => {
+describe("without Open vSwitch [F124]", () => {
   it("a network is refused at once with the remedy, and removals of what is not known are silent", async () => {
     await using ovs = await OvsHost.create();
     const { datapath } = await startHostAgent(ovs.ns, { ovsdb: ovs.address });
@@ -145,8 +145,36 @@ describe("without Open vSwitch", () => {
   });
 });
 
+describe("a database that was lost", () => {
+  it("is filled again with what the networks and their endpoints need, and they talk [F126]", async () => {
+    await using host = await ovsDatapathHost();
+    await host.datapath.ensureNetwork(network(), []);
+    await using one = await sandboxOf(host, network(), 1);
+    await using two = await sandboxOf(host, network(), 2);
+    expect(await pings(one, "10.1.1.3")).toBe(true);
+    await end(host.vswitchd, "SIGKILL");
+    await end(host.database, "SIGKILL");
+    await host.ovs.forgetDatabase();
+    await host.ovs.startDatabase();
+    await host.ovs.startVswitchd();
+    const theirs = ifName("theirs0");
+    await host.ovs.vsctl("add-br", theirs, "--", "set", "bridge", theirs, "datapath_type=netdev");
+
+    await waitUntil("tsnet to make the switch", async () => {
+      await host.datapath.ensureNetwork(network(), []);
+      return true;
+    });
+    for (const n of [1, 2]) await host.datapath.reattach(network(), endpoint(n));
+
+    for (const sandbox of [one, two]) await shell(sandbox, ["ip neigh flush all"]);
+    expect(await pings(one, "10.1.1.3")).toBe(true);
+    expect(await pings(two, "10.1.1.1")).toBe(true);
+    expect((await host.ovs.vsctl("list-br")).split("\n").sort()).toEqual([BR, theirs].sort());
+  });
+});
+
 describe("a bridge that was deleted by hand", () => {
-  it("is made again, and its endpoints talk", async () => {
+  it("is made again, and its endpoints talk [F128]", async () => {
     await using host = await ovsDatapathHost();
     await host.datapath.ensureNetwork(network(), []);
     await using one = await sandboxOf(host, network(), 1);

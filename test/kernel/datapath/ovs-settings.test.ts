@@ -118,7 +118,7 @@ describe("an uplink", () => {
     expect(await canPing(two, "10.1.1.200")).toBe(false);
   });
 
-  it("works again when it has gone and come back", async () => {
+  it("works again when it has gone and come back [F105]", async () => {
     await using host = await withUplink();
     await using out = await NetNamespace.create("out");
     const join = () =>
@@ -160,7 +160,7 @@ describe("an uplink", () => {
     await expect(host.datapath.check(network(1, { uplink }), [])).rejects.toMatchObject({ code });
   });
 
-  it("in another bridge of Open vSwitch is refused", async () => {
+  it("in another bridge of Open vSwitch is refused [F106]", async () => {
     await using host = await withUplink();
     await host.plantSwitch("other0");
     await host.ovs.vsctl("add-port", "other0", UPLINK);

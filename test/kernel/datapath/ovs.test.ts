@@ -63,7 +63,7 @@ describe("a port's VLANs", () => {
     expect(await columns(host, "port", endpoint().hostIfName, ...VLANS)).toEqual(expected);
   });
 
-  it("are there from the first moment on", async () => {
+  it("are there from the first moment on [F130]", async () => {
     await using host = await ovsDatapathHost();
     const wanted = network(1, { vlans: { vlan: 100 } });
     await host.datapath.ensureNetwork(wanted, []);
@@ -91,7 +91,7 @@ describe("a port's VLANs", () => {
     expect((await host.see()).get(SHARED)).toMatchObject({ isUp: false, addresses: [] });
   });
 
-  it("come back when somebody changed them", async () => {
+  it("come back when somebody changed them [F128]", async () => {
     await using host = await ovsDatapathHost();
     await host.datapath.ensureNetwork(network(), []);
     await host.datapath.attach(network(), endpoint(), []);
@@ -146,7 +146,7 @@ describe("a bridge of ours", () => {
     expect(of(endpoint().hostIfName)).toMatchObject({ ifalias: `tsnet:endpoint:${endpointId()}`, group: "29811" });
   });
 
-  it("is refused in the kernel where the kernel has no Open vSwitch", async () => {
+  it("is refused in the kernel where the kernel has no Open vSwitch [F84]", async () => {
     await using host = await ovsDatapathHost();
 
     await expect(host.datapath.check(network(1, { datapathType: "kernel" }), [])).rejects.toMatchObject({
@@ -317,7 +317,7 @@ describe("what is removed", () => {
     expect([await flowsOf(host, SHARED), await host.see()]).toEqual(before);
   });
 
-  it("is found again when its link had gone before", async () => {
+  it("is found again when its link had gone before [F127]", async () => {
     await using host = await ovsDatapathHost();
     await host.datapath.ensureNetwork(network(), []);
     const before = [await flowsOf(host, BR), await host.see()];

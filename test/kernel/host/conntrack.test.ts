@@ -251,7 +251,7 @@ describe.each([4, 6] as const)(`Conntrack among ${FOREIGN_FLOWS} foreign flows o
     });
   }
 
-  it("gives ours and no other, also to many callers at once, and deletes ours and no other", async () => {
+  it("gives ours and no other, also to many callers at once, and deletes ours and no other [F119]", async () => {
     await using lab = await FlowLab.up();
     await lab.translate("one");
     lab.serve(family, "one");

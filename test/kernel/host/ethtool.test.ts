@@ -42,7 +42,7 @@ async function arrivesRight(from: NetNamespace, to: NetNamespace, link: string, 
 }
 
 describe("setTxChecksum", () => {
-  it("off makes both ends of a veth send right checksums, also when one was moved away later, and on does not", async () => {
+  it("off makes both ends of a veth send right checksums, also when one was moved away later, and on does not [F112]", async () => {
     await using pair = await makePair();
     const { near, far, line } = pair;
     const right = async () => [

@@ -61,6 +61,26 @@ describe("NetlinkWatch", () => {
     await expect.poll(() => noticed).toContain("firewall");
   });
 
+  it("names the links that changed, also those that are gone, and for an address none", async () => {
+    await using ns = await NetNamespace.create();
+    const names = new Set<string>();
+    using _watch = ns.enter(() =>
+      NetlinkWatch.open(
+        INTERVAL_MS,
+        (kind, changed) => kind === "links" && changed?.forEach((name) => names.add(name)),
+      ),
+    );
+
+    await ns.exec(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"]);
+    await expect.poll(() => [...names].toSorted()).toEqual(["va", "vb"]);
+    names.clear();
+    await ns.exec(["ip", "link", "delete", "va"]);
+    await expect.poll(() => [...names].toSorted()).toEqual(["va", "vb"]);
+    names.clear();
+    await ns.exec(["ip", "address", "add", "10.1.2.3/24", "dev", "lo"]);
+    await expect.poll(() => [...names]).toEqual([""]);
+  });
+
   it("tells many changes once per interval, also when more came than the socket could keep", async () => {
     await using ns = await NetNamespace.create();
     const { watch, noticed } = watchIn(ns, 2000);

@@ -242,7 +242,7 @@ describe("apply", () => {
     await nft.apply("nothing", [{ ...INET, set: "absent", remove: [], add: [] }]);
   });
 
-  it("refuses what an unprivileged process asks, in the kernel's words", async () => {
+  it("refuses what an unprivileged process asks, in the kernel's words [F90]", async () => {
     await using ns = await withTables();
     const script = `
       import { Nftables } from "${import.meta.dirname}/../../../src/host/nftables.ts";

@@ -40,7 +40,7 @@ async function talkingWhile(host: OvsHost, act: () => Promise<unknown>): Promise
 }
 
 describe("a port that talks before it is one", () => {
-  it("is heard in its own VLAN alone when it comes with its tag in one transaction", async () => {
+  it("is heard in its own VLAN alone when it comes with its tag in one transaction [F130]", async () => {
     await using host = await twoVlans();
     using ovsdb = new Ovsdb(host.address);
     using same = FrameSocket.open(host.ns, "samep");

@@ -40,7 +40,7 @@ const failureOf = (promise: Promise<unknown>): Promise<Error> =>
   );
 
 describe("apply", () => {
-  it("makes a port with tag, marks and limits at once: nobody ever sees it without them", async () => {
+  it("makes a port with tag, marks and limits at once: nobody ever sees it without them [F129]", async () => {
     await using host = await OvsHost.running();
     await addVeth(host, "tsv1");
     using ovsdb = client(host);
@@ -90,7 +90,7 @@ describe("apply", () => {
     expect(await host.vsctl("list-br")).toBe("br0");
   });
 
-  it("loses none of 100 ports that two clients add at the same time", async () => {
+  it("loses none of 100 ports that two clients add at the same time [F129]", async () => {
     await using host = await OvsHost.running();
     using one = client(host);
     using other = client(host);
@@ -151,7 +151,7 @@ describe("transact", () => {
     expect(await host.vsctl("get", "port", "a", "tag", "trunks", "external_ids")).toBe('[]\n[20]\n{a="1", c="3"}');
   });
 
-  it("comes to nothing when one operation is refused, and says which", async () => {
+  it("comes to nothing when one operation is refused, and says which [F129]", async () => {
     await using host = await OvsHost.running();
     using ovsdb = client(host);
 
@@ -231,7 +231,7 @@ describe("requireInterfaces", () => {
   });
 });
 
-describe("a database that is not there", () => {
+describe("a database that is not there [F124]", () => {
   it("is told at once with what to do, and found when it comes", async () => {
     await using host = await OvsHost.create();
     using ovsdb = client(host);

@@ -158,7 +158,7 @@ async function canTag(ns: NetNamespace): Promise<boolean> {
 }
 
 describe("what this kernel can do with VLANs", () => {
-  it("is told as it shows itself when it is tried", async () => {
+  it("is told as it shows itself when it is tried [F84]", async () => {
     await using ns = await NetNamespace.create();
     await using trial = await NetNamespace.create("trial");
     using rtnetlink = ns.enter(() => Rtnetlink.open());
@@ -185,7 +185,7 @@ describe("what this kernel can do with VLANs", () => {
   });
 });
 
-describe("a kernel without bridge VLAN filtering", async () => {
+describe("a kernel without bridge VLAN filtering [F84]", async () => {
   await using trial = await NetNamespace.create("trial");
   const isWithout = !(await canFilter(trial));
 

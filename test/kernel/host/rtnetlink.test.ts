@@ -111,7 +111,7 @@ describe("listLinks", () => {
     expect(links).toHaveLength(401);
   });
 
-  it("lists every link that stays, each once, while other links come and go", async () => {
+  it("lists every link that stays, each once, while other links come and go [F58]", async () => {
     await using ns = await NetNamespace.create();
     const commands = Array.from({ length: 150 }, (_, i) => `link add a${i} type veth peer name b${i}\n`).join("");
     await ns.exec(["sh", "-c", `printf '${commands}' | ip -batch -`]);

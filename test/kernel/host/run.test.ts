@@ -30,7 +30,7 @@ describe("run", () => {
     expect(await run("cat", [])).toBe("");
   });
 
-  it("says argv, exit code and the first line of standard error, and keeps 2 KiB of it", async () => {
+  it("says argv, exit code and the first line of standard error, and keeps 2 KiB of it [F86]", async () => {
     const script = "echo first >&2; head -c 5000 /dev/zero | tr '\\0' x >&2; exit 3";
 
     const failure = await run("sh", ["-c", script]).catch((error: unknown) => error);
@@ -42,15 +42,15 @@ describe("run", () => {
     });
   });
 
-  it("says the signal that ended the command", async () => {
+  it("says the signal that ended the command [F86]", async () => {
     await expect(run("sh", ["-c", "kill -TERM $$"])).rejects.toThrow("sh -c kill -TERM $$: ended by SIGTERM");
   });
 
-  it("says which command is missing", async () => {
+  it("says which command is missing [F85]", async () => {
     await expect(run("tsnet-absent", ["--version"])).rejects.toThrow("tsnet-absent --version: not found");
   });
 
-  it("kills the whole process group when the time is over, and says what was written until then", async () => {
+  it("kills the whole process group when the time is over, and says what was written until then [F87]", async () => {
     const seconds = `98765.${process.pid}`;
     const script = `echo working >&2; sleep ${seconds} & sleep ${seconds}`;
 
@@ -60,7 +60,7 @@ describe("run", () => {
     await expect.poll(() => isRunning(seconds)).toBe(false);
   });
 
-  it("does not wait for a descendant that left the process group and holds the output open", async () => {
+  it("does not wait for a descendant that left the process group and holds the output open [F87]", async () => {
     const begin = performance.now();
 
     const running = run("sh", ["-c", "setsid sleep 5"], { timeoutMs: 200 });
@@ -69,7 +69,7 @@ describe("run", () => {
     expect(performance.now() - begin).toBeLessThan(2000);
   });
 
-  it("gives up on a command that writes more than 16 MiB", async () => {
+  it("gives up on a command that writes more than 16 MiB [F86]", async () => {
     await expect(run("yes", [])).rejects.toThrow("yes: wrote more than 16777216 bytes");
   });
 });

@@ -86,7 +86,7 @@ describe("ensure", () => {
     expect(await ensureIn(ns, "true")).toBe("unchanged");
   });
 
-  it("says the setting, both values, the reason and the command for the host when /proc/sys is read-only", async () => {
+  it("says the setting, both values, the reason and the command for the host when /proc/sys is read-only [F91]", async () => {
     await using ns = await NetNamespace.create();
 
     const message = await ensureIn(ns, "mount -o bind,ro /proc/sys /proc/sys");

@@ -57,7 +57,7 @@ async function isHeard(at: NetNamespace, by: FrameSocket, frame: Buffer, trace: 
   });
 }
 
-describe("S23: a container that sends before it has a network", () => {
+describe("a container that sends before it has a network [S23]", () => {
   it.each([
     ["without antispoof poisons the victim at each", UNGUARDED, STARTS],
     ["with antispoof poisons it at none", GUARDED, 0],
@@ -116,7 +116,7 @@ async function heardWhile(beset: AttackLab, act: () => Promise<unknown>) {
   return { sent, arp: ear.count(arpFrame.subarray(14)), mac: ear.count(data) };
 }
 
-describe("S24: an attacker that never stops", () => {
+describe("an attacker that never stops [S24]", () => {
   it("is heard never while endpoints come and go and the rules are applied again", async () => {
     const seen = await heardWhile(stage, async () => {
       for (let n = 0; n < 10; n++) {
@@ -131,14 +131,14 @@ describe("S24: an attacker that never stops", () => {
   });
 });
 
-describe("S24: an attacker that never stops, where only tsnet can change its tables", () => {
+describe("an attacker that never stops, where only tsnet can change its tables [S24]", () => {
   let beset: AttackLab;
   beforeAll(async () => {
     beset = await AttackLab.up([GUARDED]);
   });
   afterAll(async () => await beset?.[Symbol.asyncDispose]());
 
-  it("is heard never while somebody flushes, deletes and changes everything", async () => {
+  it("is heard never while somebody flushes, deletes and changes everything [F113]", async () => {
     const commands = ["flush ruleset", "delete table bridge tsnet", "insert rule bridge tsnet identity accept"];
     const seen = await heardWhile(beset, async () => {
       for (const command of commands) await shell(beset.lab.host, [`nft ${command} || true`]);
@@ -162,7 +162,7 @@ describe("S24: an attacker that never stops, where only tsnet can change its tab
   });
 });
 
-describe("S24: an attacker that never stops, where anybody can change tsnet's tables (before Linux 6.9)", () => {
+describe("an attacker that never stops, where anybody can change tsnet's tables (before Linux 6.9) [S24]", () => {
   let beset: AttackLab;
   beforeAll(async () => {
     beset = await AttackLab.up([GUARDED], { isKernelOld: true });
@@ -181,7 +181,7 @@ describe("S24: an attacker that never stops, where anybody can change tsnet's ta
     expect(seen).toMatchObject({ arp: 0, mac: 0 });
   });
 
-  it("uses no peer's MAC address while all rules are gone, though it is heard, and not after their return", async () => {
+  it("uses no peer's MAC address while all rules are gone, though it is heard, and not after their return [F113]", async () => {
     const gap = await heardWhile(beset, async () => {
       await shell(beset.lab.host, ["nft flush ruleset"]);
       await beset.lab.agent.firewall.apply(beset.state);
@@ -194,7 +194,7 @@ describe("S24: an attacker that never stops, where anybody can change tsnet's ta
   });
 });
 
-describe("S25: a container in the place of another", () => {
+describe("a container in the place of another [S25]", () => {
   it("inherits neither name, nor addresses, nor ports", async () => {
     using victim = victimOf(GUARDED);
     const { host } = stage.lab;

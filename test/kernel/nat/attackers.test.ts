@@ -51,7 +51,7 @@ describe.each([
   const scene = sceneOn(network);
   const { attacker, victim, peer } = scene;
 
-  it(`S04: ${isOpen ? "no" : "each"} packet reaches a peer while the attacker uses its MAC address`, async () => {
+  it(`${isOpen ? "no" : "each"} packet reaches a peer while the attacker uses its MAC address [S04]`, async () => {
     using sockets = socketsOn(network);
     const traces = Array.from({ length: 300 }, uniqueBytes);
     const last = uniqueBytes();
@@ -69,7 +69,7 @@ describe.each([
   });
 
   it.each([victim.mac, BROADCAST_MAC, "01:80:c2:00:00:0e"])(
-    `S05: 5,000 MAC addresses ${isOpen ? "fill" : "add nothing to"} the table of the switch, to %s`,
+    `5,000 MAC addresses ${isOpen ? "fill" : "add nothing to"} the table of the switch, to %s [S05]`,
     async (to) => {
       using sockets = socketsOn(network);
       using bridge = new BridgeBeliefs(stage.lab.host, network.switchName);
@@ -84,7 +84,7 @@ describe.each([
     },
   );
 
-  it(`S06: a listener hears ${isOpen ? "all" : "none"} of 50 frames to a MAC address that nobody has`, async () => {
+  it(`a listener hears ${isOpen ? "all" : "none"} of 50 frames to a MAC address that nobody has [S06]`, async () => {
     using sockets = socketsOn(network);
     const traces = Array.from({ length: 50 }, uniqueBytes);
     const last = uniqueBytes();
@@ -96,7 +96,7 @@ describe.each([
     expect(traces.filter((trace) => sockets.attacker.count(trace) > 0).length).toBe(isOpen ? 50 : 0);
   });
 
-  it(`S08: a DHCP client ${isOpen ? "takes a lease from" : "does not hear of"} a server in a container`, async () => {
+  it(`a DHCP client ${isOpen ? "takes a lease from" : "does not hear of"} a server in a container [S08]`, async () => {
     const [{ namespace: server }, { namespace: client }] = stage.on(network);
     const path = `/tmp/tsnet-udhcpd-${process.pid}`;
     const pool = attacker[4].replace(/\d+$/, "20");
@@ -117,7 +117,7 @@ describe.each([
   });
 
   describe("an attacker with CAP_NET_ADMIN", () => {
-    it(`S22: ${isOpen ? "gets" : "does not get"} what is for the gateway by taking its address`, async () => {
+    it(`${isOpen ? "gets" : "does not get"} what is for the gateway by taking its address [S22]`, async () => {
       using watch = new EffectWatch(stage.planFor(network));
       const effect = { kind: "misled", at: "victim", address: scene.gateway[4], mac: attacker.mac } as const;
       const [{ namespace }] = stage.on(network);
@@ -134,7 +134,7 @@ describe.each([
       await watch.reset(effect);
     });
 
-    it(`S22: ${isOpen ? "speaks" : "does not speak"} from a peer's MAC address`, async () => {
+    it(`${isOpen ? "speaks" : "does not speak"} from a peer's MAC address [S22]`, async () => {
       using sockets = socketsOn(network);
       const [{ namespace }] = stage.on(network);
       const isForged = (frame: Buffer) =>
@@ -148,7 +148,7 @@ describe.each([
       expect(sockets.victim.heard().some(isForged)).toBe(isOpen);
     });
 
-    it(`S22: ${isOpen ? "speaks" : "does not speak"} from a macvlan link of its own`, async () => {
+    it(`${isOpen ? "speaks" : "does not speak"} from a macvlan link of its own [S22]`, async () => {
       const [{ namespace }] = stage.on(network);
       await shell(namespace, [
         "ip link add mac0 link eth0 type macvlan mode bridge",

@@ -42,7 +42,7 @@ describe("forwarding", () => {
     expect(await read(host.at, "net.ipv6.conf.deaf.accept_ra")).toBe("0");
   });
 
-  it("that cannot be switched on is refused with the command to type, and no rule is made", async () => {
+  it("that cannot be switched on is refused with the command to type, and no rule is made [F91]", async () => {
     await using at = await NetNamespace.create("readonly");
     await shell(at, ["sysctl -qw net.ipv4.ip_forward=0"]);
     const agent = await startHostAgent(at, { isSysctlReadOnly: true });

@@ -18,7 +18,7 @@ function hasSctp(): boolean {
 }
 
 describe("published sctp ports", () => {
-  it("are refused on a kernel without sctp, with the module to load", async (context) => {
+  it("are refused on a kernel without sctp, with the module to load [F84]", async (context) => {
     if (hasSctp()) expectedSkip(context, "this kernel has sctp");
     await using ports = closing(new HostPorts({ isRefused: () => false, log: SILENT_LOG }));
     const binding = {

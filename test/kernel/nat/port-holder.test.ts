@@ -139,7 +139,7 @@ describe("hold on all addresses", () => {
     });
   });
 
-  it("finds a program that listens in one family or on one address only", async () => {
+  it("finds a program that listens in one family or on one address only [F118]", async () => {
     await using ns = await NetNamespace.create("ports");
     await listenElsewhere(ns, { port: 8080, host: "::", ipv6Only: true });
     await listenElsewhere(ns, { port: 8081, host: "127.0.0.1" });
@@ -224,7 +224,7 @@ describe("hold on one address", () => {
 });
 
 describe("hold without the right", () => {
-  it.each(["tcp", "udp"] as const)("says so of a %s port below 1024", async (protocol) => {
+  it.each(["tcp", "udp"] as const)("says so of a %s port below 1024 [F90]", async (protocol) => {
     await using ns = await NetNamespace.create("ports");
     const holder = startHolder(ns, ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-all"]);
 

@@ -124,7 +124,7 @@ describe.each([1, 0])("ports of a network of mode nat, br_netfilter %i", (isOn) 
     );
   });
 
-  it("on 127.0.0.1 answer nobody but the host, not even a neighbour that routes there", async () => {
+  it("on 127.0.0.1 answer nobody but the host, not even a neighbour that routes there [S13]", async () => {
     const { lab: packets, network, server } = lab();
     await packets.publish(network, server, [bind(8082, { hostAddress: "127.0.0.1" })]);
     await shell(packets.neighbour, [
@@ -139,7 +139,7 @@ describe.each([1, 0])("ports of a network of mode nat, br_netfilter %i", (isOn) 
     expect(await askEcho(packets.neighbour, "tcp", server.address[4], ECHO_PORT)).toBeUndefined();
   });
 
-  it("that are not published answer nobody from outside, also by the container's own address", async () => {
+  it("that are not published answer nobody from outside, also by the container's own address [S12]", async () => {
     const { lab: packets, network, server } = lab();
     await packets.publish(network, server, []);
 
@@ -175,7 +175,7 @@ describe.each([1, 0])("ports of a network with icc=false, br_netfilter %i", (isO
     });
   });
 
-  it("do not let endpoints reach one another by way of the host", async () => {
+  it("do not let endpoints reach one another by way of the host [S14]", async () => {
     const { server, peer } = lab();
     await inBothFamilies(async (v) => {
       const mac = /lladdr (\S+)/.exec(await shell(peer.namespace, [`ip neigh show ${GATEWAY[v]}`]))?.[1] ?? "";

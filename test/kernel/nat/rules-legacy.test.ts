@@ -4,7 +4,7 @@ import { network } from "../../support/cnm-builder.ts";
 import { shell } from "../../support/packet-lab.ts";
 import { hostWith } from "../../support/ruled-host.ts";
 
-describe("a host with iptables-legacy whose FORWARD drops", () => {
+describe("a host with iptables-legacy whose FORWARD drops [F115]", () => {
   it("is refused with the command to type, and accepted once it was typed", async () => {
     await using host = await hostWith(["iptables-legacy -P FORWARD DROP", "ip6tables-legacy -P FORWARD DROP"]);
     const refusal = async () =>

@@ -13,7 +13,7 @@ describe("the tables of tsnet", () => {
     "nft insert rule inet tsnet forward accept",
     "nft flush set inet tsnet pools4",
     "nft 'add element bridge tsnet unguarded { veth1 }'",
-  ])("are not for others to change: `%s` is refused", async (command) => {
+  ])("are not for others to change: `%s` is refused [F114]", async (command) => {
     await using host = await hostWith([]);
     await host.agent.firewall.apply(stateOf(dualStack()));
     const table = await ourTables(host.at);
@@ -46,7 +46,7 @@ describe("the tables of tsnet", () => {
       "got a chain, a set and a map",
       "nft 'add chain inet tsnet a; add set inet tsnet b { type mark; }; add map inet tsnet c { type mark : verdict; }'",
     ],
-  ])("that %s while no tsnet was there are made anew by the next one", async (_, damage) => {
+  ])("that %s while no tsnet was there are made anew by the next one [F113]", async (_, damage) => {
     await using host = await hostWith([]);
     await host.agent.firewall.apply(stateOf(dualStack()));
     const table = await ourTables(host.at);

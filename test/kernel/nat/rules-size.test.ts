@@ -35,7 +35,7 @@ async function expectSameRules({ at, agent }: Host, small: FirewallState, large:
   expect(await agent.firewall.apply(large)).toBe(false);
 }
 
-describe("the rules of a large host", () => {
+describe("the rules of a large host [F138]", () => {
   it("are as many for 200 networks as for one", async () => {
     await using host = await hostWith(DOCKER);
     const many = Array.from({ length: 200 }, (_, n) => dualStack(n + 1));

@@ -67,7 +67,7 @@ describe("the rules of a host with the engine's chains", () => {
     }
   });
 
-  it("change nothing the second time, and say so", async () => {
+  it("change nothing the second time, and say so [F89]", async () => {
     await using host = await hostWith(DOCKER);
     const networks = [dualStack(1), dualStack(2, { mode: "isolated" }), network(3, { isInternal: true })];
     expect(await host.agent.firewall.apply(stateOf(...networks))).toBe(true);
@@ -91,7 +91,7 @@ describe("the rules of a host with the engine's chains", () => {
       "our rule in FORWARD twice",
       [`nft 'add rule ip filter FORWARD meta mark & 0x20000000 == 0x20000000 accept comment "${RULE_COMMENT}"'`],
     ],
-  ])("come back after %s, where anybody can change them", async (_what, damage) => {
+  ])("come back after %s, where anybody can change them [F114]", async (_what, damage) => {
     await using host = await hostWith(DOCKER, { isKernelOld: true });
     await host.agent.firewall.apply(stateOf(dualStack()));
     const [whole, table] = [await listed(host.at), await ourTables(host.at)];
@@ -125,7 +125,7 @@ describe("the rules of a host with the engine's chains", () => {
     ["stay through", false],
     ["come back after", true],
   ])(
-    "%s nft flush ruleset, isKernelOld=%s, and FORWARD gets its rule once the engine has made it again",
+    "%s nft flush ruleset, isKernelOld=%s, and FORWARD gets its rule once the engine has made it again [F113]",
     async (_, isKernelOld) => {
       await using host = await hostWith(DOCKER, { isKernelOld });
       await host.agent.firewall.apply(stateOf(dualStack()));
@@ -141,6 +141,16 @@ describe("the rules of a host with the engine's chains", () => {
       expect((await forwardRules(host.at)).at(-1)).toMatch(OUR_RULE);
     },
   );
+
+  it("wait for no lock of iptables, which tsnet does not need [F117]", async () => {
+    const held = ["mount -t tmpfs none /run", "exec 9> /run/xtables.lock", "flock -n 9"]; // until the agent ends
+    await using host = await hostWith([...DOCKER, "iptables-legacy -A FORWARD -s 203.0.113.1 -j DROP"], {
+      prepare: held,
+    });
+
+    expect(await host.agent.firewall.apply(stateOf(dualStack()))).toBe(true);
+    expect(await host.agent.firewall.apply(stateOf())).toBe(true);
+  });
 
   it("go with the last network and leave the host as it was", async () => {
     await using host = await hostWith([

@@ -145,7 +145,7 @@ describe("CreateNetwork", () => {
 
   for (const when of ["before", "after"] as const) {
     for (const n of [1, 2, 3, 4]) {
-      it(`leaves nothing when change ${n} of the switch fails ${when} it was made`, async () => {
+      it(`leaves nothing when change ${n} of the switch fails ${when} it was made [F89]`, async () => {
         const rig = new CnmRig();
         rig.datapath.failWrite(n, when);
 
@@ -155,7 +155,7 @@ describe("CreateNetwork", () => {
       });
     }
 
-    it(`leaves nothing when the rules fail ${when} they were made`, async () => {
+    it(`leaves nothing when the rules fail ${when} they were made [F89]`, async () => {
       const rig = new CnmRig();
       rig.firewall.fail("apply", 1, when);
 
@@ -186,7 +186,7 @@ describe("CreateNetwork", () => {
     expect(rig.records.list("network").get(networkId())).toMatchObject({ state: "removing" });
   });
 
-  it.each(["isNameTaken", "ensureNetwork"])("leaves nothing when its time is over in %s", async (at) => {
+  it.each(["isNameTaken", "ensureNetwork"])("leaves nothing when its time is over in %s [F28]", async (at) => {
     const rig = new CnmRig();
     const controller = new AbortController();
     rig.datapath.onCall = (call) => void (call === at && controller.abort(new Error("out of time")));
@@ -255,7 +255,7 @@ describe("CreateNetwork", () => {
   });
 });
 
-describe("CreateNetwork for an id that exists", () => {
+describe("CreateNetwork for an id that exists [F47]", () => {
   it("succeeds and changes nothing when it asks for the same", async () => {
     const rig = await rigWith("network");
     const [before, writes] = [rig.state(), rig.writeCount];
@@ -380,7 +380,7 @@ describe("CreateNetwork for an id that exists", () => {
     expect(rig.datapath.writeCount).toBe(4);
   });
 
-  it("lets one of a hundred networks win that ask for the same subnet", async () => {
+  it("lets one of a hundred networks win that ask for the same subnet [F47]", async () => {
     const rig = new CnmRig();
     const same = { pools: [pool4()] };
 
@@ -402,7 +402,7 @@ describe("DeleteNetwork", () => {
     expect(rig.state()).toEqual(NOTHING);
   });
 
-  it("succeeds a second time, and for a network that was never there", async () => {
+  it("succeeds a second time, and for a network that was never there [F45]", async () => {
     const rig = await rigWith("network");
     await rig.cnm.deleteNetwork(networkId());
 
@@ -476,7 +476,7 @@ describe("DeleteNetwork", () => {
     expect(rig.datapath.links.has("shared")).toBe(false);
   });
 
-  it("takes endpoints along that are not joined", async () => {
+  it("takes endpoints along that are not joined [F46]", async () => {
     const rig = await rigWith("created");
 
     await rig.cnm.deleteNetwork(networkId());
@@ -484,7 +484,7 @@ describe("DeleteNetwork", () => {
     expect(rig.state()).toEqual(NOTHING);
   });
 
-  it("is refused while an endpoint is joined, and goes on when that one is deleted", async () => {
+  it("is refused while an endpoint is joined, and goes on when that one is deleted [F46]", async () => {
     const rig = await rigWith("joined");
     await rig.createEndpoint(endpointRequest(2));
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { endpointNames } from "../../../src/cnm/names.ts";
 import type { CreateNetwork } from "../../../src/cnm/requests.ts";
 import { TsnetError } from "../../../src/errors.ts";
-import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
+import { CnmRig, NEVER, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
   endpointRequest,
@@ -57,14 +57,14 @@ describe("CreateEndpoint", () => {
     expect(rig.records.list("endpoint").get(endpointId())).toMatchObject({ state: "created" });
   });
 
-  it("is refused on a network that tsnet does not know", async () => {
+  it("is refused on a network that tsnet does not know [F45]", async () => {
     await expect(new CnmRig().createEndpoint(endpointRequest())).rejects.toMatchObject({
       code: "not-found",
       message: expect.stringContaining("remove and recreate the network") as string,
     });
   });
 
-  it("gives the same answer when it is repeated", async () => {
+  it("gives the same answer when it is repeated [F41]", async () => {
     const rig = await rigWith("created");
     const writes = rig.writeCount;
 
@@ -72,7 +72,7 @@ describe("CreateEndpoint", () => {
     expect(rig.writeCount).toBe(writes);
   });
 
-  it("is refused for a known endpoint with other properties", async () => {
+  it("is refused for a known endpoint with other properties [F41]", async () => {
     const rig = await rigWith("created");
     const before = rig.state();
 
@@ -82,7 +82,7 @@ describe("CreateEndpoint", () => {
     expect(rig.state()).toEqual(before);
   });
 
-  it("makes one endpoint out of a hundred calls at the same time", async () => {
+  it("makes one endpoint out of a hundred calls at the same time [F41]", async () => {
     const rig = await rigWith("network");
 
     await Promise.all(Array.from({ length: 100 }, () => rig.createEndpoint(endpointRequest())));
@@ -90,7 +90,7 @@ describe("CreateEndpoint", () => {
     expect(rig.registry.endpoints()).toHaveLength(1);
   });
 
-  it("lets one of many endpoints win that ask for the same MAC at the same time", async () => {
+  it("lets one of many endpoints win that ask for the same MAC at the same time [F68]", async () => {
     const rig = await rigWith("network");
     const mac = "02:00:00:00:00:09";
 
@@ -100,7 +100,7 @@ describe("CreateEndpoint", () => {
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
   });
 
-  it("refuses a MAC that another endpoint on the switch has, and names it", async () => {
+  it("refuses a MAC that another endpoint on the switch has, and names it [F68]", async () => {
     const rig = new CnmRig();
     for (const n of [1, 2]) await rig.createNetwork(networkRequest(n, { bridge: "shared" }));
     await rig.createEndpoint(endpointRequest(1, 1, { mac: "02:00:00:00:00:09" }));
@@ -132,7 +132,7 @@ describe("CreateEndpoint", () => {
     await expect(rig.createEndpoint(endpointRequest(2, 2, { mac: "02:00:00:00:00:09" }))).resolves.toEqual({});
   });
 
-  it("takes the next names when another link has the first ones, which stays", async () => {
+  it("takes the next names when another link has the first ones, which stays [F65]", async () => {
     const rig = await rigWith("network");
     const [first, second] = endpointNames(endpointId());
     rig.datapath.plant(first?.sandbox ?? "", { kind: "other" });
@@ -154,7 +154,7 @@ describe("CreateEndpoint", () => {
     expect(rig.registry.endpoints()).toEqual([]);
   });
 
-  it.each(["isNameTaken", "record"])("leaves nothing when its time is over: %s", async (at) => {
+  it.each(["isNameTaken", "record"])("leaves nothing when its time is over: %s [F28]", async (at) => {
     const rig = await rigWith("network");
     const before = rig.state();
     const controller = new AbortController();
@@ -292,7 +292,7 @@ describe("Join", () => {
     expect(await rig.join(joinRequest())).toMatchObject({ gateway: "10.1.1.1", routes: [] });
   });
 
-  it("is the same when it is repeated for the same sandbox", async () => {
+  it("is the same when it is repeated for the same sandbox [F42]", async () => {
     const rig = await rigWith("created");
     const first = await rig.join(joinRequest());
     const [before, writes] = [rig.state(), rig.writeCount];
@@ -302,7 +302,7 @@ describe("Join", () => {
     expect(rig.writeCount).toBe(writes);
   });
 
-  it("is refused for another sandbox, and the first one keeps its port", async () => {
+  it("is refused for another sandbox, and the first one keeps its port [F42]", async () => {
     const rig = await rigWith("joined");
     const before = rig.state();
 
@@ -313,7 +313,7 @@ describe("Join", () => {
     expect(rig.state()).toEqual(before);
   });
 
-  it("makes one port out of a hundred calls at the same time", async () => {
+  it("makes one port out of a hundred calls at the same time [F42]", async () => {
     const rig = await rigWith("created");
 
     const answers = await Promise.all(Array.from({ length: 100 }, () => rig.join(joinRequest())));
@@ -366,7 +366,7 @@ describe("Join", () => {
     expect(rig.state()).toEqual(before);
   });
 
-  it("leaves no port when its time is over, and works when it is repeated", async () => {
+  it("leaves no port when its time is over, and works when it is repeated [F28]", async () => {
     const rig = await rigWith("created");
     const before = rig.state();
     const controller = new AbortController();
@@ -417,7 +417,7 @@ describe("Join, with regard to the rules", () => {
 
     await expect(rig.join(joinRequest())).rejects.toThrow("fake: change");
 
-    expect(steps.slice(-3)).toEqual(["detach", "removeEndpoint", "record created"]);
+    expect(steps.slice(-3)).toEqual(["detach", "record created", "removeEndpoint"]);
     expect(rig.firewall.elements.size).toBe(0);
   });
 
@@ -535,7 +535,7 @@ describe("Leave and DeleteEndpoint", () => {
     expect(portsOf(rig)).toEqual([]);
   });
 
-  it("leave nothing in the other order", async () => {
+  it("leave nothing in the other order [F40]", async () => {
     const rig = await rigWith("network");
     const before = rig.state();
     await rig.createEndpoint(endpointRequest());
@@ -564,7 +564,7 @@ describe("Leave and DeleteEndpoint", () => {
     expect(portsOf(rig)).toHaveLength(1);
   });
 
-  it("succeed a hundred times at once", async () => {
+  it("succeed a hundred times at once [F43]", async () => {
     const rig = await rigWith("joined");
 
     const calls = Array.from({ length: 100 }, (_, n) => (n % 2 ? rig.cnm.leave(REF) : rig.cnm.deleteEndpoint(REF)));
@@ -574,7 +574,7 @@ describe("Leave and DeleteEndpoint", () => {
     expect(portsOf(rig)).toEqual([]);
   });
 
-  it("succeed for what tsnet does not know, and make nothing", async () => {
+  it("succeed for what tsnet does not know, and make nothing [F43, F45]", async () => {
     const rig = new CnmRig();
 
     await rig.cnm.leave(REF);
@@ -594,7 +594,7 @@ describe("Leave and DeleteEndpoint", () => {
     expect(portsOf(rig)).toEqual([]);
   });
 
-  it("wait for a Join that is under way, and leave nothing", async () => {
+  it("wait for a Join that is under way, and leave nothing [F44]", async () => {
     const rig = await rigWith("created");
     const { pass, arrived, open } = gate();
     rig.datapath.onCall = pass("attach");
@@ -666,5 +666,29 @@ describe("verbs of different endpoints", () => {
     await Promise.all(Array.from({ length: 100 }, (_, n) => life(n + 1)));
 
     expect(rig.state()).toEqual(before);
+  });
+});
+
+describe("Join once more", () => {
+  it("makes the link again when it is gone, as when tsnet died before it had made it [F42]", async () => {
+    const rig = await rigWith("joined");
+    rig.datapath.unplug(portsOf(rig)[0] ?? "");
+
+    const { sourceName } = await rig.cnm.join(joinRequest(), NEVER);
+
+    expect(rig.datapath.links.has(sourceName)).toBe(true);
+    expect(portsOf(rig)).toHaveLength(1);
+  });
+});
+
+describe("a Join that fails", () => {
+  it("takes its record back before its rules, since whoever applies all rules meanwhile goes by the records [F57]", async () => {
+    const rig = await rigWith("created");
+    const steps = rig.steps();
+    rig.datapath.failWrite(1);
+
+    await expect(rig.join(joinRequest())).rejects.toThrow("failed");
+
+    expect(steps.slice(-2)).toEqual(["record created", "removeEndpoint"]);
   });
 });

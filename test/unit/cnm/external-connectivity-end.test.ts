@@ -116,7 +116,7 @@ describe("the end of an endpoint that publishes", () => {
     expect(rig.records.commitCount).toBe(commits + 1);
   });
 
-  it("withdraws its ports at DeleteEndpoint when no Leave came, and takes the link after that", async () => {
+  it("withdraws its ports at DeleteEndpoint when no Leave came, and takes the link after that [F40]", async () => {
     const rig = await publishing();
     const steps = rig.steps();
 

@@ -11,9 +11,9 @@ describe("parseIfName", () => {
     expect(parseIfName(name)).toBe(name);
   });
 
-  // F67: the kernel takes all of these, and expands the last one.
+  // The kernel takes all of these, and expands the last one.
   it.each(["--help", "-6", "a;b", "$(id)", 'a"b', "a*b", "a@b", "é", "a b", "", "a234567890123456", "br0\n", "tx%d"])(
-    "refuses %j, which the kernel may take",
+    "refuses %j, which the kernel may take [F67]",
     (name) => {
       expect(() => parseIfName(name)).toThrow("no name of a link");
     },
@@ -79,14 +79,14 @@ describe("the name of the host's link", () => {
 });
 
 describe("the names of an endpoint's links", () => {
-  it("are pairs of different names of at most 15 characters", () => {
+  it("are pairs of different names of at most 15 characters [F65]", () => {
     const names = endpointNames(endpointId()).flatMap(({ host, sandbox }) => [host, sandbox]);
 
     expect(new Set(names).size).toBe(16);
     for (const name of names) expect(name).toMatch(KERNEL);
   });
 
-  it("differ for endpoints whose ids begin with the same digits, from the second candidate on", () => {
+  it("differ for endpoints whose ids begin with the same digits, from the second candidate on [F65]", () => {
     const [a, b] = ["1", "2"].map((last) => endpointNames(`${"a".repeat(12)}${last.repeat(52)}` as EndpointId));
 
     expect(a?.[0]).toEqual(b?.[0]);

@@ -74,7 +74,7 @@ describe.each(["bridge", "ovs"] as const)("networks of one switch, backend %s", 
     expect(rig.datapath.snapshot()).toMatchObject({ [linkOf(10)]: { addresses: ["10.1.2.1/24"] } });
   });
 
-  it("change nothing when the second one is refused for its VLAN", async () => {
+  it("change nothing when the second one is refused for its VLAN [F70]", async () => {
     const rig = new CnmRig();
     await rig.createNetwork(networkRequest(1, on(10)));
     const [before, writes] = [rig.state(), rig.writeCount];
@@ -120,7 +120,7 @@ describe.each(["bridge", "ovs"] as const)("networks of one switch, backend %s", 
     expect(rig.writeCount).toBe(writes);
   });
 
-  it("may give one MAC to containers in different VLANs, and not in the same one", async () => {
+  it("may give one MAC to containers in different VLANs, and not in the same one [F68]", async () => {
     const rig = new CnmRig();
     const mac = "02:00:00:00:00:07";
     await rig.createNetwork(networkRequest(1, on(10, { mode: "l2", "shared-vlan": "true" })));

@@ -271,7 +271,7 @@ describe("Docker's own spelling", () => {
   });
 });
 
-describe("an unknown option", () => {
+describe("an unknown option [F101]", () => {
   it.each([
     ["mut", "mtu"],
     ["MTU", "mtu"],

@@ -50,7 +50,7 @@ describe("a network that names no switch", () => {
     });
   });
 
-  it("gets the next name when another link has the first one, which stays as it is", async () => {
+  it("gets the next name when another link has the first one, which stays as it is [F65]", async () => {
     const [first = "", second] = switchNames(networkId());
     const datapath = new FakeDatapath();
     datapath.plant(first, { kind: "other" });
@@ -90,7 +90,7 @@ describe("a network that names a switch", () => {
     expect(placed).toMatchObject({ isSwitchOurs: true, keptAddresses: [] });
   });
 
-  it("is refused when the link is no switch, and the link stays", async () => {
+  it("is refused when the link is no switch, and the link stays [F66]", async () => {
     const datapath = new FakeDatapath();
     datapath.plant("br0", { kind: "other" });
 
@@ -225,7 +225,7 @@ describe("settings of a switch", () => {
   });
 });
 
-describe("a switch of the other kind under that name", () => {
+describe("a switch of the other kind under that name [F66]", () => {
   it("is refused", async () => {
     const host = { datapath: hostWith([]) };
 
@@ -246,14 +246,14 @@ describe("a network with an uplink", () => {
     expect(placed).toMatchObject({ switchName: switchNames(networkId())[0], isSwitchOurs: true, mtu: 9000 });
   });
 
-  it("is refused when there is no such link", async () => {
+  it("is refused when there is no such link [F105]", async () => {
     await expect(place({ parent: "eth1" })).rejects.toMatchObject({
       code: "not-found",
       message: "option parent: this host has no link eth1",
     });
   });
 
-  it("may have a smaller MTU than the uplink, not a larger one", async () => {
+  it("may have a smaller MTU than the uplink, not a larger one [F109]", async () => {
     const datapath = hostWithUplink(1500);
 
     expect(await place({ parent: "eth1", mtu: "1400" }, { datapath })).toMatchObject({ mtu: 1400 });

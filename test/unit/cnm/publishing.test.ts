@@ -1,3 +1,4 @@
+import { OTHER_IPAM } from "../../support/cnm-rig.ts";
 import { describe, expect, it } from "vitest";
 import type { NetworkMode } from "../../../src/cnm/network.ts";
 import { CnmLocks } from "../../../src/cnm/parts.ts";
@@ -20,7 +21,8 @@ async function recorded(mode: NetworkMode, state: "joined" | "removing" = "joine
   const [datapath, firewall, locks] = [new FakeDatapath(), new FakeFirewall(), new CnmLocks()];
   const datapaths = { bridge: datapath, ovs: new FakeDatapath("ovs") };
   const releaseAddresses = async () => {};
-  const publishing = new Publishing({ registry, ports, datapaths, links: datapath, firewall, locks, releaseAddresses });
+  const ipam = { pools: OTHER_IPAM, releaseAddresses };
+  const publishing = new Publishing({ registry, ports, datapaths, links: datapath, firewall, locks, ...ipam });
   return { publishing, ports };
 }
 

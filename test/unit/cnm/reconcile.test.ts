@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { TsnetError } from "../../../src/errors.ts";
-import { CnmRig, NOTHING } from "../../support/cnm-rig.ts";
+import { CnmRig, NEVER, NOTHING } from "../../support/cnm-rig.ts";
 import {
   endpointId,
   endpointRequest,
@@ -99,7 +99,7 @@ describe("recovery after a crash", () => {
 });
 
 describe("recovery after a reboot", () => {
-  it("makes the networks again and drops the endpoints, which no reboot survives", async () => {
+  it("makes the networks again and drops the endpoints, which no reboot survives [F25]", async () => {
     const rig = await restarted();
     rig.datapath.links.clear();
     rig.firewall.rules = [];
@@ -269,7 +269,7 @@ describe("a port that is taken when it is to be held again", () => {
   });
 });
 
-describe("Open vSwitch that is away", () => {
+describe("Open vSwitch that is away [F124]", () => {
   it("is asked for once a look, however many networks it has, and keeps no Linux bridge waiting", async () => {
     const rig = new CnmRig();
     for (const n of [1, 2, 3]) await rig.createNetwork(networkRequest(n, { backend: "ovs" }));
@@ -400,7 +400,7 @@ describe("a look at the host", () => {
     expect(rig.datapath.links.has(PORT)).toBe(false);
   });
 
-  it("leaves a network alone that is being created just now", async () => {
+  it("leaves a network alone that is being created just now [F57]", async () => {
     const rig = new CnmRig();
     await rig.registry.putNetwork(network(), "creating");
     rig.firewall.isPolicing = false;
@@ -411,7 +411,7 @@ describe("a look at the host", () => {
     expect(rig.registry.findNetwork(networkId())?.state).toBe("creating");
   });
 
-  it("during verbs leaves what they leave", async () => {
+  it("during verbs leaves what they leave [F57]", async () => {
     const rig = new CnmRig();
     await rig.createNetwork(networkRequest());
     const before = rig.state();
@@ -528,6 +528,56 @@ describe("the schedule", () => {
     expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(isByLinks ? 2 : 1); // one for the network's creation
   });
 
+  it.each<readonly [string, readonly string[] | undefined, readonly number[], readonly number[]]>([
+    ["an endpoint's port", ["port 1"], [], [1]],
+    ["a port, and of another endpoint the end in the container", ["port 1", "inner 4"], [], [1]],
+    ["a network's switch", ["switch 2"], [2], [3, 4]],
+    ["another link, which may be an uplink", ["eth0"], [1, 2], []],
+    ["an address", [""], [1, 2], []],
+    ["links that nobody can name", undefined, [1, 2], [1, 2, 3, 4]],
+  ])("after a change of %s looks at that and at nothing else", async (_what, named, networks, endpoints) => {
+    const rig = new CnmRig();
+    for (const n of [1, 2]) await rig.createNetwork(networkRequest(n));
+    for (const n of [1, 2, 3, 4]) {
+      await rig.createEndpoint(endpointRequest(n, Math.ceil(n / 2)));
+      await rig.join(joinRequest(n, Math.ceil(n / 2)));
+    }
+    const names = named?.map((name) => {
+      const [what, n] = name.split(" ");
+      if (what === "switch") return rig.registry.requireNetwork(networkId(Number(n))).switchName;
+      const ends = rig.registry.findEndpoint(endpointId(Number(n)))?.endpoint;
+      return (what === "port" ? ends?.hostIfName : what === "inner" ? ends?.sandboxIfName : undefined) ?? name;
+    });
+    rig.datapath.calls.length = 0;
+
+    rig.reconciler.schedule("links", names && new Set(names));
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    const of = (call: string, ids: readonly string[]) => ids.map((id) => `${call} ${id.slice(0, 12)}`);
+    expect(rig.datapath.calls.filter((call) => /^(ensureNetwork|reattach) /.test(call)).toSorted()).toEqual(
+      [...of("ensureNetwork", networks.map(networkId)), ...of("reattach", endpoints.map(endpointId))].toSorted(),
+    );
+    rig.reconciler.close();
+  });
+
+  it("lets an endpoint's removal that is under way be, and does not look at the rules for it", async () => {
+    const rig = await restarted();
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    rig.datapath.onCall = (call) => (call === "detach" ? held : Promise.resolve());
+    const removal = rig.cnm.deleteEndpoint(REF);
+    await vi.waitFor(() => expect(rig.registry.findEndpoint(endpointId())?.state).toBe("removing"));
+
+    rig.reconciler.schedule("links", new Set(["tsv000000000000"]));
+    await vi.advanceTimersByTimeAsync(1000);
+    await rig.reconciler.idle();
+
+    expect(rig.firewall.calls.filter((call) => call === "apply")).toHaveLength(1); // the network's creation
+    release();
+    await removal;
+    rig.reconciler.close();
+  });
+
   it("starts nothing any more once it is closed", async () => {
     const rig = await restarted();
     rig.reconciler.schedule("links");
@@ -541,7 +591,7 @@ describe("the schedule", () => {
   });
 });
 
-describe("an endpoint that the engine forgot", () => {
+describe("an endpoint that the engine forgot [F22, F76]", () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   });
@@ -608,6 +658,45 @@ describe("an endpoint that the engine forgot", () => {
     expect(rig.registry.endpoints()).toHaveLength(1);
   });
 
+  it("is none while it may be about to start: with hundreds at once the engine needs minutes for the last ones [F52]", async () => {
+    const rig = new CnmRig();
+    await rig.reconciler.recover(false);
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest(1));
+    await rig.createEndpoint(endpointRequest(2));
+    await rig.cnm.join(joinRequest(2), NEVER); // its link is on the host still
+
+    await lookFor(rig, 300_000);
+
+    expect(rig.registry.endpoints()).toHaveLength(2);
+    expect(rig.datapath.links.has(`tsc${endpointId(2).slice(0, 12)}`)).toBe(true);
+  });
+
+  it("is one when it has not started for ten minutes", async () => {
+    const rig = new CnmRig();
+    await rig.reconciler.recover(false);
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest());
+
+    await lookFor(rig, 660_000);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+
+  it("is removed soon when it was in a container, has left that, and is not told to end", async () => {
+    const rig = new CnmRig();
+    await rig.reconciler.recover(false);
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    await lookFor(rig, 2000);
+    rig.datapath.plant(PORT.replace("tsv", "tsc"), { kind: "sandbox" });
+
+    await lookFor(rig, 45_000);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+  });
+
   it("is kept for as long as a container has its link", async () => {
     const rig = await restarted();
 
@@ -615,5 +704,35 @@ describe("an endpoint that the engine forgot", () => {
 
     expect(rig.registry.endpoints()).toHaveLength(1);
     expect(rig.released).toEqual([]);
+  });
+});
+
+describe("a network that could not be removed because containers are in it", () => {
+  it("keeps its rules, and theirs, until they have left [F46]", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    await expect(rig.cnm.deleteNetwork(networkId())).rejects.toThrow("it goes with the last of them");
+
+    await rig.reconciler.run();
+
+    expect(rig.firewall.rules).toEqual([networkId()]);
+    expect([...rig.firewall.elements.keys()]).toEqual([endpointId()]);
+    rig.reconciler.close();
+  });
+
+  it("is recorded as one that must go as soon as the disk takes it", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    rig.records.failCommit(1);
+    await expect(rig.cnm.deleteNetwork(networkId())).rejects.toThrow("disk full");
+
+    await rig.reconciler.run();
+
+    expect(rig.records.list("network").get(networkId())).toMatchObject({ state: "removing" });
+    rig.reconciler.close();
   });
 });

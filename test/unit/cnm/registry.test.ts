@@ -78,7 +78,7 @@ describe("what was put", () => {
 });
 
 describe("requireNetwork", () => {
-  it("tells what to do about a network without a record", () => {
+  it("tells what to do about a network without a record [F45]", () => {
     expect(() => fresh().registry.requireNetwork(networkId())).toThrow(
       `network ${short(networkId())}: tsnet has no record of it; remove and recreate the network`,
     );
@@ -133,16 +133,24 @@ describe("what the rules are for", () => {
     });
   });
 
-  it("are no endpoints that have not joined, are being removed, or whose network is", async () => {
+  it("are no endpoints that have not joined or are being removed, nor networks that are being removed", async () => {
     const { registry } = fresh();
     await registry.putNetwork(network(1), "ready");
     await registry.putNetwork(network(2), "removing");
     await registry.putEndpoint({ endpoint: endpoint(1, 1), state: "created" });
     await registry.putEndpoint({ endpoint: endpoint(2, 1), state: "removing", sandboxKey: "/k", ports: [port] });
-    await registry.putEndpoint({ endpoint: endpoint(3, 2), state: "joined", sandboxKey: "/l" });
+    await registry.putEndpoint({ endpoint: endpoint(3, 2), state: "created" });
     await registry.putEndpoint({ endpoint: endpoint(4, 9), state: "joined", sandboxKey: "/m" });
 
     expect(registry.firewallState()).toEqual({ networks: [network(1)], endpoints: [] });
+  });
+
+  it("are those of a network that is being removed while endpoints are joined to it", async () => {
+    const { registry } = fresh();
+    await registry.putNetwork(network(1), "removing");
+    await registry.putEndpoint({ endpoint: endpoint(1, 1), state: "joined", sandboxKey: "/k" });
+
+    expect(registry.firewallState()).toMatchObject({ networks: [{ id: networkId(1) }], endpoints: [{ ports: [] }] });
   });
 });
 
@@ -208,10 +216,27 @@ describe("a record that cannot be read", () => {
   it.each([
     ["network", []],
     ["endpoint", { state: "created" }],
-  ] as const)("of a %s stops the start and is named", async (kind, body) => {
+  ] as const)("because a %s makes no sense is named, and stops nothing", async (kind, body) => {
     const { records, registry } = fresh();
     await records.commit([{ op: "put", kind, id: "abcdefabcdefabcdef", body }]);
 
-    expect(() => registry.load()).toThrow(`the record of ${kind} abcdefabcdef cannot be read`);
+    registry.load();
+
+    expect(registry.damage.lines()).toEqual([
+      expect.stringContaining(`the record of ${kind} abcdefabcdef is damaged: `),
+    ]);
+  });
+});
+
+describe("a mark for removal that could not be written", () => {
+  it("is written when it is put once more", async () => {
+    const { records, registry } = fresh();
+    await registry.putNetwork(network(), "ready");
+    records.failCommit(1);
+    await expect(registry.putNetwork(network(), "removing")).rejects.toThrow("disk full");
+
+    await registry.putNetwork(network(), "removing");
+
+    expect(reloaded(records).findNetwork(networkId())?.state).toBe("removing");
   });
 });

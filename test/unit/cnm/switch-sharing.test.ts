@@ -168,7 +168,7 @@ describe("one VLAN in two networks of a switch", () => {
       "20-21",
     ],
     ["a native VLAN in a trunk", { vlan: 10, trunk: [20] }, { trunk: [10] }, "trunk 10", "10"],
-  ])("is refused unless both say so: %s", (_what, own, theirs, used, common) => {
+  ])("is refused unless both say so: %s [F70]", (_what, own, theirs, used, common) => {
     const rule = `with ${used}, and for VLAN ${common} in two networks`;
 
     expect(share(l2(own), l2(theirs))).toThrow(refusal(`${rule} both must say shared-vlan=true`));

@@ -111,7 +111,7 @@ describe("the MTU of a network with a tunnel", () => {
     });
   });
 
-  it("is what the user says up to that, and no more", async () => {
+  it("is what the user says up to that, and no more [F109]", async () => {
     expect(await place({ peers: ALL, mtu: "1450" })).toMatchObject({ mtu: 1450 });
     await expect(place({ peers: ALL, mtu: "1451" })).rejects.toMatchObject({
       code: "invalid",

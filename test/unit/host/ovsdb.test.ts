@@ -128,7 +128,7 @@ describe("transact", () => {
     expect((await failureOf(given.ovsdb.transact("list", [NAMES]))).message).not.toContain("unknown");
   });
 
-  it("gives up on a database that hangs, and reaches the one that is there afterwards", async () => {
+  it("gives up on a database that hangs, and reaches the one that is there afterwards [F124]", async () => {
     await using fake = await FakeOvsdb.started(vswitch(0));
     using given = client(fake, { requestDeadlineMs: 100 });
 
@@ -183,7 +183,7 @@ describe("transact", () => {
     expect(given.onConnected).not.toHaveBeenCalled();
   });
 
-  it("says that what answers is no Open vSwitch", async () => {
+  it("says that what answers is no Open vSwitch [F124]", async () => {
     await using fake = await FakeOvsdb.started((message, peer) =>
       peer.send({ id: message.id, result: null, error: "unknown database" }),
     );

@@ -4,7 +4,7 @@ import { inSegment, ipamWith, makePool, poolRequest } from "../../support/ipam-b
 
 describe("RequestPool with a subnet", () => {
   it.each(["10.1.2.0/24", "10.1.0.0/16", "10.1.2.128/25", "10.0.0.0/8", "10.1.2.9/32"])(
-    "refuses %s beside 10.1.2.0/24 of the same segment and names both",
+    "refuses %s beside 10.1.2.0/24 of the same segment and names both [F73]",
     async (subnet) => {
       const ipam = ipamWith();
       await makePool(ipam, "10.1.2.0/24");
@@ -73,7 +73,7 @@ describe("RequestPool without a subnet", () => {
     expect((await ipam.requestPool(poolRequest())).subnet).toBe("10.210.0.0/24");
   });
 
-  it("avoids explicit pools of every segment and routes of this host, but not its default route", async () => {
+  it("avoids explicit pools of every segment and routes of this host, but not its default route [F73]", async () => {
     const ipam = ipamWith({ routes: ["0.0.0.0/0", "10.210.2.128/25", "192.168.0.0/16"] });
     await makePool(ipam, "10.210.0.0/23", inSegment("lab"));
 
@@ -88,7 +88,7 @@ describe("RequestPool without a subnet", () => {
     expect(subnets).toEqual(["10.1.0.0/25", "10.1.0.128/25", "10.2.0.0/24"]);
   });
 
-  it("gives each repeat a different pool, and in the end an error that says how many of how many are in use", async () => {
+  it("gives each repeat a different pool, and in the end an error that says how many of how many are in use [F74]", async () => {
     const ipam = ipamWith({ pools: "10.1.0.0/16:20,10.2.0.0/24:26,fd00::/48:64", routes: ["10.2.0.192/27"] });
     const subnets = new Set<string>();
     let failure: TsnetError | undefined;

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { Ipam } from "../../../src/ipam/driver.ts";
-import { ipamWith, makePool, poolRequest, requestAddress, requestGateway } from "../../support/ipam-builder.ts";
+import {
+  NO_NETWORKS,
+  ipamWith,
+  makePool,
+  poolRequest,
+  requestAddress,
+  requestGateway,
+} from "../../support/ipam-builder.ts";
 import { inSegment } from "../../support/ipam-builder.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
@@ -47,7 +54,12 @@ describe("RequestPool", () => {
       if (isBroken) throw new Error("netlink");
       return [];
     };
-    const ipam = new Ipam({ records: new MemoryStore(), defaultPools: [], hostRoutes: { subnets } });
+    const ipam = new Ipam({
+      records: new MemoryStore(),
+      defaultPools: [],
+      hostRoutes: { subnets },
+      ...NO_NETWORKS,
+    });
     ipam.load();
     await expect(ipam.requestPool(poolRequest())).rejects.toThrow("netlink");
     isBroken = false;
@@ -70,7 +82,7 @@ describe("ReleasePool", () => {
     expect([records.list("pool").size, records.list("address").size]).toEqual([0, 0]);
   });
 
-  it("counts a pool that was never given out, and a second release, as success", async () => {
+  it("counts a pool that was never given out, and a second release, as success [F77]", async () => {
     const ipam = ipamWith();
     const poolId = await makePool(ipam, "10.1.2.0/24");
     await ipam.releasePool(poolId);
@@ -123,7 +135,7 @@ describe("ReleasePool", () => {
 });
 
 describe("RequestAddress", () => {
-  it("says of an unknown pool that the network has to be created again", async () => {
+  it("says of an unknown pool that the network has to be created again [F45]", async () => {
     await expect(requestAddress(ipamWith(), UNKNOWN)).rejects.toMatchObject({
       code: "not-found",
       message: `pool "${UNKNOWN}" is not in the records of tsnet; remove the network and create it again`,
@@ -139,7 +151,7 @@ describe("RequestAddress", () => {
 });
 
 describe("ReleaseAddress", () => {
-  it("counts addresses that were never given out, and unknown pools, as success", async () => {
+  it("counts addresses that were never given out, and unknown pools, as success [F77]", async () => {
     const records = new MemoryStore();
     const ipam = ipamWith({ records });
     const poolId = await makePool(ipam, "10.1.2.0/24");
@@ -164,7 +176,7 @@ describe("ReleaseAddress", () => {
 describe("Ipam.load", () => {
   it("comes first: other calls fail until then", async () => {
     const hostRoutes = { subnets: async () => [] };
-    const ipam = new Ipam({ records: new MemoryStore(), defaultPools: [], hostRoutes });
+    const ipam = new Ipam({ records: new MemoryStore(), defaultPools: [], hostRoutes, ...NO_NETWORKS });
     const calls = [makePool(ipam, "10.1.2.0/24"), ipam.releasePool(UNKNOWN), requestAddress(ipam, UNKNOWN)];
     calls.push(ipam.releaseAddress(UNKNOWN, "10.1.2.3"));
 

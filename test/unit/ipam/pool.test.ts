@@ -128,7 +128,7 @@ describe("RequestAddress for the gateway", () => {
   });
 });
 
-describe("a pool filled to the last address", () => {
+describe("a pool filled to the last address [F75]", () => {
   it.each([
     ["10.1.2.0/24", 254, "10.1.2.1/24", "10.1.2.254/24"],
     ["10.1.2.0/29", 6, "10.1.2.1/29", "10.1.2.6/29"],
@@ -199,7 +199,7 @@ describe("calls at the same time", () => {
     await expect(requestAddress(ipam, poolId)).resolves.toBe("10.1.2.0/31");
   });
 
-  it("release an address that is on its way out, and an address twice, without harm", async () => {
+  it("release an address that is on its way out, and an address twice, without harm [F77]", async () => {
     const records = new MemoryStore();
     const ipam = ipamWith({ records });
     const poolId = await makePool(ipam, "10.1.2.0/24");

@@ -165,7 +165,7 @@ describe("hold", () => {
     });
   });
 
-  it("holds nothing when one port of many is not to be had", async () => {
+  it("holds nothing when one port of many is not to be had [F118]", async () => {
     await using program = await Listener.start(() => {}, HERE);
     await using ports = hostPorts();
     const free = await freeNumbers(4);
@@ -211,7 +211,7 @@ describe("hold", () => {
     expect(failure).toMatchObject({ code: "conflict", message: [...named, "and 2 more"].join("; ") });
   });
 
-  it("gives a port that a hundred endpoints want at once to one of them, and names it to the others", async () => {
+  it("gives a port that a hundred endpoints want at once to one of them, and names it to the others [F118]", async () => {
     const tcp: ListenRelay = async (plan, gate) => {
       const relay = await listenTcp(plan, gate);
       await turn(); // the others fail before it is known who has it

@@ -23,7 +23,14 @@ const LINKS = [
 ];
 
 function refuse(name: string, over: Partial<ParentCandidate> = {}): [string | undefined, string | undefined] {
-  const plain = { parentAddress: "keep", links: LINKS, addresses: [], isWireless: false, switchName: "tsn-1" } as const;
+  const plain = {
+    parentAddress: "keep",
+    links: LINKS,
+    addresses: [],
+    isWireless: false,
+    switchName: "tsn-1",
+    vlans: {},
+  } as const;
   const error = refuseParent({ ...plain, name, ...over });
   return [error?.code, error?.message];
 }
@@ -51,7 +58,7 @@ describe("refuseParent", () => {
     ["wg0", "invalid", "it is no Ethernet link"],
     ["eth1", "conflict", "it belongs to bond bond0; take it out there first"],
     ["eth2", "conflict", "it belongs to bridge br0; take it out there first"],
-  ])("refuses %s, code %s: %s", (name, code, why) => {
+  ])("refuses %s, code %s: %s [F106]", (name, code, why) => {
     expect(refuse(name)).toEqual(refused(code, name, why));
   });
 
@@ -60,12 +67,12 @@ describe("refuseParent", () => {
     expect(refuse("eth0", { isWireless: true })).toEqual(refused("invalid", "eth0", why));
   });
 
-  it("refuses a port of another bridge of Open vSwitch", () => {
+  it("refuses a port of another bridge of Open vSwitch [F106]", () => {
     const why = "it belongs to bridge ovs0 of Open vSwitch; take it out there first";
     expect(refuse("eth0", { ovsBridge: "ovs0" })).toEqual(refused("conflict", "eth0", why));
   });
 
-  it("names the host's own addresses and the way out", () => {
+  it("names the host's own addresses and the way out [F107]", () => {
     const addresses = [address(2, "192.0.2.10"), address(2, "2001:db8::10"), address(3, "10.0.0.1")];
 
     const why =
@@ -73,6 +80,26 @@ describe("refuseParent", () => {
       "with parent-address=move the switch takes over addresses and routes";
     expect(refuse("eth0", { addresses })).toEqual(refused("conflict", "eth0", why));
     expect(refuse("eth0", { addresses, parentAddress: "move" })).toEqual([undefined, undefined]);
+  });
+
+  it.each(["macvlan", "macvtap", "ipvlan", "ipvtap"])("refuses a link with a %s link above it [F106]", (kind) => {
+    const links = [...LINKS, link(10, "above", { kind, peerIndex: 2 })];
+
+    const why = `${kind} link above is above it; remove that first`;
+    expect(refuse("eth0", { links })).toEqual(refused("conflict", "eth0", why));
+    expect(refuse("eth1", { links })[1]).not.toContain("above");
+  });
+
+  it("refuses a VLAN of which the host has a link above it, which would get its frames, and no other [F70]", () => {
+    const links = [...LINKS, link(10, "eth0.100", { kind: "vlan", peerIndex: 2, vlanId: 100 })];
+    const why = "link eth0.100 gets its frames of VLAN 100; remove that first, or choose another vlan";
+
+    for (const vlans of [{ vlan: 100 }, { trunk: [7, 100] }, { vlan: 5, trunk: [100] }]) {
+      expect(refuse("eth0", { links, vlans })).toEqual(refused("conflict", "eth0", why));
+    }
+    for (const vlans of [{}, { vlan: 101 }, { trunk: [99, 101] }]) {
+      expect(refuse("eth0", { links, vlans })).toEqual([undefined, undefined]);
+    }
   });
 
   it("does not count an IPv6 link-local address", () => {

@@ -1,0 +1,26 @@
+// What the verbs of networks need of tsnet's own IPAM. The engine speaks to the two of them apart from one another: what it
+// tells the one may be proof for the other.
+
+/** Pools and addresses by the subnets that networks have; all texts canonical, addresses bare. */
+export interface PoolKeeper {
+  /**
+   * How many networks' pools have exactly this subnet, each in a segment of its own: one that is asked for and of no network
+   * yet is not counted. Undefined in another driver's address space.
+   */
+  count(addressSpace: string, subnet: string): number | undefined;
+
+  /** A network was made with that pool. */
+  claim(addressSpace: string, subnet: string): void;
+
+  /** A network was refused that has that subnet. */
+  refuse(addressSpace: string, subnet: string): void;
+
+  /** Removes the pool with that subnet, with all its addresses. Where pools of several segments have it, they stay. */
+  release(addressSpace: string, subnet: string): Promise<void>;
+
+  /** Releases an address of the pool with that subnet. Where pools of several segments have it, it stays in use. */
+  releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void>;
+
+  /** The addresses of that pool that were given to endpoints before this start. None where pools of several segments have the subnet. */
+  listOfFormerLife(addressSpace: string, subnet: string): readonly string[];
+}

@@ -1,0 +1,77 @@
+// Pools as networks know them: the engine tells a network its subnets, and not the pools that they are of. Where pools of
+// several segments have one subnet it cannot be told which of them is meant.
+import { formatAddress, formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
+import type { AddressSpace } from "./address-space.ts";
+import type { PoolId } from "./pool-id.ts";
+import type { Pool } from "./pool.ts";
+import type { LostPool } from "./recorded-pools.ts";
+
+/** What they are found in. */
+export interface NetworkPoolsParts {
+  readonly spaces: readonly AddressSpace[];
+  /** Pools whose records are damaged. */
+  readonly lost: ReadonlyMap<string, LostPool>;
+  readonly release: (id: PoolId) => Promise<void>;
+  /** See `Inventory`. */
+  readonly addFalseClaim: (id: PoolId) => void;
+}
+
+/** All subnets are canonical CIDRs, all addresses bare. */
+export class NetworkPools {
+  readonly #parts: NetworkPoolsParts;
+
+  constructor(parts: NetworkPoolsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @returns how many networks' pools have exactly this subnet: one that was asked for and is of no network yet is not
+   * counted. Undefined if the address space is not tsnet's.
+   */
+  count(addressSpace: string, subnet: string): number | undefined {
+    const found = this.#with(addressSpace, subnet)?.filter(({ isUnclaimed }) => !isUnclaimed);
+    return found && found.length + this.#lostWith(subnet).length;
+  }
+
+  /** A network was made with that pool. */
+  claim(addressSpace: string, subnet: string): void {
+    for (const pool of this.#with(addressSpace, subnet) ?? []) pool.claim();
+  }
+
+  /** A network was refused that has that subnet: the engine gives back next what it was given for it. */
+  refuse(addressSpace: string, subnet: string): void {
+    const found = this.#with(addressSpace, subnet) ?? [];
+    if (found.some(({ isUnclaimed }) => isUnclaimed)) return;
+    for (const { description } of found) this.#parts.addFalseClaim(description.id);
+  }
+
+  /** Releases an address. Where pools of several segments have that subnet it stays in use. */
+  async releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void> {
+    await this.#only(addressSpace, subnet)?.release(parseAddress(address));
+  }
+
+  /** Removes a pool with all its addresses. Where pools of several segments have that subnet, they stay. */
+  async release(addressSpace: string, subnet: string): Promise<void> {
+    const pool = this.#only(addressSpace, subnet);
+    if (pool !== undefined) await this.#parts.release(pool.description.id);
+  }
+
+  /** The endpoints' addresses that were in use before this start and are still; none where several pools have the subnet. */
+  listOfFormerLife(addressSpace: string, subnet: string): readonly string[] {
+    return this.#only(addressSpace, subnet)?.listOfFormerLife().map(formatAddress) ?? [];
+  }
+
+  #only(addressSpace: string, subnet: string): Pool | undefined {
+    const [pool, ...others] = this.#with(addressSpace, subnet) ?? [];
+    return others.length + this.#lostWith(subnet).length === 0 ? pool : undefined;
+  }
+
+  #with(addressSpace: string, subnet: string): readonly Pool[] | undefined {
+    return this.#parts.spaces.find(({ name }) => name === addressSpace)?.findBySubnet(parseSubnet(subnet));
+  }
+
+  /** Which of the address spaces they are of is not known. */
+  #lostWith(subnet: string): readonly LostPool[] {
+    return [...this.#parts.lost.values()].filter((pool) => formatSubnet(pool.subnet) === subnet);
+  }
+}

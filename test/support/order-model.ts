@@ -1,0 +1,386 @@
+// What networks, endpoints and pools shall be after a history of calls: a few plain rules without a host, without waiting
+// and without order of steps. Calls that were made at once must have answers and an end that some order of them explains.
+import type { OrderCall, OrderFault } from "./order-history.ts";
+import { networkOf } from "./order-history.ts";
+
+export interface ModelNetwork {
+  readonly variant: number;
+  /** It goes with its last endpoint. */
+  readonly isRemoving: boolean;
+}
+
+/** `host`: both ends are there; `away`: the container has one; `none`: both are gone. */
+export type ModelLink = "none" | "host" | "away";
+
+export interface ModelEndpoint {
+  readonly variant: number;
+  /** Which sandbox it has joined; absent: none. */
+  readonly sandbox?: number;
+  readonly link: ModelLink;
+  /** Port of the host that leads to it. */
+  readonly port?: number;
+  /** What it publishes when it joins. */
+  readonly portAtJoin?: number;
+}
+
+/** By the numbers of the history; of a pool the last bytes of the addresses in use. */
+export interface Model {
+  readonly networks: ReadonlyMap<number, ModelNetwork>;
+  readonly endpoints: ReadonlyMap<number, ModelEndpoint>;
+  readonly pools: ReadonlyMap<number, ReadonlySet<number>>;
+  /** Whether tsnet has died once: then it may not know whether the engine has a pool of which no address is in use. */
+  readonly isRestarted?: boolean;
+}
+
+/** `refused`: the caller's mistake by the error's code; `failed`: any other error; `none`: the process ended before. */
+export type Answer =
+  | { readonly kind: "ok"; readonly address?: number }
+  | { readonly kind: "refused" | "failed" | "none" };
+
+/** A call and what came of it. */
+export interface Answered {
+  readonly call: OrderCall;
+  readonly answer: Answer;
+}
+
+export const EMPTY_MODEL: Model = { networks: new Map(), endpoints: new Map(), pools: new Map() };
+
+/** The addresses of a pool that can be given out: it is a /29. */
+export const USABLE = [1, 2, 3, 4, 5, 6] as const;
+
+/** The one that variant 1 asks for, and the one that variant 0 releases. */
+export const FIXED = 5;
+export const FIRST = 1;
+
+/** Two networks, and two pools, that have one subnet. */
+const RIVAL: ReadonlyMap<number, number> = new Map([
+  [1, 3],
+  [3, 1],
+]);
+
+/** The port of the host that `Program` asks for: the same one for all endpoints. */
+export function portOf(variant: number): number {
+  return 8080 + variant;
+}
+
+/** What an endpoint of network 2, which has no gateway, publishes when it joins. */
+export function portAtJoin(endpoint: number): number | undefined {
+  return networkOf(endpoint) === 2 ? 9000 + endpoint : undefined;
+}
+
+interface Outcome {
+  readonly isOk: boolean;
+  readonly model: Model;
+  readonly address?: number;
+}
+
+/** What tsnet may do with one call that nothing disturbs. Most have one possibility; a chosen address may be any free one. */
+function outcomes(model: Model, call: OrderCall, together: readonly OrderCall[]): readonly Outcome[] {
+  switch (call.verb) {
+    case "CreateNetwork":
+      return [createNetwork(model, call)];
+    case "DeleteNetwork":
+      return deleteNetwork(model, call, together);
+    case "CreateEndpoint":
+      return createEndpoint(model, call);
+    case "DeleteEndpoint":
+      return [done(finished(lacking(model, [call.on]), networkOf(call.on)))];
+    case "Join":
+      return [join(model, call)];
+    case "Leave":
+      return [leave(model, call)];
+    case "Program":
+      return [program(model, call)];
+    case "Revoke":
+      return [done(revoked(model, call.on))];
+    case "Die":
+      return [die(model, call)];
+    case "Reconcile":
+      return [done(model), done(normalised(model))];
+    default:
+      return poolOutcomes(model, call);
+  }
+}
+
+function poolOutcomes(model: Model, { verb, on, variant }: OrderCall): readonly Outcome[] {
+  const inUse = model.pools.get(on);
+  if (verb === "RequestPool") {
+    const owner = [on, RIVAL.get(on) ?? 0].find((pool) => model.pools.has(pool));
+    if (owner === undefined) return [done(withPool(model, on, new Set()))];
+    const isForgotten = model.isRestarted === true && model.pools.get(owner)?.size === 0;
+    const handedOver = done(withPool(withPool(model, owner, undefined), on, new Set()));
+    return isForgotten ? [refused(model), handedOver] : [refused(model)];
+  }
+  if (verb === "ReleasePool") return [done(withPool(model, on, undefined))];
+  if (verb === "ReleaseAddress") {
+    const rest = [...(inUse ?? [])].filter((address) => address !== (variant === 1 ? FIXED : FIRST));
+    return [done(inUse === undefined ? model : withPool(model, on, new Set(rest)))];
+  }
+  const free = USABLE.filter((address) => inUse?.has(address) === false && (variant === 0 || address === FIXED));
+  if (inUse === undefined || free.length === 0) return [refused(model)];
+  return free.map((address) => ({ ...done(withPool(model, on, new Set([...inUse, address]))), address }));
+}
+
+function createNetwork(model: Model, { on, variant }: OrderCall): Outcome {
+  const known = model.networks.get(on);
+  if (known !== undefined) return known.variant === variant && !known.isRemoving ? done(model) : refused(model);
+  if (model.networks.has(RIVAL.get(on) ?? 0)) return refused(model);
+  return done({ ...model, networks: put(model.networks, on, { variant, isRemoving: false }) });
+}
+
+/** Of a Join that is made at the same time the container may not have the link yet. */
+function deleteNetwork(model: Model, { on }: OrderCall, together: readonly OrderCall[]): readonly Outcome[] {
+  const known = model.networks.get(on);
+  if (known === undefined) return [done(model)];
+  const own = [...model.endpoints].filter(([id]) => networkOf(id) === on);
+  const isUsed = ([, { sandbox, link }]: (typeof own)[number]) => sandbox !== undefined && link === "away";
+  const joining = together.filter(({ verb }) => verb === "Join").map((call) => call.on);
+  const inUse = own.filter(isUsed).map(([id]) => id);
+  const choices = [inUse, inUse.filter((id) => !joining.includes(id))];
+  return choices.map((kept) => {
+    const unused = own.flatMap(([id]) => (kept.includes(id) ? [] : [id]));
+    const rest = lacking(model, unused);
+    if (kept.length === 0) return done({ ...rest, networks: without(rest.networks, on) });
+    return refused({ ...rest, networks: put(rest.networks, on, { ...known, isRemoving: true }) });
+  });
+}
+
+/** Who has an address after tsnet has died may have it in place of one whose end nobody told. */
+function createEndpoint(model: Model, { on, variant }: OrderCall): readonly Outcome[] {
+  const network = networkOf(on);
+  if (model.networks.get(network)?.isRemoving !== false) return [refused(model)];
+  const known = model.endpoints.get(on);
+  if (known !== undefined) return [known.variant === variant ? done(model) : refused(model)];
+  const rivals = [...model.endpoints].filter(
+    ([id, other]) => variant === 1 && other.variant === 1 && networkOf(id) === network,
+  );
+  const dead = rivals.filter(([, { sandbox, link }]) => sandbox !== undefined && link === "none");
+  const perhapsDead = model.isRestarted === true ? rivals.filter(([, { link }]) => link === "none") : dead;
+  return [dead, perhapsDead].map((gone) => {
+    const rest = lacking(model, gone.map(([id]) => id)); // prettier-ignore
+    if (gone.length < rivals.length) return refused(rest);
+    const port = portAtJoin(on);
+    const made: ModelEndpoint = { variant, link: "none", ...(port !== undefined && { portAtJoin: port }) };
+    return done({ ...rest, endpoints: put(rest.endpoints, on, made) });
+  });
+}
+
+function join(model: Model, { on, variant }: OrderCall): Outcome {
+  const known = model.endpoints.get(on);
+  if (known === undefined || model.networks.get(networkOf(on))?.isRemoving !== false) return refused(model);
+  if (known.sandbox !== undefined) {
+    if (known.sandbox !== variant) return refused(withoutDead(model));
+    if (known.link === "none")
+      return join(leave(model, { verb: "Leave", on, variant }).model, { verb: "Join", on, variant });
+    return done({ ...model, endpoints: put(model.endpoints, on, { ...known, link: "away" }) });
+  }
+  const port = known.portAtJoin;
+  const place = freePort(model, on, port);
+  if (place === undefined) return refused(withoutDead(model));
+  const joined = { ...known, sandbox: variant, link: "away", ...(port !== undefined && { port }) } as const;
+  return done({ ...place, endpoints: put(place.endpoints, on, joined) });
+}
+
+function leave(model: Model, { on }: OrderCall): Outcome {
+  const known = model.endpoints.get(on);
+  if (known === undefined) return done(model);
+  const { sandbox: _sandbox, port: _port, ...rest } = known;
+  return done({ ...model, endpoints: put(model.endpoints, on, { ...rest, link: movedBack(known.link) }) });
+}
+
+/** After Leave, whatever the answer, the engine takes the link out of the container. */
+function movedBack(link: ModelLink): ModelLink {
+  return link === "away" ? "host" : link;
+}
+
+function program(model: Model, { on, variant }: OrderCall): Outcome {
+  const known = model.endpoints.get(on);
+  const isReady = model.networks.get(networkOf(on))?.isRemoving === false;
+  if (!isReady || known?.sandbox === undefined) return refused(model);
+  const port = portOf(variant);
+  if (known.port === port) return done(model);
+  const place = freePort(model, on, port);
+  if (place?.endpoints.has(on) !== true) return refused(withoutDead(model));
+  const published = { ...known, port, ...(known.portAtJoin !== undefined && { portAtJoin: port }) };
+  return done({ ...place, endpoints: put(place.endpoints, on, published) });
+}
+
+function revoked(model: Model, on: number): Model {
+  const known = model.endpoints.get(on);
+  if (known === undefined) return model;
+  const { port: _port, ...rest } = known;
+  return { ...model, endpoints: put(model.endpoints, on, rest) };
+}
+
+function die(model: Model, { on }: OrderCall): Outcome {
+  const known = model.endpoints.get(on);
+  if (known?.link !== "away") return done(model);
+  return done({ ...model, endpoints: put(model.endpoints, on, { ...known, link: "none" }) });
+}
+
+/** @returns undefined if a living endpoint has the port; else without the dead ones, if one of them had it. */
+function freePort(model: Model, on: number, port: number | undefined): Model | undefined {
+  const isTaken = (place: Model) => [...place.endpoints].some(([id, other]) => id !== on && other.port === port);
+  if (port === undefined || !isTaken(model)) return model;
+  const rest = withoutDead(model);
+  return isTaken(rest) ? undefined : rest;
+}
+
+/** Without the endpoints that publish a port and have no link any more. */
+function withoutDead(model: Model): Model {
+  const dead = [...model.endpoints].filter(([, { port, link }]) => port !== undefined && link === "none");
+  return lacking(model, dead.map(([id]) => id)); // prettier-ignore
+}
+
+/** What tsnet ends by itself: networks that only waited for their endpoints, and what is left in them. */
+export function normalised(model: Model): Model {
+  const isRemoving = (id: number) => model.networks.get(networkOf(id))?.isRemoving === true;
+  const left = [...model.endpoints].filter(([id, { sandbox }]) => isRemoving(id) && sandbox === undefined);
+  const rest = lacking(model, left.map(([id]) => id)); // prettier-ignore
+  return [...rest.networks.keys()].reduce(finished, rest);
+}
+
+function finished(model: Model, network: number): Model {
+  const isUsed = [...model.endpoints.keys()].some((id) => networkOf(id) === network);
+  if (isUsed || model.networks.get(network)?.isRemoving !== true) return model;
+  return { ...model, networks: without(model.networks, network) };
+}
+
+/** What is left of endpoints when nobody has used them for long: those whose link a container has. */
+export function afterLong(model: Model): Model {
+  const lost = [...model.endpoints].filter(([, { link }]) => link !== "away");
+  return normalised(lacking(model, lost.map(([id]) => id))); // prettier-ignore
+}
+
+/** The verbs of which an error means that nothing was changed. */
+export const MAKES: ReadonlySet<string> = new Set([
+  "CreateNetwork", "CreateEndpoint", "Join", "Program", "RequestPool", "RequestAddress",
+]); // prettier-ignore
+
+/** Every model that one call may leave, given its answer. */
+function successors(
+  model: Model,
+  { call, answer }: Answered,
+  together: readonly OrderCall[],
+  fault: OrderFault | undefined,
+): readonly Model[] {
+  const possible = outcomes(model, call, together);
+  const isDisturbed = fault !== undefined;
+  if (answer.kind === "ok") {
+    return possible.filter(({ isOk, address }) => isOk && address === answer.address).map((each) => each.model);
+  }
+  const undisturbed = possible.filter(({ isOk }) => !isOk).map((each) => each.model);
+  if (!isDisturbed && answer.kind !== "refused") return [];
+  // Looking for dead endpoints, and then trying once more, is no one step beside other calls.
+  if (!isDisturbed) return together.length === 1 ? undisturbed : [...undisturbed, ...undisturbed.map(withoutDead)];
+  const unchanged = [model, withoutDead(model), ...undisturbed, ...(call.verb === "Join" ? unjoined(model, call) : [])];
+  const ended = possible.map((each) => each.model);
+  if (answer.kind === "none") return [...unchanged, ...ended, ...halfDone(model, call, ended)];
+  // An error of what makes something: nothing was changed. What removes something may have to be ended later.
+  if (MAKES.has(call.verb)) return unchanged;
+  if (call.verb === "DeleteEndpoint") return ended;
+  // An endpoint that is out of use goes with its network, or later.
+  if (call.verb === "DeleteNetwork") return [...ended, ...halfDone(model, call, ended)];
+  return [...unchanged, ...ended, ...halfDone(model, call, ended)];
+}
+
+/** A link that was out of use may be gone after a Join that failed, and an endpoint without one has then not joined. */
+function unjoined(model: Model, call: OrderCall): readonly Model[] {
+  const known = model.endpoints.get(call.on);
+  if (known?.link === "host")
+    return [{ ...model, endpoints: put(model.endpoints, call.on, { ...known, link: "none" }) }];
+  return known?.link === "none" ? [leave(model, call).model] : [];
+}
+
+/** What a call may leave that was interrupted. */
+function halfDone(model: Model, { verb, on }: OrderCall, ended: readonly Model[]): readonly Model[] {
+  const known = model.endpoints.get(on);
+  const network = model.networks.get(on);
+  if (verb === "DeleteNetwork" && network !== undefined) {
+    return [{ ...model, networks: put(model.networks, on, { ...network, isRemoving: true }) }];
+  }
+  if (verb === "Join") {
+    return ended.flatMap((each) => {
+      const joined = each.endpoints.get(on);
+      if (joined?.sandbox === undefined) return [];
+      return (["none", "host"] as const).map((link) => ({
+        ...each,
+        endpoints: put(each.endpoints, on, { ...joined, link }),
+      }));
+    });
+  }
+  if (known === undefined) return [];
+  if (verb === "Leave")
+    return [{ ...model, endpoints: put(model.endpoints, on, { ...known, link: movedBack(known.link) }) }];
+  if (verb !== "DeleteEndpoint") return [];
+  const { sandbox: _sandbox, port: _port, ...rest } = known;
+  return [
+    { ...model, endpoints: put(model.endpoints, on, { ...known, link: "none" }) },
+    { ...model, endpoints: put(model.endpoints, on, { ...rest, link: "none" }) },
+  ];
+}
+
+/**
+ * Every model that these calls, made at once, may leave when tsnet has ended what it ends by itself. Empty: no order of the
+ * calls explains their answers.
+ *
+ * @param fault - what went wrong meanwhile.
+ */
+export function explain(model: Model, answered: readonly Answered[], fault?: OrderFault): readonly Model[] {
+  const together = answered.map(({ call }) => call);
+  const isDead = fault?.kind.startsWith("crash") === true;
+  const found = new Map<string, Model>();
+  const seen = new Set<string>();
+  const walk = (at: Model, rest: readonly Answered[]): void => {
+    const key = `${rest.map((each) => answered.indexOf(each)).join()} ${canonical(at)}`;
+    if (seen.has(key)) return;
+    seen.add(key);
+    if (rest.length === 0) {
+      const end = { ...normalised(at), ...(isDead && { isRestarted: true }) };
+      found.set(canonical(end), end);
+      return;
+    }
+    for (const next of rest) {
+      const others = rest.filter((each) => each !== next);
+      for (const after of successors(at, next, together, fault)) walk(after, others);
+    }
+  };
+  walk(model, answered);
+  return [...found.values()];
+}
+
+/** The same text for the same model. */
+export function canonical({ networks, endpoints, pools }: Model): string {
+  const sorted = <T>(map: ReadonlyMap<number, T>) => [...map].sort(([a], [b]) => a - b);
+  const poolList = sorted(pools).map(([id, inUse]) => [id, [...inUse].sort((a, b) => a - b)]);
+  const endpointList = sorted(endpoints).map(([id, { variant, sandbox, link, port, portAtJoin: later }]) => {
+    return [id, { variant, sandbox, link, port, later }];
+  });
+  const networkList = sorted(networks).map(([id, { variant, isRemoving }]) => [id, { variant, isRemoving }]);
+  return JSON.stringify({ networks: networkList, endpoints: endpointList, pools: poolList });
+}
+
+function done(model: Model): Outcome {
+  return { isOk: true, model };
+}
+
+function refused(model: Model): Outcome {
+  return { isOk: false, model };
+}
+
+function withPool(model: Model, on: number, inUse: ReadonlySet<number> | undefined): Model {
+  return { ...model, pools: inUse === undefined ? without(model.pools, on) : put(model.pools, on, inUse) };
+}
+
+function lacking(model: Model, ids: readonly number[]): Model {
+  if (ids.length === 0) return model;
+  return { ...model, endpoints: new Map([...model.endpoints].filter(([id]) => !ids.includes(id))) };
+}
+
+function put<T>(map: ReadonlyMap<number, T>, key: number, value: T): ReadonlyMap<number, T> {
+  return new Map([...map, [key, value]]);
+}
+
+function without<T>(map: ReadonlyMap<number, T>, key: number): ReadonlyMap<number, T> {
+  return new Map([...map].filter(([other]) => other !== key));
+}
