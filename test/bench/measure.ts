@@ -13,6 +13,23 @@ export interface Pair {
   readonly sides: Readonly<Record<string, Summary>>;
   /** Median of the first by that of the second: below 1 ours is faster. */
   readonly ratio: number;
+  /** What the ratio shall be at most, or with `least` at least. */
+  readonly goal?: number | { readonly least: number };
+}
+
+/** A number that stands alone. */
+export interface Figure {
+  readonly title: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What it shall be at most, or with `least` at least. */
+  readonly goal?: number | { readonly least: number };
+}
+
+/** What a benchmark found. */
+export interface Measured {
+  readonly pairs?: readonly Pair[];
+  readonly figures?: readonly Figure[];
 }
 
 /** Each side goes first in every other round. */
@@ -34,12 +51,31 @@ export function pair(title: string, times: Readonly<Record<string, readonly numb
   return { title, sides: Object.fromEntries(sides), ratio: (ours ?? NaN) / (others ?? NaN) };
 }
 
-/** One line about a pair. */
-export function lineOf({ title, sides, ratio }: Pair): string {
+/** A line for each. */
+export function linesOf({ pairs = [], figures = [] }: Measured): readonly string[] {
+  return [...pairs.map(lineOfPair), ...figures.map(lineOfFigure)];
+}
+
+function lineOfPair({ title, sides, ratio, goal }: Pair): string {
   const shown = Object.entries(sides).map(
     ([name, { medianMs, p95Ms }]) => `${name} ${medianMs.toFixed(1)} ms (p95 ${p95Ms.toFixed(1)})`,
   );
-  return `${title.padEnd(22)} ${shown.join(", ")}, ratio ${ratio.toFixed(2)}`;
+  return `${title.padEnd(30)} ${shown.join(", ")}, ratio ${ratio.toFixed(2)}${judged(ratio, goal)}`;
+}
+
+function lineOfFigure({ title, value, unit, goal }: Figure): string {
+  return `${title.padEnd(30)} ${value.toFixed(value < 10 ? 2 : 0)} ${unit}${judged(value, goal)}`;
+}
+
+function judged(value: number, goal: Pair["goal"]): string {
+  if (goal === undefined) return "";
+  const [word, limit] = typeof goal === "number" ? ["at most", goal] : ["at least", goal.least];
+  return ` (goal: ${word} ${limit}${hasMet(value, goal) ? "" : ", MISSED"})`;
+}
+
+/** Whether a ratio or figure is as it shall be. */
+export function hasMet(value: number, goal: NonNullable<Pair["goal"]>): boolean {
+  return typeof goal === "number" ? value <= goal : value >= goal.least;
 }
 
 /** Median and p95. */

@@ -5,14 +5,14 @@ import { Ovsdb } from "../../src/host/ovsdb.ts";
 import { expectNamed, insert, mutate } from "../../src/host/ovsdb-operations.ts";
 import type { RowId } from "../../src/host/ovsdb-values.ts";
 import { OvsHost } from "../support/ovs-host.ts";
-import { type Pair, inTurn, pair, timed } from "./measure.ts";
+import { type Measured, inTurn, pair, timed } from "./measure.ts";
 
 const ROUNDS = 100;
 const MARKS = { "tsnet-network": "n".repeat(64), "tsnet-endpoint": "e".repeat(64) };
 const BRIDGE = [["name", "==", "br0"]] as const;
 
 /** In a namespace with an Open vSwitch of its own. */
-export async function addAndRemovePorts(): Promise<Pair[]> {
+export async function addAndRemovePorts(): Promise<Measured> {
   await using host = await OvsHost.running();
   using ovsdb = new Ovsdb(host.address);
   const vsctl = (...args: readonly string[]) => execa("ovs-vsctl", [`--db=${host.address}`, ...args]);
@@ -36,7 +36,7 @@ export async function addAndRemovePorts(): Promise<Pair[]> {
     for (const side of inTurn(round, [byClient, byProcess])) await side();
     for (const name of [own, foreign]) await host.ns.exec(["ip", "link", "del", name]);
   }
-  return Object.entries(times).map(([what, each]) => pair(`OVS port ${what}`, each));
+  return { pairs: Object.entries(times).map(([what, each]) => pair(`OVS port ${what}`, each)) };
 }
 
 type Times = Record<"add" | "remove", Record<"tsnet" | "ovs-vsctl", number[]>>;

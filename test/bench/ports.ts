@@ -1,13 +1,13 @@
 // 500 published ports: how long a container with them takes to start and to go, beside Docker's own bridge, and how long it
 // takes until they are back when all rules were lost while tsnet was away.
 import { TEST_IMAGE } from "../support/image.ts";
-import type { LabHost } from "../support/lab-host.ts";
+import { LabHost } from "../support/lab-host.ts";
 import type { ServeHandle } from "../support/lab-serve.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { type Pair, inTurn, pair, timed } from "./measure.ts";
+import { type Measured, type Pair, inTurn, pair, timed } from "./measure.ts";
 
 /** How many. */
-export const PORTS = 500;
+const PORTS = 500;
 
 const FIRST = 20_000;
 const RANGE = `${FIRST}-${FIRST + PORTS - 1}`;
@@ -15,8 +15,21 @@ const ROUNDS = 3;
 const SIDES = ["tsnet", "bridge"] as const;
 type Side = (typeof SIDES)[number];
 
+/** A container with them beside Docker's own bridge, and their return when all rules were lost. */
+export async function measurePorts(): Promise<Measured> {
+  await using lab = await LabHost.up({ name: "bench" });
+  const serve = await lab.startServe();
+  const pairs = await publishMany(lab);
+  const { elements, open } = await restorePorts(lab, serve);
+  const figures = [
+    { title: `${PORTS} ports, rules lost: in the kernel`, value: elements, unit: "ms after the start" },
+    { title: `${PORTS} ports, rules lost: answering`, value: open, unit: "ms after the start" },
+  ];
+  return { pairs, figures };
+}
+
 /** `docker run -p 20000-20499:...` and `docker rm -f`. */
-export async function publishMany(lab: LabHost): Promise<Pair[]> {
+async function publishMany(lab: LabHost): Promise<Pair[]> {
   const [run, remove] = [empty(), empty()];
   await createNetworks(lab);
   for (let round = 0; round < ROUNDS; round++) {
@@ -34,7 +47,7 @@ export async function publishMany(lab: LabHost): Promise<Pair[]> {
  *
  * @returns milliseconds from the start until the kernel has the elements of all ports, and until the last one answers.
  */
-export async function restorePorts(lab: LabHost, serve: ServeHandle): Promise<{ elements: number; open: number }> {
+async function restorePorts(lab: LabHost, serve: ServeHandle): Promise<{ elements: number; open: number }> {
   await createNetworks(lab);
   await runPublisher(lab, "tsnet");
   await serve.stop();

@@ -2,20 +2,20 @@
 // many bytes over one TCP connection take (iperf3), and how long one byte there and one back, in a connection that stays open.
 // Docker's own switch is in a namespace without rules, tsnet's is on the host, whose packet filter looks at bridged packets as
 // well where br_netfilter is there and `bridge-nf-call-iptables` is 1, the kernel's default: measured with and without.
-import { join } from "node:path";
 import type { Backend } from "../../src/cnm/network.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import { TestContainer } from "../support/system-container.ts";
 import { TunnelHosts, hostAddress } from "../support/tunnel-hosts.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { type Pair, inTurn, pair, summary } from "./measure.ts";
+import { type Measured, inTurn, pair, summary } from "./measure.ts";
+import { exchangeBytes, sendBulk } from "./talk.ts";
 
 const EXCHANGES = 1000;
 const SIDES = ["tsnet", "swarm"] as const;
 type Side = (typeof SIDES)[number];
 
-const ASKER = join(import.meta.dirname, "../support/round-trips-main.ts");
 const ECHO_PORT = 80;
+const BULK_PORT = 5201;
 
 /** How often and how much, and whether packets between ports of a bridge pass the host's iptables. */
 const PLANS = {
@@ -24,15 +24,8 @@ const PLANS = {
   ovs: { rounds: 9, megabytes: 30, filters: { ", userspace OVS": "1" } },
 } as const;
 
-/** What came out. */
-export interface TunnelResult {
-  readonly pairs: readonly Pair[];
-  /** Median of the throughput over one connection, in Gbit/s, by what was measured and side. */
-  readonly gigabits: Readonly<Record<string, Readonly<Record<Side, number>>>>;
-}
-
 /** Each side's container on host 1 speaks to its own on host 2. */
-export async function tunnelBesideSwarm(backend: Backend): Promise<TunnelResult> {
+export async function tunnelBesideSwarm(backend: Backend): Promise<Measured> {
   const { rounds, megabytes, filters } = PLANS[backend];
   await using stand = await TunnelHosts.up(["tsnet serve", "tsnet serve"], backend, false);
   await joinSwarm(stand);
@@ -54,8 +47,8 @@ export async function tunnelBesideSwarm(backend: Backend): Promise<TunnelResult>
       pair(`VXLAN, ${megabytes} MB${what}`, bulk),
       pair(`VXLAN, ${EXCHANGES} round trips${what}`, exchange),
     ]),
-    gigabits: Object.fromEntries(
-      all.map(({ what, bulk }) => [`VXLAN, throughput${what}`, { tsnet: speed(bulk.tsnet), swarm: speed(bulk.swarm) }]),
+    figures: all.flatMap(({ what, bulk }) =>
+      SIDES.map((side) => ({ title: `VXLAN${what}, ${side}`, value: speed(bulk[side]), unit: "Gbit/s" })),
     ),
   };
 }
@@ -81,49 +74,33 @@ async function joinSwarm(stand: TunnelHosts): Promise<void> {
 
 /** A container on each host, of one side. */
 class Talker {
-  readonly #stand: TunnelHosts;
   readonly #from: TestContainer;
   readonly #address: string;
 
-  private constructor(stand: TunnelHosts, from: TestContainer, address: string) {
-    [this.#stand, this.#from, this.#address] = [stand, from, address];
+  private constructor(from: TestContainer, address: string) {
+    [this.#from, this.#address] = [from, address];
   }
 
   static async up(stand: TunnelHosts, side: Side): Promise<Talker> {
     const [from, to] = [await run(stand, 1, side), await run(stand, 2, side)];
     const { lab } = stand.host(2);
     const enter = ["nsenter", "-t", String(await to.pid()), "-n", "--"];
-    await lab.namespace.spawn(`iperf-${side}`, [...enter, "iperf3", "-s"]);
-    await to.serves([5201]);
-    const address = await addressOn(to);
-    const talker = new Talker(stand, from, address);
+    await lab.namespace.spawn(`iperf-${side}`, [...enter, "iperf3", "-s", "-p", String(BULK_PORT)]);
+    await to.serves([BULK_PORT]);
+    const talker = new Talker(from, await addressOn(to));
     await waitUntil(`an answer over ${side}`, async () => (await talker.exchange(1)) > 0, { limitMs: 30_000 });
     return talker;
   }
 
   /** @returns milliseconds. */
   async send(megabytes: number): Promise<number> {
-    const report = await this.#exec(["iperf3", "-c", this.#address, "-n", `${megabytes}M`, "--json"]);
-    const { end } = JSON.parse(report) as Report;
-    const { bytes, seconds } = end.sum_received;
-    return (seconds * 1000 * megabytes * 1_000_000) / bytes;
+    return await sendBulk(this.#from, { address: this.#address, port: BULK_PORT }, megabytes);
   }
 
   /** @returns milliseconds for all of them. */
   async exchange(count = EXCHANGES): Promise<number> {
-    const ask = [process.execPath, ASKER, this.#address, String(ECHO_PORT), String(count)];
-    return Number(await this.#exec(ask));
+    return await exchangeBytes(this.#from, { address: this.#address, port: ECHO_PORT }, count);
   }
-
-  async #exec(argv: readonly string[]): Promise<string> {
-    const enter = ["nsenter", "-t", String(await this.#from.pid()), "-n", "--"];
-    return await this.#stand.host(1).lab.exec([...enter, ...argv]);
-  }
-}
-
-/** Of `iperf3 --json`. */
-interface Report {
-  readonly end: { readonly sum_received: { readonly seconds: number; readonly bytes: number } };
 }
 
 async function run(stand: TunnelHosts, n: number, side: Side): Promise<TestContainer> {

@@ -4,7 +4,7 @@ import { AddressMover } from "../support/address-mover.ts";
 import { shell } from "../support/packet-lab.ts";
 import { SteadyStream } from "../support/steady-stream.ts";
 import { HOST, UplinkLab } from "../support/uplink-lab.ts";
-import { type Pair, inTurn, pair } from "./measure.ts";
+import { type Measured, type Pair, inTurn, pair } from "./measure.ts";
 
 const ROUNDS = 20;
 
@@ -19,16 +19,8 @@ const HANDBOOK = [
   "ip route add default via 192.0.2.1 dev br0",
 ];
 
-/** What came out. */
-export interface UplinkResult {
-  /** Longest gap in milliseconds, where other benchmarks have a time. */
-  readonly pairs: readonly Pair[];
-  /** TCP segments that were sent again, per move. */
-  readonly resent: Readonly<Record<string, number>>;
-}
-
-/** Reverse path filter off, and strict. */
-export async function moveUplink(): Promise<UplinkResult> {
+/** Longest gap in milliseconds, where other benchmarks have a time; reverse path filter off, and strict. */
+export async function moveUplink(): Promise<Measured> {
   const pairs: Pair[] = [];
   const resent: Record<string, number> = {};
   for (const [filter, value] of Object.entries(FILTERS)) {
@@ -67,7 +59,12 @@ export async function moveUplink(): Promise<UplinkResult> {
       pair(`way back, ${filter}`, back),
     );
   }
-  return { pairs, resent };
+  const figures = Object.entries(resent).map(([what, value]) => ({
+    title: what,
+    value,
+    unit: "TCP segments sent again",
+  }));
+  return { pairs, figures };
 }
 
 /** What a connection noticed. */
