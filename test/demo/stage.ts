@@ -1,7 +1,7 @@
 // Where the demo plays: a lab host with a machine beyond it, and the verbs with which the checks use them. Every command
 // that a user would type is shown before it runs.
 import type { Census } from "../support/census.ts";
-import { takeCensus } from "../support/census.ts";
+import { takeSystemCensus } from "../support/system-census.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import type { LabHost } from "../support/lab-host.ts";
 import { LabPlugin } from "../support/lab-plugin.ts";
@@ -130,7 +130,7 @@ export class Stage {
 
   async census(): Promise<Census> {
     const plugin = await LabPlugin.find(this.lab);
-    return await takeCensus(this.lab.namespace, plugin.stateDir);
+    return await takeSystemCensus(this.lab.namespace, plugin.stateDir);
   }
 
   /** Shows and runs a command on the host. @returns its standard output. */

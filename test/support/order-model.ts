@@ -128,7 +128,7 @@ function createNetwork(model: Model, { on, variant }: OrderCall): Outcome {
   return done({ ...model, networks: put(model.networks, on, { variant, isRemoving: false }) });
 }
 
-/** Of a Join that is made at the same time the container may not have the link yet. */
+/** Of each Join that is made at the same time the container may not have the link yet. */
 function deleteNetwork(model: Model, { on }: OrderCall, together: readonly OrderCall[]): readonly Outcome[] {
   const known = model.networks.get(on);
   if (known === undefined) return [done(model)];
@@ -136,8 +136,8 @@ function deleteNetwork(model: Model, { on }: OrderCall, together: readonly Order
   const isUsed = ([, { sandbox, link }]: (typeof own)[number]) => sandbox !== undefined && link === "away";
   const joining = together.filter(({ verb }) => verb === "Join").map((call) => call.on);
   const inUse = own.filter(isUsed).map(([id]) => id);
-  const choices = [inUse, inUse.filter((id) => !joining.includes(id))];
-  return choices.map((kept) => {
+  return subsets(inUse.filter((id) => joining.includes(id))).map((early) => {
+    const kept = inUse.filter((id) => !early.includes(id));
     const unused = own.flatMap(([id]) => (kept.includes(id) ? [] : [id]));
     const rest = lacking(model, unused);
     if (kept.length === 0) return done({ ...rest, networks: without(rest.networks, on) });
@@ -145,24 +145,33 @@ function deleteNetwork(model: Model, { on }: OrderCall, together: readonly Order
   });
 }
 
-/** Who has an address after tsnet has died may have it in place of one whose end nobody told. */
-function createEndpoint(model: Model, { on, variant }: OrderCall): readonly Outcome[] {
+function createEndpoint(model: Model, call: OrderCall): readonly Outcome[] {
+  const { on, variant } = call;
   const network = networkOf(on);
   if (model.networks.get(network)?.isRemoving !== false) return [refused(model)];
   const known = model.endpoints.get(on);
   if (known !== undefined) return [known.variant === variant ? done(model) : refused(model)];
-  const rivals = [...model.endpoints].filter(
-    ([id, other]) => variant === 1 && other.variant === 1 && networkOf(id) === network,
-  );
-  const dead = rivals.filter(([, { sandbox, link }]) => sandbox !== undefined && link === "none");
-  const perhapsDead = model.isRestarted === true ? rivals.filter(([, { link }]) => link === "none") : dead;
-  return [dead, perhapsDead].map((gone) => {
-    const rest = lacking(model, gone.map(([id]) => id)); // prettier-ignore
-    if (gone.length < rivals.length) return refused(rest);
+  const rivals = rivalsOf(model, call);
+  return displacements(model, call).map((rest) => {
+    if (rivals.some((id) => rest.endpoints.has(id))) return refused(rest);
     const port = portAtJoin(on);
     const made: ModelEndpoint = { variant, link: "none", ...(port !== undefined && { portAtJoin: port }) };
     return done({ ...rest, endpoints: put(rest.endpoints, on, made) });
   });
+}
+
+/** The endpoints that have the address which a new one asks for. */
+function rivalsOf({ endpoints }: Model, { on, variant }: OrderCall): readonly number[] {
+  if (variant !== 1) return [];
+  const others = [...endpoints].filter(([id, other]) => other.variant === 1 && networkOf(id) === networkOf(on));
+  return others.flatMap(([id]) => (id === on ? [] : [id]));
+}
+
+/** Who has an address after tsnet has died may have it in place of one whose end nobody told. */
+function displacements(model: Model, call: OrderCall): readonly Model[] {
+  const dead = rivalsOf(model, call).filter((id) => model.endpoints.get(id)?.link === "none");
+  const surelyDead = dead.filter((id) => model.endpoints.get(id)?.sandbox !== undefined);
+  return [lacking(model, surelyDead), lacking(model, model.isRestarted === true ? dead : surelyDead)];
 }
 
 function join(model: Model, { on, variant }: OrderCall): Outcome {
@@ -273,7 +282,7 @@ function successors(
   if (!isDisturbed && answer.kind !== "refused") return [];
   // Looking for dead endpoints, and then trying once more, is no one step beside other calls.
   if (!isDisturbed) return together.length === 1 ? undisturbed : [...undisturbed, ...undisturbed.map(withoutDead)];
-  const unchanged = [model, withoutDead(model), ...undisturbed, ...(call.verb === "Join" ? unjoined(model, call) : [])];
+  const unchanged = [model, withoutDead(model), ...undisturbed, ...givenWay(model, call)];
   const ended = possible.map((each) => each.model);
   if (answer.kind === "none") return [...unchanged, ...ended, ...halfDone(model, call, ended)];
   // An error of what makes something: nothing was changed. What removes something may have to be ended later.
@@ -282,6 +291,12 @@ function successors(
   // An endpoint that is out of use goes with its network, or later.
   if (call.verb === "DeleteNetwork") return [...ended, ...halfDone(model, call, ended)];
   return [...unchanged, ...ended, ...halfDone(model, call, ended)];
+}
+
+/** What may have gone before a call failed: what is dead, and would have stood in its way. */
+function givenWay(model: Model, call: OrderCall): readonly Model[] {
+  if (call.verb === "Join") return unjoined(model, call);
+  return call.verb === "CreateEndpoint" ? displacements(model, call) : [];
 }
 
 /** A link that was out of use may be gone after a Join that failed, and an endpoint without one has then not joined. */
@@ -297,7 +312,9 @@ function halfDone(model: Model, { verb, on }: OrderCall, ended: readonly Model[]
   const known = model.endpoints.get(on);
   const network = model.networks.get(on);
   if (verb === "DeleteNetwork" && network !== undefined) {
-    return [{ ...model, networks: put(model.networks, on, { ...network, isRemoving: true }) }];
+    const removing = { ...model, networks: put(model.networks, on, { ...network, isRemoving: true }) };
+    const unused = [...model.endpoints].filter(([id, { link }]) => networkOf(id) === on && link !== "away");
+    return subsets(unused.map(([id]) => id)).map((gone) => lacking(removing, gone));
   }
   if (verb === "Join") {
     return ended.flatMap((each) => {
@@ -358,6 +375,13 @@ export function canonical({ networks, endpoints, pools }: Model): string {
   });
   const networkList = sorted(networks).map(([id, { variant, isRemoving }]) => [id, { variant, isRemoving }]);
   return JSON.stringify({ networks: networkList, endpoints: endpointList, pools: poolList });
+}
+
+function subsets(of: readonly number[]): readonly (readonly number[])[] {
+  return of.reduce<readonly (readonly number[])[]>(
+    (found, id) => [...found, ...found.map((each) => [...each, id])],
+    [[]],
+  );
 }
 
 function done(model: Model): Outcome {

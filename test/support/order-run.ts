@@ -10,7 +10,14 @@ import { ask } from "./cnm-publishing.ts";
 import { NEVER } from "./cnm-rig.ts";
 import { wordsOf } from "./fake-firewall.ts";
 import { poolRequest } from "./ipam-builder.ts";
-import { type OrderCall, type OrderHistory, type OrderStep, describeHistory, networkOf } from "./order-history.ts";
+import {
+  type OrderCall,
+  type OrderFault,
+  type OrderHistory,
+  type OrderStep,
+  describeHistory,
+  networkOf,
+} from "./order-history.ts";
 import { OrderHost, abortedAfter } from "./order-host.ts";
 import {
   type Answer,
@@ -84,10 +91,16 @@ class OrderRun {
     const answers = await Promise.all(step.calls.map((call) => this.#answer(call, signal)));
     if (this.#host.process.life.isOver) await this.#host.restart();
     this.#host.heal();
-    if (isWhole(step)) this.#checkHost("before tsnet looked at the host", "now");
+    if (fault === undefined || (isUndone(step, fault) && !this.#isRemoving()))
+      this.#checkHost("before tsnet looked at the host", "now");
     const answered = step.calls.map((call, at) => ({ call, answer: answers[at] ?? { kind: "none" as const } }));
     await this.#settle();
     this.#adopt(explain(this.#model, answered, fault), `answers ${JSON.stringify(answers)}`);
+  }
+
+  /** An endpoint that gives way to another one, dead as it is, goes later when its removal fails. */
+  #isRemoving(): boolean {
+    return this.#host.process.registry.endpoints().some(({ state }) => state === "removing");
   }
 
   /** Two looks at the host: the second one finds nothing to do. */
@@ -342,9 +355,8 @@ class OrderRun {
   }
 }
 
-/** Whether the host must be right at once: nothing failed, or only once while things were made, which is undone. */
-function isWhole({ calls, fault }: OrderStep): boolean {
-  if (fault === undefined) return true;
+/** Whether a fault leaves nothing: it came once, while things were made. */
+function isUndone({ calls }: OrderStep, fault: OrderFault): boolean {
   const isSingle = !fault.kind.startsWith("crash") && !(fault.kind === "records" && fault.when === "after");
   return isSingle && calls.every(({ verb }) => MAKES.has(verb));
 }

@@ -1,13 +1,14 @@
 // The life of the managed plugin beside running containers: installed from a registry, disabled and enabled, upgraded to
 // another tag, removed and installed anew.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Census, diffCensus, takeCensus } from "../support/census.ts";
+import { type Census, diffCensus } from "../support/census.ts";
 import { selectedEngine } from "../support/engines.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import { LabHost } from "../support/lab-host.ts";
 import { LabPlugin } from "../support/lab-plugin.ts";
 import { PingWatch } from "../support/ping-watch.ts";
 import { REGISTRY, startRegistry } from "../support/registry.ts";
+import { takeSystemCensus } from "../support/system-census.ts";
 
 const FIRST = `${REGISTRY}/tsnet:9.1`;
 const SECOND = `${REGISTRY}/tsnet:9.2`;
@@ -36,7 +37,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
   it("is installed by its reference, with a setting, and found as `-d tsnet`", async () => {
     await lab.docker("plugin", "install", "--grant-all-permissions", FIRST, "TSNET_POOLS=10.77.0.0/16:24");
     plugin = await LabPlugin.find(lab, FIRST);
-    before = await takeCensus(lab.namespace, plugin.stateDir);
+    before = await takeSystemCensus(lab.namespace, plugin.stateDir);
 
     await createNetwork("blue", "--subnet", "10.78.0.0/24");
     for (const name of ["one", "two"]) await lab.docker("run", "-d", "--name", name, "--network", "blue", TEST_IMAGE);
@@ -48,7 +49,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
 
   it("keeps networks, addresses and running containers when it is disabled and enabled", async () => {
     const ping = await PingWatch.start(lab, "one", "10.78.0.3");
-    const census = await takeCensus(lab.namespace, plugin.stateDir);
+    const census = await takeSystemCensus(lab.namespace, plugin.stateDir);
 
     await lab.docker("plugin", "disable", "-f", FIRST);
     await ping.hears();
@@ -56,7 +57,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
 
     expect(await ping.stop()).toMatchObject({ lost: 0 });
     const sections = Object.keys(census).filter((section) => section !== "processes");
-    expect(diffCensus(census, await takeCensus(lab.namespace, plugin.stateDir), sections)).toEqual([]);
+    expect(diffCensus(census, await takeSystemCensus(lab.namespace, plugin.stateDir), sections)).toEqual([]);
     await expectRecordsAreKept();
   });
 
@@ -100,7 +101,7 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
     await lab.docker("rm", "-f", "one", "two");
     await lab.docker("network", "rm", "blue", "red");
 
-    const after = await takeCensus(lab.namespace, plugin.stateDir);
+    const after = await takeSystemCensus(lab.namespace, plugin.stateDir);
     const sections = Object.keys(before).filter((section) => !["processes", "plugin sockets"].includes(section));
     expect(diffCensus(before, after, sections)).toEqual([]);
   });
