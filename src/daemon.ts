@@ -14,8 +14,8 @@ import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
+import { PairRemoval } from "./datapath/pair-removal.ts";
 import { OvsDatapath } from "./datapath/ovs/datapath.ts";
-import { DiscardedPairs } from "./datapath/discarded-pairs.ts";
 import { MovedUplinks } from "./datapath/uplink/moved-uplinks.ts";
 import { NamedLinks } from "./datapath/named-links.ts";
 import { TsnetError, inContext } from "./errors.ts";
@@ -80,7 +80,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, ports, ovs, discarded } = buildDrivers(
+  const { cnm, ipam, registry, reconciler, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
@@ -99,7 +99,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
   const notice = (changed: Changed, names?: ChangedLinks) => reconciler.schedule(changed, names);
   const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPort: () => host.elements.port });
-  const recovery = recover({ records, bootId, registry, ipam, reconciler, discarded }, log).then(
+  const recovery = recover({ records, bootId, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {
       const error = inContext("tsnet could not recover its records", failure);
@@ -115,7 +115,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await recovery;
       await reconciler.idle();
       await ports.close();
-      await discarded.close();
+      await pairs.idle();
       ovs.close();
       host.close();
       records.close();
@@ -151,10 +151,10 @@ function buildDrivers(
   const sysctl = new Sysctl(sysctlRoot);
   const registry = new Registry(records);
   const moved = new MovedUplinks({ links, sysctl, l3 }, new UplinkStore(records, bootId), log);
-  const discarded = new DiscardedPairs(links, log);
-  const bridge = new BridgeDatapath({ links, sysctl, discarded, moved });
+  const pairs = new PairRemoval(links, () => Rtnetlink.open(), log);
+  const bridge = new BridgeDatapath({ links, sysctl, pairs, moved });
   const ovs = new OvsDatapath(
-    { links, sysctl, discarded, moved },
+    { links, sysctl, pairs, moved },
     { ovsdb: config.ovsdb, onChanged: () => reconciler.schedule("links") },
   );
   const datapaths = { bridge, ovs };
@@ -162,7 +162,7 @@ function buildDrivers(
   const hands = { nft: new NftTool(), elements, conntrack, sysctl, links, log };
   const firewall = isFirewallOff ? new NoFirewall() : new NftablesFirewall(hands);
   const hostRoutes = { subnets: async () => (await links.listRoutes()).map(({ subnet }) => subnet) };
-  const named = new NamedLinks(links, discarded);
+  const named = new NamedLinks(links);
   const ofNetworks = {
     isOfNetwork: (space: string, subnet: string) => registry.networksWith(space, subnet).length > 0,
     isInUse: async (space: string, subnet: string) => {
@@ -185,7 +185,7 @@ function buildDrivers(
     releaseAddresses,
   };
   const reconciler = new Reconciler(parts, log);
-  return { registry, ipam, ports, ovs, discarded, cnm: new Cnm(parts), reconciler };
+  return { registry, ipam, ports, ovs, pairs, cnm: new Cnm(parts), reconciler };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */
@@ -215,10 +215,9 @@ interface Recovered {
   readonly registry: Registry;
   readonly ipam: Ipam;
   readonly reconciler: Reconciler;
-  readonly discarded: DiscardedPairs;
 }
 
-async function recover({ records, bootId, registry, ipam, reconciler, discarded }: Recovered, log: Log): Promise<void> {
+async function recover({ records, bootId, registry, ipam, reconciler }: Recovered, log: Log): Promise<void> {
   const startedAt = performance.now();
   registry.load();
   const senseless = ipam.load();
@@ -226,7 +225,6 @@ async function recover({ records, bootId, registry, ipam, reconciler, discarded 
   const known = records.list("host").get("boot");
   const isNewBoot = typeof known === "object" && known !== null && Reflect.get(known, "bootId") !== bootId;
   await reconciler.recover(isNewBoot);
-  void discarded.flush(); // what a former life left; nobody waits for it
   for (const id of isNewBoot ? registry.damage.idsOf("uplink") : []) await registry.damage.remove("uplink", id);
   if (isNewBoot || (known === undefined && records.fault === undefined)) {
     await records.commit([{ op: "put", kind: "host", id: "boot", body: { bootId } }], "removal");

@@ -36,9 +36,6 @@ export interface HostLinks {
   /** The names of all links. */
   names(): Promise<ReadonlySet<string>>;
 
-  /** Deletes the links of deleted endpoints that still have names. */
-  freeNames(): Promise<void>;
-
   /** Bytes. @returns undefined for a link that does not exist. */
   mtuOf(name: IfName): Promise<number | undefined>;
 
@@ -129,8 +126,7 @@ export interface Datapath {
   announce(network: Network, endpoint: Endpoint): Promise<void>;
 
   /**
-   * Takes the endpoint's port away: from when this ends nothing passes it, and its links, both ends, are deleted a moment
-   * later. Absent is no failure; a link without our mark for it is left alone.
+   * Deletes the endpoint's port and its links, both ends, also the one that a container has. Absent is no failure; a link without our mark for it is left alone.
    *
    * @throws TsnetError `host`; `unavailable` while switches of this kind cannot be asked for.
    */

@@ -1,6 +1,6 @@
 // The verbs of one endpoint: what happens, in which order. An endpoint is recorded by CreateEndpoint; Join makes its
-// place in the rules, then its link, so that no frame passes a port that has no rules; Leave takes it out of the rules,
-// and DeleteEndpoint takes its link, since between the two the engine still moves that out of the container.
+// place in the rules, then its link, so that no frame passes a port that has no rules; Leave takes both, also the end that
+// the container has: the engine would take longer to move that out than the kernel takes to delete it, and does without.
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
@@ -92,15 +92,10 @@ export class EndpointVerbs {
 
   async #freeNames({ endpointId }: EndpointRef): Promise<Pick<Endpoint, "hostIfName" | "sandboxIfName">> {
     const { links } = this.#parts;
-    const find = async () => {
-      for (const { host, sandbox } of endpointNames(endpointId)) {
-        const taken = [await links.isNameTaken(host), await links.isNameTaken(sandbox)];
-        if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
-      }
-      return undefined;
-    };
-    const free = (await find()) ?? (await links.freeNames().then(find));
-    if (free !== undefined) return free;
+    for (const { host, sandbox } of endpointNames(endpointId)) {
+      const taken = [await links.isNameTaken(host), await links.isNameTaken(sandbox)];
+      if (!taken.includes(true)) return { hostIfName: host, sandboxIfName: sandbox };
+    }
     throw new TsnetError("conflict", `every name for the links of endpoint ${short(endpointId)} is taken on this host`);
   }
 
@@ -166,10 +161,12 @@ export class EndpointVerbs {
 
   async leave(ref: EndpointRef): Promise<void> {
     await this.#parts.locks.endpoint(ref, async () => {
-      const { registry } = this.#parts;
+      const { registry, datapaths } = this.#parts;
       const known = registry.findEndpoint(ref.endpointId);
-      const hasNetwork = known !== undefined && registry.findNetwork(known.endpoint.networkId) !== undefined;
-      if (known?.state === "joined" && hasNetwork) await this.#publishing.leave(known);
+      const backend = known && registry.findNetwork(known.endpoint.networkId)?.network.backend;
+      if (known?.state !== "joined" || backend === undefined) return;
+      await this.#publishing.leave(known);
+      await datapaths[backend].detach(known.endpoint);
     });
   }
 }

@@ -81,7 +81,7 @@ export class Publishing {
     if (usesHostPorts(network)) await datapaths[network.backend].ensureHairpin(endpoint, needsHairpin(network, next));
   }
 
-  /** Takes a joined endpoint out of its sandbox: what it publishes, and its place in the rules. Its link stays. */
+  /** Takes from a joined endpoint what it publishes and its place in the rules. Its link stays. */
   async leave(record: EndpointRecord): Promise<void> {
     const { firewall } = this.#parts;
     const { endpoint, ports = [] } = record;

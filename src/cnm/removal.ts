@@ -83,7 +83,7 @@ export class Removal {
       await runAll(what, [mark, ...before, ...host, ...after]);
       return forget();
     }
-    // After Leave only the link is left. A crash before the record goes leaves an endpoint that is found to be nobody's.
+    // After Leave nothing is left but the link of one that failed. A crash before the record goes leaves an endpoint that is found to be nobody's.
     try {
       await runAll(what, host);
       await forget();

@@ -2,19 +2,14 @@
 import { formatAddress, parseAddress } from "../cidr.ts";
 import type { HostLinks, HostRoute } from "../cnm/datapath.ts";
 import type { IfName } from "../cnm/network.ts";
-import type { DiscardedPairs } from "./discarded-pairs.ts";
 import type { Rtnetlink } from "../host/rtnetlink.ts";
 
 /** The host's links, by rtnetlink. */
 export class NamedLinks implements HostLinks {
   readonly #links: Pick<Rtnetlink, "findLink" | "listLinks" | "listAddresses" | "routeTo">;
-  readonly #discarded: Pick<DiscardedPairs, "flush">;
 
-  constructor(
-    links: Pick<Rtnetlink, "findLink" | "listLinks" | "listAddresses" | "routeTo">,
-    discarded: Pick<DiscardedPairs, "flush">,
-  ) {
-    [this.#links, this.#discarded] = [links, discarded];
+  constructor(links: Pick<Rtnetlink, "findLink" | "listLinks" | "listAddresses" | "routeTo">) {
+    this.#links = links;
   }
 
   async isNameTaken(name: IfName): Promise<boolean> {
@@ -23,10 +18,6 @@ export class NamedLinks implements HostLinks {
 
   async names(): Promise<ReadonlySet<string>> {
     return new Set((await this.#links.listLinks()).map(({ name }) => name));
-  }
-
-  async freeNames(): Promise<void> {
-    await this.#discarded.flush();
   }
 
   async mtuOf(name: IfName): Promise<number | undefined> {

@@ -4,14 +4,14 @@ import type { Endpoint } from "../cnm/endpoint.ts";
 import { isErrno } from "../host/netlink.ts";
 import type { Link } from "../host/rtnetlink-link.ts";
 import type { Rtnetlink } from "../host/rtnetlink.ts";
-import type { DiscardedPairs } from "./discarded-pairs.ts";
+import type { PairRemoval } from "./pair-removal.ts";
 import type { HostOfLinks } from "./host-link.ts";
 import { LINK_GROUP } from "../link-group.ts";
 import { isHalfMade, readMark } from "./mark.ts";
 
 /** The host as what makes and removes pairs needs it. */
 export interface HostOfPairs extends HostOfLinks {
-  readonly discarded: DiscardedPairs;
+  readonly pairs: PairRemoval;
 }
 
 /** What is needed to find an endpoint's port. */
@@ -37,12 +37,11 @@ export async function addPair(links: Rtnetlink, endpoint: Endpoint, masterIndex?
 }
 
 /**
- * Takes the pair out of use, wherever its other end is; it is deleted a moment later. Absent is no failure; a link without
- * our mark for it is left alone.
+ * Deletes the pair, wherever its other end is. Absent is no failure; a link without our mark for it is left alone.
  */
-export async function removePair({ links, discarded }: HostOfPairs, port: PortOf): Promise<void> {
+export async function removePair({ links, pairs }: HostOfPairs, port: PortOf): Promise<void> {
   const link = await findPair(links, port);
-  if (link !== undefined) await discarded.discard(link);
+  if (link !== undefined) await pairs.remove(link);
 }
 
 async function findPair(links: Rtnetlink, port: PortOf): Promise<Link | undefined> {

@@ -101,10 +101,6 @@ export class FakeDatapath implements Datapath, HostLinks {
     return new Set(this.links.keys());
   }
 
-  async freeNames(): Promise<void> {
-    await this.#enter("freeNames", "");
-  }
-
   async mtuOf(name: IfName): Promise<number | undefined> {
     const link = this.links.get(name);
     return link && (link.mtu ?? 1500);

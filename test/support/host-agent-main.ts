@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import { BridgeDatapath } from "../../src/datapath/bridge/datapath.ts";
 import { OvsDatapath } from "../../src/datapath/ovs/datapath.ts";
-import { DiscardedPairs } from "../../src/datapath/discarded-pairs.ts";
+import { PairRemoval } from "../../src/datapath/pair-removal.ts";
 import { MovedUplinks } from "../../src/datapath/uplink/moved-uplinks.ts";
 import { TsnetError, messageOf } from "../../src/errors.ts";
 import { readBootId } from "../../src/host/boot-id.ts";
@@ -39,8 +39,8 @@ const ovsdb = process.argv.find((arg) => arg.startsWith("--ovsdb="))?.slice("--o
 const state = process.argv.find((arg) => arg.startsWith("--state="))?.slice("--state=".length);
 const uplinks = new UplinkStore(state === undefined ? new MemoryStore() : SqliteStore.open(state), await readBootId());
 const moved = new MovedUplinks({ links, sysctl, l3: L3Config.open() }, uplinks, log);
-const discarded = new DiscardedPairs(links, log);
-const host = { links, sysctl, discarded, moved };
+const pairs = new PairRemoval(links, () => Rtnetlink.open(), log);
+const host = { links, sysctl, pairs, moved };
 const parts = {
   datapath: ovsdb === undefined ? new BridgeDatapath(host) : new OvsDatapath(host, { ovsdb }),
   firewall: new NftablesFirewall({
@@ -58,11 +58,7 @@ const parts = {
 
 async function answer({ id, part, method, args }: Request): Promise<void> {
   const call = Reflect.get(parts[part], method) as (...args: readonly unknown[]) => unknown; // the test's word
-  const carryOut = async () => {
-    const result = await call.apply(parts[part], args.map(revived));
-    if (method === "detach") await discarded.flush(); // what is seen then is what is left
-    return result;
-  };
+  const carryOut = async () => await call.apply(parts[part], args.map(revived));
   const reply = await carryOut().then(
     (result) => ({ id, result }),
     (failure: unknown) => {

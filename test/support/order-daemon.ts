@@ -19,7 +19,7 @@ import {
   portAtJoin,
   portOf,
 } from "./order-model.ts";
-import { DISCARDED, type ServeHost, type ShownLink } from "./serve-host.ts";
+import type { ServeHost, ShownLink } from "./serve-host.ts";
 import { listRecords } from "./system-records.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -231,7 +231,7 @@ export class OrderDaemon {
     const endpoints = status.networks.flatMap((network) =>
       network.endpoints.map(({ id, state, addresses, ports }) => {
         const on = numberOf(id, endpointId);
-        const host = links.find(({ ifalias, group }) => ifalias === `tsnet:endpoint:${id}` && group !== DISCARDED);
+        const host = links.find(({ ifalias }) => ifalias === `tsnet:endpoint:${id}`);
         const isOnHost = links.some(({ ifname }) => ifname === host?.ifname.replace(/^tsv/, "tsc"));
         const link: ModelLink = host === undefined ? "none" : isOnHost ? "host" : "away";
         const [port] = ports;

@@ -193,11 +193,12 @@ function join(model: Model, { on, variant }: OrderCall): Outcome {
 function leave(model: Model, { on }: OrderCall): Outcome {
   const known = model.endpoints.get(on);
   if (known === undefined) return done(model);
-  const { sandbox: _sandbox, port: _port, ...rest } = known;
-  return done({ ...model, endpoints: put(model.endpoints, on, { ...rest, link: movedBack(known.link) }) });
+  const { sandbox, port: _port, ...rest } = known;
+  const link = sandbox === undefined ? movedBack(known.link) : "none";
+  return done({ ...model, endpoints: put(model.endpoints, on, { ...rest, link }) });
 }
 
-/** After Leave, whatever the answer, the engine takes the link out of the container. */
+/** After Leave, whatever the answer, the engine takes the link out of the container if it is there. */
 function movedBack(link: ModelLink): ModelLink {
   return link === "away" ? "host" : link;
 }
@@ -327,10 +328,12 @@ function halfDone(model: Model, { verb, on }: OrderCall, ended: readonly Model[]
     });
   }
   if (known === undefined) return [];
-  if (verb === "Leave")
-    return [{ ...model, endpoints: put(model.endpoints, on, { ...known, link: movedBack(known.link) }) }];
-  if (verb !== "DeleteEndpoint") return [];
   const { sandbox: _sandbox, port: _port, ...rest } = known;
+  if (verb === "Leave")
+    return [known, rest].map((each) => {
+      return { ...model, endpoints: put(model.endpoints, on, { ...each, link: movedBack(known.link) }) };
+    });
+  if (verb !== "DeleteEndpoint") return [];
   return [
     { ...model, endpoints: put(model.endpoints, on, { ...known, link: "none" }) },
     { ...model, endpoints: put(model.endpoints, on, { ...rest, link: "none" }) },

@@ -14,8 +14,6 @@ import { waitUntil } from "./wait-until.ts";
 
 const ECHO_SERVER = join(import.meta.dirname, "echo-server.ts");
 const ECHO_PORT = 7007;
-/** The link group of what is out of use (DISCARDED_GROUP). */
-export const DISCARDED = "29816";
 /** Of a container, where published ports lead. */
 const CONTAINER_PORT = 80;
 
@@ -114,12 +112,8 @@ export class ServeHost implements AsyncDisposable {
     );
   }
 
-  /** The host's links, once those of deleted endpoints are gone. */
   async links(): Promise<readonly ShownLink[]> {
-    return await waitUntil("links out of use to be deleted", async () => {
-      const all = JSON.parse(await this.exec("ip", "-json", "link")) as ShownLink[]; // ip-link(8)
-      return all.every(({ group }) => group !== DISCARDED) && all;
-    });
+    return JSON.parse(await this.exec("ip", "-json", "link")) as ShownLink[]; // ip-link(8)
   }
 
   /** Links, addresses, routes, rules, files, processes and records, with the forwarding table, Open vSwitch, and open files. */

@@ -12,9 +12,6 @@ const SHORT_LIVED = /^nft /;
 
 const DAEMON = /tsnet\.js serve|daemon\.cjs serve/;
 
-/** The group of links that are out of use (DISCARDED_GROUP): tsnet deletes them a moment after the endpoint. */
-const ABOUT_TO_BE_DELETED = / group=29816 /;
-
 /** How often those are waited for; after that they count as what hangs, and are in the census. */
 const QUIET_ATTEMPTS = 50;
 
@@ -35,7 +32,6 @@ export async function takeSystemCensus(namespace: LabNamespace, stateDir: string
 
 /** Between fork(2) and execve(2) a command looks like another daemon. */
 function isToSettle(census: Census): boolean {
-  if (census["links"]?.some((line) => ABOUT_TO_BE_DELETED.test(line)) === true) return true;
   const lines = census["processes"] ?? [];
   return lines.some((line) => SHORT_LIVED.test(line)) || lines.filter((line) => DAEMON.test(line)).length > 1;
 }

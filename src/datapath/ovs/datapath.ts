@@ -41,11 +41,11 @@ export class OvsDatapath implements Datapath {
 
   /** Connects when it is first used. @throws TsnetError `invalid` for an address that is none. */
   constructor(host: HostOfPairs & Pick<OvsHost, "moved">, { ovsdb: address, onChanged = () => {} }: OvsOptions) {
-    const { links, sysctl, discarded, moved } = host;
+    const { links, sysctl, pairs, moved } = host;
     const ovsdb = new Ovsdb(address, { onConnected: onChanged, onChanged });
     const management = new Management(ovsdb, address);
     const flows = new OpenFlowSwitches({ ovsdb, links, management, onRestored: onChanged });
-    this.#host = { links, sysctl, discarded, moved, ovsdb, flows };
+    this.#host = { links, sysctl, pairs, moved, ovsdb, flows };
   }
 
   /** Ends the connections. What is there stays as it is. */

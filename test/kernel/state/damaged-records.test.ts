@@ -103,7 +103,6 @@ class Stand implements AsyncDisposable {
 }
 
 async function aliveOn(host: ServeHost): Promise<Census> {
-  await host.links(); // what is about to be deleted is no part of it
   const census = await takeCensus(host.namespace, join(host.namespace.folder, "scratch"));
   const sections = Object.entries(census).filter(([name]) => !OF_THE_DAEMON.includes(name));
   const kept = sections.map(([name, lines]) => [name, lines.filter((line) => !OF_THE_KERNEL.test(line))] as const);

@@ -431,15 +431,15 @@ describe("Join, with regard to the rules", () => {
 });
 
 describe("Leave and DeleteEndpoint, with regard to the rules", () => {
-  it("take the elements away at Leave, with the record first, and leave the link to DeleteEndpoint", async () => {
+  it("take the elements and then the link away at Leave, with the record first", async () => {
     const rig = await rigWith("joined");
     const steps = rig.steps();
 
     await rig.cnm.leave(REF);
-    expect(steps).toEqual(["record created", "removeEndpoint", "release"]);
+    expect(steps).toEqual(["record created", "removeEndpoint", "release", "detach"]);
     await rig.cnm.deleteEndpoint(REF);
 
-    expect(steps.slice(3)).toEqual(["release", "detach", "record gone"]);
+    expect(steps.slice(4)).toEqual(["release", "detach", "record gone"]);
     expect(rig.firewall.elements.size).toBe(0);
   });
 
@@ -547,12 +547,12 @@ describe("Leave and DeleteEndpoint", () => {
     expect(rig.state()).toEqual(before);
   });
 
-  it("keep the port until DeleteEndpoint, since the engine still moves the link back", async () => {
+  it("delete the port at Leave", async () => {
     const rig = await rigWith("joined");
 
     await rig.cnm.leave(REF);
 
-    expect(portsOf(rig)).toHaveLength(1);
+    expect(portsOf(rig)).toEqual([]);
   });
 
   it("let the endpoint join another sandbox after Leave, with one port", async () => {
@@ -625,15 +625,19 @@ describe("Leave and DeleteEndpoint", () => {
     expect(portsOf(rig)).toEqual([]);
   });
 
-  it.each(["after", "without"])("keep a record of the port that could not be removed, %s Leave", async (when) => {
-    const rig = await rigWith("joined");
-    if (when === "after") await rig.cnm.leave(REF);
-    rig.datapath.failWrite(1);
+  it.each(["after a failed", "without"])(
+    "keep a record of the port that could not be removed, %s Leave",
+    async (when) => {
+      const rig = await rigWith("joined");
+      rig.datapath.failWrite(1);
+      if (when === "after a failed") await expect(rig.cnm.leave(REF)).rejects.toMatchObject({ code: "host" });
+      rig.datapath.failWrite(1);
 
-    await expect(rig.cnm.deleteEndpoint(REF)).rejects.toMatchObject({ code: "host" });
+      await expect(rig.cnm.deleteEndpoint(REF)).rejects.toMatchObject({ code: "host" });
 
-    expect(rig.records.list("endpoint").get(endpointId())).toMatchObject({ state: "removing" });
-  });
+      expect(rig.records.list("endpoint").get(endpointId())).toMatchObject({ state: "removing" });
+    },
+  );
 });
 
 describe("verbs of different endpoints", () => {

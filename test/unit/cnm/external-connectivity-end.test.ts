@@ -111,7 +111,7 @@ describe("the end of an endpoint that publishes", () => {
 
     await rig.cnm.leave(refTo());
 
-    expect(steps).toEqual(["record created", "removeEndpoint", "release"]);
+    expect(steps).toEqual(["record created", "removeEndpoint", "release", "detach"]);
     expect(rig.published(endpointId())).toEqual(NOTHING_PUBLISHED);
     expect(rig.records.commitCount).toBe(commits + 1);
   });

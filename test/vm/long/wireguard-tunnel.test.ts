@@ -3,9 +3,7 @@ import { execa } from "execa";
 import { expect, it } from "vitest";
 import { planNetwork } from "../../../src/cnm/plan.ts";
 import { placeTunnel } from "../../../src/cnm/tunnel-place.ts";
-import { DiscardedPairs } from "../../../src/datapath/discarded-pairs.ts";
 import { NamedLinks } from "../../../src/datapath/named-links.ts";
-import { SILENT_LOG } from "../../../src/log.ts";
 import { Rtnetlink } from "../../../src/host/rtnetlink.ts";
 import { networkRequest } from "../../support/cnm-builder.ts";
 import { ETHERTYPE } from "../../support/frames.ts";
@@ -58,10 +56,7 @@ it("a tunnel between addresses of WireGuard has room for both, and nothing of it
       vni: String(KIND.vni),
       peers: stand.hosts.map((_, place) => innerAddress(place + 1)).join(),
     };
-    const placed = await placeTunnel(
-      planNetwork(networkRequest(1, options)),
-      new NamedLinks(links, new DiscardedPairs(links, SILENT_LOG)),
-    );
+    const placed = await placeTunnel(planNetwork(networkRequest(1, options)), new NamedLinks(links));
     if (placed === undefined) throw new Error("no tunnel");
     const network = stand.network(n, KIND, { tunnel: placed.tunnel, mtu: placed.mtu });
     await stand.makeOn(n, network);
