@@ -13,7 +13,7 @@ import { measureIpam } from "./ipam.ts";
 import { measureLife } from "./life.ts";
 import { type Measured, linesOf } from "./measure.ts";
 import { measureNetworks } from "./networks.ts";
-import { addAndRemovePorts } from "./ovsdb.ts";
+import { measureOvsEndpoint } from "./ovsdb.ts";
 import { measurePorts } from "./ports.ts";
 import { measureTrafficInVm } from "./traffic-vm.ts";
 import { measureTraffic } from "./traffic.ts";
@@ -29,7 +29,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Measured>>> = {
   networks: measureNetworks,
   containers: measureContainers,
   ports: measurePorts,
-  ovs: addAndRemovePorts,
+  ovs: measureOvsEndpoint,
   uplink: moveUplink,
   traffic: measureTraffic,
   "traffic-vm": measureTrafficInVm,

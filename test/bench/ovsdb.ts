@@ -1,58 +1,44 @@
-// A port with tag and marks is added and removed, by our client in one transaction and by an `ovs-vsctl` process, on the
-// same bridge, both waiting for ovs-vswitchd.
+// An endpoint on Open vSwitch, all verbs of its life at the daemon's socket together, link and records included, beside
+// `ovs-vsctl add-port` and `del-port` for a link that is there already. Both wait for ovs-vswitchd, on the same switch.
 import { execa } from "execa";
-import { Ovsdb } from "../../src/host/ovsdb.ts";
-import { expectNamed, insert, mutate } from "../../src/host/ovsdb-operations.ts";
-import type { RowId } from "../../src/host/ovsdb-values.ts";
-import { OvsHost } from "../support/ovs-host.ts";
+import type { EngineNetwork } from "../support/engine-double.ts";
+import { KeptConnection } from "../support/kept-connection.ts";
+import { ServeHost } from "../support/serve-host.ts";
+import { live, socketOf, sumOf } from "./endpoint-life.ts";
 import { type Measured, inTurn, pair, timed } from "./measure.ts";
 
 const ROUNDS = 100;
-const MARKS = { "tsnet-network": "n".repeat(64), "tsnet-endpoint": "e".repeat(64) };
-const BRIDGE = [["name", "==", "br0"]] as const;
+const WARM_UP = 10;
+const SWITCH = "ovsbench";
+const VLAN = "10";
 
-/** In a namespace with an Open vSwitch of its own. */
-export async function addAndRemovePorts(): Promise<Measured> {
-  await using host = await OvsHost.running();
-  using ovsdb = new Ovsdb(host.address);
-  const vsctl = (...args: readonly string[]) => execa("ovs-vsctl", [`--db=${host.address}`, ...args]);
-  const times = { add: { tsnet: [], "ovs-vsctl": [] }, remove: { tsnet: [], "ovs-vsctl": [] } } as Times;
+/** On a host with an Open vSwitch of its own, in userspace. */
+export async function measureOvsEndpoint(): Promise<Measured> {
+  await using host = await ServeHost.up("ovs", { backend: "ovs" });
+  const options = { backend: "ovs", bridge: SWITCH, vlan: VLAN };
+  const network = await host.engine.createNetwork({ subnet: "10.88.0.0/16", gateway: "10.88.0.1", options });
+  using connection = await KeptConnection.open(socketOf(host));
+  for (let n = 0; n < WARM_UP; n++) await live(connection, network);
+  const times = { tsnet: [] as number[], "ovs-vsctl": [] as number[] };
   for (let round = 0; round < ROUNDS; round++) {
-    const [own, foreign] = [`tsc${round}`, `tsx${round}`];
-    for (const name of [own, foreign]) {
-      await host.ns.exec(["ip", "link", "add", name, "type", "veth", "peer", "name", `${name}p`]);
-    }
-    const byClient = async () => {
-      let port: RowId | undefined;
-      times.add.tsnet.push(await timed(async () => void (port = await add(ovsdb, own))));
-      times.remove.tsnet.push(await timed(() => ovsdb.apply("remove", removal(port))));
-    };
-    const byProcess = async () => {
-      const marks = Object.entries(MARKS).map(([key, value]) => `external_ids:${key}=${value}`);
-      const set = ["--", "set", "port", foreign, ...marks, "--", "set", "interface", foreign, ...marks];
-      times.add["ovs-vsctl"].push(await timed(() => vsctl("add-port", "br0", foreign, "tag=10", ...set)));
-      times.remove["ovs-vsctl"].push(await timed(() => vsctl("del-port", "br0", foreign)));
-    };
-    for (const side of inTurn(round, [byClient, byProcess])) await side();
-    for (const name of [own, foreign]) await host.ns.exec(["ip", "link", "del", name]);
+    const name = `foreign${round}`;
+    await host.exec("ip", "link", "add", name, "type", "veth", "peer", "name", `${name}p`);
+    const ours = async () => void times.tsnet.push(await lifeOf(connection, network));
+    const theirs = async () => void times["ovs-vsctl"].push(await timed(() => plug(host, name)));
+    for (const side of inTurn(round, [ours, theirs])) await side();
+    await host.exec("ip", "link", "delete", name);
   }
-  return { pairs: Object.entries(times).map(([what, each]) => pair(`OVS port ${what}`, each)) };
+  return { pairs: [{ ...pair("OVS endpoint, whole life", times), goal: 0.35 }] };
 }
 
-type Times = Record<"add" | "remove", Record<"tsnet" | "ovs-vsctl", number[]>>;
-
-/** Interface and port with tag and marks, and what became of it: all that an endpoint needs. */
-async function add(ovsdb: Ovsdb, name: string): Promise<RowId> {
-  const [, , port] = await ovsdb.apply("add", [
-    expectNamed("Bridge", "br0"),
-    insert("Interface", { name, external_ids: MARKS }, "@interface"),
-    insert("Port", { name, tag: 10, interfaces: ["@interface"], external_ids: MARKS }, "@port"),
-    mutate("Bridge", BRIDGE, [["ports", "insert", ["@port"]]]),
-  ]);
-  await ovsdb.requireInterfaces("add", [name]);
-  return port;
+async function lifeOf(connection: KeptConnection, network: EngineNetwork): Promise<number> {
+  return sumOf(await live(connection, network));
 }
 
-function removal(port: RowId | undefined) {
-  return port === undefined ? [] : [mutate("Bridge", BRIDGE, [["ports", "delete", [port]]])];
+/** A port with the tag and the marks of an endpoint, and its removal: two commands. */
+async function plug({ namespace }: ServeHost, name: string): Promise<void> {
+  const database = `--db=unix:${namespace.outside("/run/openvswitch/db.sock")}`; // nobody has to enter the namespace for it
+  const marks = ["external_ids:tsnet-network=n", "external_ids:tsnet-endpoint=e"];
+  await execa("ovs-vsctl", [database, "add-port", SWITCH, name, `tag=${VLAN}`, "--", "set", "port", name, ...marks]);
+  await execa("ovs-vsctl", [database, "del-port", SWITCH, name]);
 }
