@@ -36,6 +36,7 @@ const BUILD_TOOLS = { ldd: "libc-bin", strip: "binutils" };
 const FOLDERS = ["dev", "etc", "proc", "run/docker/plugins", "sys", "tmp"];
 
 interface PluginConfig {
+  readonly entrypoint: readonly string[];
   readonly propagatedMount: string;
   readonly mounts: readonly { readonly destination: string }[];
 }
@@ -96,19 +97,23 @@ function makeClosure(): void {
     copyFileSync(library, join(rootfs, library));
     chmodSync(join(rootfs, library), 0o755);
   }
-  // Node's code cache of the script: 140 ms to the first line of ours instead of 180. Node writes it when it exits.
+  // Node's code cache of the script: 140 ms to the first line of ours instead of 180. Node writes it when it exits, for the
+  // flags that it was started with.
+  const { entrypoint } = readConfig();
   inRootfs(
     "env",
-    "NODE_COMPILE_CACHE=/usr/lib/tsnet/compile-cache",
-    "/usr/bin/node",
-    "/usr/lib/tsnet/tsnet.js",
+    ...entrypoint.slice(entrypoint.indexOf("/usr/bin/env") + 1, entrypoint.indexOf("serve")),
     "--version",
   );
 }
 
-function mountPoints(): string[] {
+function readConfig(): PluginConfig {
   // The shape is the engine's; test/unit/plugin.test.ts looks at the contents.
-  const config = JSON.parse(readFileSync(join(project, "config.json"), "utf8")) as PluginConfig;
+  return JSON.parse(readFileSync(join(project, "config.json"), "utf8")) as PluginConfig;
+}
+
+function mountPoints(): string[] {
+  const config = readConfig();
   return [config.propagatedMount, ...config.mounts.map(({ destination }) => destination)];
 }
 

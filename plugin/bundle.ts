@@ -16,7 +16,14 @@ const root = join(import.meta.dirname, "..");
 const dist = resolve(process.argv[2] ?? join(root, "dist"));
 const nodeMajor = 24;
 
-const banner = `#!/usr/bin/env node
+/**
+ * A daemon waits most of its life: its heap stays small, and what it has freed goes back to the host (mallopt(3)), for 7 % of its
+ * speed. config.json starts it the same way.
+ */
+const MALLOC = "MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=131072";
+const NODE = "node --max-semi-space-size=1 --optimize-for-size";
+
+const banner = `#!/usr/bin/env -S ${MALLOC} ${NODE}
 if (parseInt(process.versions.node, 10) < ${nodeMajor}) {
   console.error(\`tsnet needs Node.js ${nodeMajor} or newer, this is \${process.version} (\${process.execPath}); "npm run tsnet -- COMMAND" uses the right one\`);
   process.exit(1);

@@ -1,5 +1,5 @@
 // `tsnet serve` inside a lab, as an operator without a managed plugin runs it: the built `dist/tsnet.js`, run by Node 24.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { LabNamespace, LabProcess } from "./lab-namespace.ts";
@@ -11,8 +11,6 @@ export const NODE = join(REPO, "node_modules/.bin/node");
 const DAEMON = join(REPO, "dist/tsnet.js");
 /** Where it listens, as seen inside. */
 export const SOCKET = "/run/docker/plugins/tsnet.sock";
-/** The daemon as it is shipped. */
-const SHIPPED: readonly string[] = [NODE, DAEMON, "serve"];
 const LISTEN_LIMIT_MS = 15_000;
 const STOP_LIMIT_MS = 20_000;
 
@@ -47,7 +45,7 @@ export class ServeHandle {
   static async start(
     namespace: LabNamespace,
     env: Readonly<Record<string, string>> = {},
-    argv: readonly string[] = SHIPPED,
+    argv: readonly string[] = asShipped(),
   ): Promise<ServeHandle> {
     const how = { env, argv };
     return new ServeHandle(namespace, how, await launch(namespace, how));
@@ -122,7 +120,6 @@ interface Launch {
 }
 
 async function launch(namespace: LabNamespace, { env, argv }: Launch): Promise<LabProcess> {
-  if (argv === SHIPPED && !existsSync(DAEMON)) throw new Error(`${DAEMON} is missing: run \`npm run build\` first`);
   const settings = { TSNET_STATE_DIR: stateDirOf(namespace), ...env };
   const process = await namespace.spawn("serve", argv, settings);
   const socket = namespace.outside(env["TSNET_SOCKET"] ?? SOCKET);
@@ -145,4 +142,12 @@ function isListening(path: string): Promise<boolean> {
   const socket = connect(path);
   socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
   return promise.finally(() => socket.destroy());
+}
+
+/** As the script's first line says, by Node 24. */
+function asShipped(): readonly string[] {
+  if (!existsSync(DAEMON)) throw new Error(`${DAEMON} is missing: run \`npm run build\` first`);
+  const [, line = ""] = /^#!\/usr\/bin\/env -S (.*)$/m.exec(readFileSync(DAEMON, "utf8")) ?? [];
+  const words = line.split(" ").map((word) => (word === "node" ? NODE : word));
+  return ["/usr/bin/env", ...words, DAEMON, "serve"];
 }

@@ -80,6 +80,19 @@ describe("config.json", () => {
     expect(valueAfter("--sysctl-root")).toBe(sysctls);
   });
 
+  it("starts node as the script's first line does", () => {
+    const bundle = readFileSync(join(project, "plugin/bundle.ts"), "utf8");
+    const [, malloc = ""] = /const MALLOC = "(.*)"/.exec(bundle) ?? [];
+    const [, flags = ""] = /const NODE = "node (.*)"/.exec(bundle) ?? [];
+
+    const at = config.entrypoint.indexOf("/usr/bin/node");
+
+    expect(config.entrypoint).toEqual(expect.arrayContaining(malloc.split(" ")));
+    expect(config.entrypoint.slice(at + 1, config.entrypoint.indexOf("/usr/lib/tsnet/tsnet.js"))).toEqual(
+      flags.split(" "),
+    );
+  });
+
   it("gives up all capabilities but three, and the way back to them, before node starts", () => {
     const beforeNode = config.entrypoint.slice(0, config.entrypoint.indexOf("/usr/bin/env"));
 
