@@ -14,7 +14,7 @@ import { exchangeBytes, sendBulk } from "./talk.ts";
 
 export const MEGABYTES = 100;
 export const EXCHANGES = 500;
-const ROUNDS = 10;
+const ROUNDS = 30;
 const ECHO_PORT = 80;
 const BULK_PORT = 5201;
 const SIDES = ["tsnet", "bare bridge"] as const;
