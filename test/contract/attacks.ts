@@ -79,6 +79,28 @@ export function describeAttacks(backend: Backend): void {
       return names;
     }
 
+    /**
+     * What gets through of these, form by form. A busy switch loses a frame now and then, however lawful it is: such a form is
+     * tried once more for itself, which is said.
+     */
+    async function passing(range: AttackRange, allowed: readonly Attack[]): Promise<readonly string[]> {
+      const names: string[] = [];
+      for (const attack of allowed) {
+        const heard = await range.delivered(attack);
+        const lost = attack.forms.filter(({ name }) => !heard.includes(name));
+        const late = lost.length === 0 ? [] : await range.working({ ...attack, forms: lost });
+        if (lost.length > 0) console.log(`heard when sent again: ${named(attack, late).join(", ") || "nothing"}`);
+        const order = attack.forms.map(({ name }) => name);
+        names.push(
+          ...named(
+            attack,
+            order.filter((name) => heard.includes(name) || late.includes(name)),
+          ),
+        );
+      }
+      return names;
+    }
+
     describe.each(["open", "open4"])("on network %s, without antispoof", (name) => {
       it("every forged frame works", async () => {
         await withRange(name, async (range, { scene }) => {
@@ -152,7 +174,7 @@ export function describeAttacks(backend: Backend): void {
       await withRange("guarded", async (range, { scene }) => {
         expect(await delivered(range, attacksOn(scene, BEYOND, backend))).toEqual([]);
         const allowed = lawfulOn(scene);
-        expect(await delivered(range, allowed)).toEqual(formsOf(allowed));
+        expect(await passing(range, allowed)).toEqual(formsOf(allowed));
       });
     }
 

@@ -36,6 +36,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   execa: "host/run",
   koffi: "host/libc",
   fastify: "api",
+  "@fastify/ajv-compiler": "api/validators",
   typebox: "api",
   "@fastify/type-provider-typebox": "api",
   "ip-num": "cidr",
