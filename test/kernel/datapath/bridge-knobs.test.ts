@@ -21,6 +21,11 @@ async function portOf(host: NetNamespace): Promise<{ readonly state?: string; co
   return link ?? {};
 }
 
+async function operstateOf(host: NetNamespace): Promise<string | undefined> {
+  const [link] = await host.json<{ operstate: string }[]>(["ip", "-json", "link", "show", "dev", SWITCH]);
+  return link?.operstate;
+}
+
 describeSwitchSettings("a Linux bridge", async () => {
   const lab = await vlanLab();
   const settings = ["mcast_query_response_interval 10", "mcast_querier 1"]; // until somebody asks for members, all ports get it
@@ -46,7 +51,8 @@ describe("the spanning tree", () => {
       async () => {
         const data = await bridgeData(lab.host.namespace, SWITCH);
         const port = await portOf(lab.host.namespace);
-        return port.state === "forwarding" && data["topology_change"] === 0;
+        const isCalm = port.state === "forwarding" && data["topology_change"] === 0;
+        return isCalm && (await operstateOf(lab.host.namespace)) === "UP"; // told up to a second later
       },
       { limitMs: 45_000 },
     );
