@@ -40,3 +40,16 @@ export class LinkMonitor implements AsyncDisposable {
     });
   }
 }
+
+/**
+ * Waits for a look at the host during which nothing changes. The kernel tells a state of its own up to a second late, so a single
+ * look proves nothing; one that always writes never passes.
+ */
+export async function waitForIdleLook(at: NetNamespace, look: () => Promise<unknown>, limitMs = 10_000): Promise<void> {
+  const isIdle = async () => {
+    await using monitor = await LinkMonitor.start(at);
+    await look();
+    return (await monitor.stop()).length === 0;
+  };
+  await waitUntil("a look that writes nothing", isIdle, { limitMs });
+}

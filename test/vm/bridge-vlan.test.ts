@@ -13,7 +13,7 @@ import {
   vlanLab,
 } from "../support/bridge-vlan-lab.ts";
 import { endpoint, ifName } from "../support/cnm-builder.ts";
-import { LinkMonitor } from "../support/link-monitor.ts";
+import { waitForIdleLook } from "../support/link-monitor.ts";
 import { canPing, reachable, shell } from "../support/packet-lab.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -116,15 +116,7 @@ describe("networks with VLANs on one bridge", () => {
       ifalias: `tsnet:network:${RED.id}`,
       linkinfo: { info_data: { id: 100 } },
     });
-    await waitUntil(
-      "a look that writes nothing",
-      async () => {
-        await using monitor = await LinkMonitor.start(host.namespace); // the kernel itself may tell something meanwhile
-        await look();
-        return (await monitor.stop()).length === 0;
-      },
-      { limitMs: 60_000 },
-    );
+    await waitForIdleLook(host.namespace, look, 60_000);
 
     await shell(host.namespace, [
       `bridge vlan del dev ${port(1)} vid 100; bridge vlan add dev ${port(1)} vid 200 pvid untagged`,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Network } from "../../../src/cnm/network.ts";
 import { SWITCH, UPLINK, makeWire, networkIn, sandboxIn, vlanLab } from "../../support/bridge-vlan-lab.ts";
 import { endpoint, ifName, network } from "../../support/cnm-builder.ts";
-import { LinkMonitor } from "../../support/link-monitor.ts";
+import { waitForIdleLook } from "../../support/link-monitor.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -26,11 +26,9 @@ async function wiredLab(wanted: Network = WIRED) {
 describe("an uplink", () => {
   it("is a port of the bridge, set up, and a second look writes nothing", async () => {
     await using lab = await wiredLab();
-    await using monitor = await LinkMonitor.start(lab.host.namespace);
 
-    await lab.host.datapath.ensureNetwork(WIRED, []);
+    await waitForIdleLook(lab.host.namespace, () => lab.host.datapath.ensureNetwork(WIRED, []));
 
-    expect(await monitor.stop()).toEqual([]);
     const link = await lab.host.ipLink(UPLINK);
     expect(link.master).toBe(SWITCH);
     expect(link.flags).toContain("UP");
