@@ -16,6 +16,7 @@ import { takeSystemCensus } from "./system-census.ts";
 import { type Place, TestContainer } from "./system-container.ts";
 import { Flow } from "./system-flow.ts";
 import { type LogLine, WARN, readLog } from "./system-log.ts";
+import { waitUntil } from "./wait-until.ts";
 
 /** The two ways in which tsnet runs. */
 export const VARIANTS = ["managed plugin", "tsnet serve"] as const;
@@ -208,10 +209,13 @@ export class SystemHost implements Place, AsyncDisposable {
     else await this.docker("plugin", "disable", "-f", PLUGIN);
   }
 
-  /** The opposite of `stop`. */
+  /** The opposite of `stop`. @returns when what is on the host is as the records say. */
   async start(): Promise<void> {
+    const recoveries = () => this.log().filter(({ msg }) => msg === "recovered").length;
+    const before = recoveries();
     if (this.variant === "tsnet serve") await this.serve.startAgain();
     else await this.docker("plugin", "enable", PLUGIN);
+    await waitUntil("tsnet to have recovered", async () => recoveries() > before);
   }
 
   /** Cuts the power and starts the host again; the daemon sees a new boot. */
