@@ -173,7 +173,8 @@ export function describeAttacks(backend: Backend): void {
     async function expectProtection(): Promise<void> {
       await withRange("guarded", async (range, { scene }) => {
         expect(await delivered(range, attacksOn(scene, BEYOND, backend))).toEqual([]);
-        const allowed = lawfulOn(scene);
+        // Router solicitations go to the routers alone once the switch has heard who they are: the victim is none.
+        const allowed = lawfulOn(scene).filter(({ id }) => id !== "S03");
         expect(await passing(range, allowed)).toEqual(formsOf(allowed));
       });
     }
