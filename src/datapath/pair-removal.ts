@@ -83,12 +83,20 @@ export class PairRemoval {
     }
   }
 
-  /** Puts links into the group of those to delete. @returns whether nobody else's are in it. */
+  /**
+   * Puts links into the group of those to delete. First they are set down: the rules know tsnet's links by their group, and
+   * would take what still came by one in another group for a stranger's, past all guards.
+   *
+   * @returns whether nobody else's are in the group.
+   */
   async #group(links: readonly Link[]): Promise<boolean> {
     for (const { index } of links) {
-      await this.#links.setLink(index, { group: REMOVAL_GROUP }).catch((failure: unknown) => {
+      try {
+        await this.#links.setLink(index, { isUp: false });
+        await this.#links.setLink(index, { group: REMOVAL_GROUP });
+      } catch (failure) {
         if (!isErrno(failure, "ENODEV")) throw failure;
-      });
+      }
     }
     const ours = new Set(links.map(({ index }) => index));
     const grouped = (await this.#links.listLinks()).filter(({ group }) => group === REMOVAL_GROUP);

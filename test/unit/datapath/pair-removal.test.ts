@@ -58,6 +58,19 @@ describe("the removal of pairs", () => {
     expect(kernel.deletions()).toEqual(["delete 1", ALL_OF_THE_GROUP, ALL_OF_THE_GROUP]);
   });
 
+  it("sets links down before it takes them out of the group by which the rules know them", async () => {
+    kernel.changes.length = 0;
+    const all = [1, 2, 3].map((index) => pairs.remove(kernel.add(index)));
+    await Promise.all(all);
+
+    expect(kernel.changes).toEqual([
+      [2, { isUp: false }],
+      [2, { group: REMOVAL_GROUP }],
+      [3, { isUp: false }],
+      [3, { group: REMOVAL_GROUP }],
+    ]);
+  });
+
   it("goes one by one when somebody else's link is in their group, and that one stays", async () => {
     kernel.add(9, { group: REMOVAL_GROUP });
     const all = [1, 2, 3].map((index) => pairs.remove(kernel.add(index)));
@@ -99,6 +112,7 @@ class FakeKernel implements Pick<
   "findLink" | "setLink" | "deleteLink" | "deleteGroup" | "listLinks" | "close"
 > {
   readonly calls: string[] = [];
+  readonly changes: (readonly [number, LinkChange])[] = [];
   /** Takes links out of its lists only when it is told to. */
   isSlow = false;
   refusal: TsnetError | undefined;
@@ -151,6 +165,7 @@ class FakeKernel implements Pick<
   }
 
   async setLink(index: number, change: LinkChange): Promise<void> {
+    this.changes.push([index, change]);
     const link = this.#links.get(index);
     if (link !== undefined) this.#links.set(index, { ...link, ...(change as Partial<Link>) });
   }
