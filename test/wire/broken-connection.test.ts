@@ -72,21 +72,25 @@ function everything({ records, datapath, firewall, process }: OrderHost) {
   return { bodies, links: [...datapath.links.keys()], rules: firewall.rules, elements: [...firewall.elements], ports };
 }
 
+/** Sends a call, and breaks the connection when something has been done for it. */
+async function breakOff({ records }: OrderHost, path: string, request: string): Promise<void> {
+  records.turnsOf = () => SLOW_TURNS;
+  const before = records.commitCount;
+  using connection = new Connection(path);
+  connection.socket.write(request);
+  await waitUntil("the call to be under way", () => records.commitCount > before, { intervalMs: 1 });
+}
+
 describe("a connection that breaks while its call is under way", () => {
   it.each(MAKING)(
     "leaves nothing of %s, and its empty repeat is refused once that is so [F15] [F48]",
     async (verb, stage, bodyOf) => {
       const { host, poolId, server: listening } = await hostAt(stage);
       await using server = listening;
-      const before = everything(host);
-      host.records.turnsOf = () => SLOW_TURNS;
-      const commits = host.records.commitCount;
-      using first = new Connection(server.path);
       using second = new Connection(server.path);
+      const before = everything(host);
 
-      first.socket.write(engineRequest(verb, bodyOf(poolId)));
-      await waitUntil("the call to be under way", () => host.records.commitCount > commits, { intervalMs: 1 });
-      first.socket.destroy();
+      await breakOff(host, server.path, engineRequest(verb, bodyOf(poolId)));
       const { body } = await second.ask(engineRequest(verb));
       const after = everything(host);
       await turns(3 * SLOW_TURNS);
@@ -102,15 +106,10 @@ describe("a connection that breaks while its call is under way", () => {
     async (verb, stage, bodyOf) => {
       const { host, poolId, server: listening } = await hostAt(stage);
       await using server = listening;
-      const before = everything(host);
-      host.records.turnsOf = () => SLOW_TURNS;
-      const commits = host.records.commitCount;
-      using first = new Connection(server.path);
       using second = new Connection(server.path);
+      const before = everything(host);
 
-      first.socket.write(engineRequest(verb, bodyOf(poolId)));
-      await waitUntil("the call to be under way", () => host.records.commitCount > commits, { intervalMs: 1 });
-      first.socket.destroy();
+      await breakOff(host, server.path, engineRequest(verb, bodyOf(poolId)));
       const { body } = await second.ask(engineRequest(verb));
       const after = everything(host);
       const again = await second.ask(engineRequest(verb, bodyOf(poolId)));

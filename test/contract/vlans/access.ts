@@ -4,7 +4,7 @@ import type { VlanHost } from "../../support/vlan-host.ts";
 import { ALL_SYSTEMS, NOBODY, type ProbeWords, dot1ad, dot1q } from "../../support/vlan-probe.ts";
 import type { VlanStage } from "../../support/vlan-stage.ts";
 import type { Sightings } from "../../support/vlan-stations.ts";
-import { stageFor } from "./stage.ts";
+import { expectOut, stageFor } from "./stage.ts";
 
 /** VLAN, the container that sends, its neighbour there, and whether the network is guarded against false senders. */
 const VLANS = [
@@ -60,19 +60,19 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
 
     for (const { vlan, from, peer, guarded } of VLANS) {
       it(`an untagged frame of a container has exactly the tag ${vlan} on the uplink (${guarded})`, async () => {
-        expect(await stage().send(from)).toEqual(without(ALL_OF[vlan], from));
+        await expectOut(stage(), without(ALL_OF[vlan], from), from);
       });
 
       it(`a frame with the tag ${vlan} on the uplink comes to the container untagged (${guarded})`, async () => {
         const { mac } = stage().station(from);
 
-        expect(await stage().send("uplink", { tags: [vlan] })).toEqual(without(ALL_OF[vlan], "uplink"));
-        expect(await stage().send("uplink", { tags: [vlan], to: mac })).toEqual({ [from]: "untagged" });
+        await expectOut(stage(), without(ALL_OF[vlan], "uplink"), "uplink", { tags: [vlan] });
+        await expectOut(stage(), { [from]: "untagged" }, "uplink", { tags: [vlan], to: mac });
       });
 
       it(`a frame for a neighbour in VLAN ${vlan} comes to it alone (${guarded})`, async () => {
         await stage().send(peer); // so that the switch knows where it is
-        expect(await stage().send(from, { to: stage().station(peer).mac })).toEqual({ [peer]: "untagged" });
+        await expectOut(stage(), { [peer]: "untagged" }, from, { to: stage().station(peer).mac });
       });
     }
 
@@ -111,36 +111,36 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
     }
 
     it("an untagged network is untagged on the uplink and nowhere else", async () => {
-      expect(await stage().send("u1")).toEqual(without(ALL_OF.untagged, "u1"));
-      expect(await stage().send("uplink")).toEqual(without(ALL_OF.untagged, "uplink"));
+      await expectOut(stage(), without(ALL_OF.untagged, "u1"), "u1");
+      await expectOut(stage(), without(ALL_OF.untagged, "uplink"), "uplink");
       await stage().send("u2"); // so that the switch knows where it is
-      expect(await stage().send("u1", { to: stage().station("u2").mac })).toEqual({ u2: "untagged" });
+      await expectOut(stage(), { u2: "untagged" }, "u1", { to: stage().station("u2").mac });
     });
 
     it("a frame from the uplink that has a priority and no VLAN (tag 0) is one of the untagged network", async () => {
-      expect(await stage().send("uplink", { tags: [0] })).toEqual(without(ALL_OF.untagged, "uplink"));
+      await expectOut(stage(), without(ALL_OF.untagged, "uplink"), "uplink", { tags: [0] });
     });
 
     for (const id of [1, 2, 99, 101, 999, 4094, 4095]) {
       it(`a frame with the tag ${id} of no network comes from the uplink to nobody`, async () => {
-        expect(await stage().send("uplink", { tags: [id] })).toEqual({});
+        await expectOut(stage(), {}, "uplink", { tags: [id] });
       });
     }
 
     it("a double-tagged frame from the uplink does not get from the outer VLAN into the inner one", async () => {
       expect(strangersTo("100", await stage().send("uplink", { tags: [100, 200] }))).toEqual({});
-      expect(await stage().send("uplink", { tags: [999, 200] })).toEqual({});
+      await expectOut(stage(), {}, "uplink", { tags: [999, 200] });
     });
 
     it("a double-tagged frame from the uplink is not delivered with its inner tag", async () => {
-      expect(await stage().send("uplink", { tags: [100, 200] })).toEqual({});
-      expect(await stage().send("uplink", { tags: [200, 100] })).toEqual({});
-      expect(await stage().send("uplink", { tags: [200, 200] })).toEqual({});
+      await expectOut(stage(), {}, "uplink", { tags: [100, 200] });
+      await expectOut(stage(), {}, "uplink", { tags: [200, 100] });
+      await expectOut(stage(), {}, "uplink", { tags: [200, 200] });
     });
 
     it("containers of two networks with shared-vlan reach one another, and nobody else", async () => {
-      expect(await stage().send("s1")).toEqual({ s2: "untagged", uplink: "500" });
-      expect(await stage().send("s2", { to: stage().station("s1").mac })).toEqual({ s1: "untagged" });
+      await expectOut(stage(), { s2: "untagged", uplink: "500" }, "s1");
+      await expectOut(stage(), { s1: "untagged" }, "s2", { to: stage().station("s1").mac });
     });
   });
 }

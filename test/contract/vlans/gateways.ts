@@ -7,7 +7,7 @@ import type { VlanStage } from "../../support/vlan-stage.ts";
 import type { Station } from "../../support/vlan-stations.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { reachService } from "./services.ts";
-import { stageFor } from "./stage.ts";
+import { expectOut, stageFor } from "./stage.ts";
 
 const ARP_REPLY = 2;
 const ECHO_REPLY = 0;
@@ -87,8 +87,8 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
     }
 
     it("a VLAN without a gateway does not reach the host", async () => {
-      expect(await stage().send("l2")).toEqual({ uplink: "600" });
-      expect(await stage().send("native", { tags: [701] })).toEqual({ uplink: "701" });
+      await expectOut(stage(), { uplink: "600" }, "l2");
+      await expectOut(stage(), { uplink: "701" }, "native", { tags: [701] });
     });
 
     for (const [from, tags] of [

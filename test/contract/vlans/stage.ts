@@ -1,7 +1,9 @@
 // A stage for the tests of one group: made before them, and looked at after each for tags where they do not belong.
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import type { VlanHost } from "../../support/vlan-host.ts";
+import type { ProbeWords } from "../../support/vlan-probe.ts";
 import { VlanStage } from "../../support/vlan-stage.ts";
+import type { Sightings } from "../../support/vlan-stations.ts";
 
 /** @param build - makes networks and containers. @returns the stage, from the group's first test on. */
 export function stageFor(
@@ -26,4 +28,15 @@ export function stageFor(
     await stage?.[Symbol.asyncDispose]();
   });
   return required;
+}
+
+/** Expects that one frame comes out at these places, with these tags, and nowhere else. */
+export async function expectOut(
+  stage: VlanStage,
+  expected: Sightings,
+  from: string,
+  words: ProbeWords = {},
+): Promise<void> {
+  const [at] = Object.keys(expected);
+  expect(await stage.send(from, words, at), `${from} ${JSON.stringify(words)}`).toEqual(expected);
 }

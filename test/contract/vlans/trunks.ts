@@ -1,7 +1,7 @@
 // Trunk ports: `trunk=300,310-312`, with `vlan=410` as the native VLAN, and endpoints with fewer VLANs than their network.
 import { describe, expect, it } from "vitest";
 import type { VlanHost } from "../../support/vlan-host.ts";
-import { stageFor } from "./stage.ts";
+import { expectOut, stageFor } from "./stage.ts";
 
 const LIST = [300, 310, 311, 312] as const;
 const OUTSIDE = [1, 100, 299, 301, 309, 313, 400, 4094, 4095] as const;
@@ -27,11 +27,11 @@ export function describeTrunks(makeHost: () => Promise<VlanHost>): void {
     for (const id of LIST) {
       const also = id === 310 ? { "trunk of 310": "310" } : {};
       it(`a trunk of 300,310-312 gets VLAN ${id} tagged`, async () => {
-        expect(await stage().send("uplink", { tags: [id] })).toEqual({ trunk: `${id}`, ...also });
+        await expectOut(stage(), { trunk: `${id}`, ...also }, "uplink", { tags: [id] });
       });
 
       it(`a trunk of 300,310-312 sends into VLAN ${id}, which is tagged on the uplink`, async () => {
-        expect(await stage().send("trunk", { tags: [id] })).toEqual({ uplink: `${id}`, ...also });
+        await expectOut(stage(), { uplink: `${id}`, ...also }, "trunk", { tags: [id] });
       });
     }
 
@@ -41,15 +41,15 @@ export function describeTrunks(makeHost: () => Promise<VlanHost>): void {
       });
 
       it(`a trunk of 300,310-312 sends nothing into VLAN ${id}`, async () => {
-        expect(await stage().send("trunk", { tags: [id] })).toEqual({});
+        await expectOut(stage(), {}, "trunk", { tags: [id] });
       });
     }
 
     it("a trunk without native VLAN gets and sends nothing untagged, nor with a priority alone (tag 0)", async () => {
-      expect(await stage().send("uplink")).toEqual({ plain: "untagged" });
-      expect(await stage().send("plain")).toEqual({ uplink: "untagged" });
-      expect(await stage().send("trunk")).toEqual({});
-      expect(await stage().send("trunk", { tags: [0] })).toEqual({});
+      await expectOut(stage(), { plain: "untagged" }, "uplink");
+      await expectOut(stage(), { uplink: "untagged" }, "plain");
+      await expectOut(stage(), {}, "trunk");
+      await expectOut(stage(), {}, "trunk", { tags: [0] });
     });
 
     it("a double-tagged frame of a trunk does not get into the inner VLAN", async () => {
@@ -57,18 +57,18 @@ export function describeTrunks(makeHost: () => Promise<VlanHost>): void {
 
       expect(Object.keys(seen).filter((name) => name !== "uplink")).toEqual([]);
       expect(seen["uplink"] ?? "300 100").toBe("300 100"); // whole, or dropped: a trunk's own business
-      expect(await stage().send("trunk", { tags: [100, 300] })).toEqual({});
+      await expectOut(stage(), {}, "trunk", { tags: [100, 300] });
     });
 
     it("the native VLAN is untagged at the container and tagged on the uplink", async () => {
-      expect(await stage().send("native")).toEqual({ "native alone": "untagged", uplink: "410" });
-      expect(await stage().send("uplink", { tags: [410] })).toEqual({ native: "untagged", "native alone": "untagged" });
+      await expectOut(stage(), { "native alone": "untagged", uplink: "410" }, "native");
+      await expectOut(stage(), { native: "untagged", "native alone": "untagged" }, "uplink", { tags: [410] });
     });
 
     it("beside a native VLAN the list is tagged in both directions", async () => {
-      expect(await stage().send("native", { tags: [400] })).toEqual({ uplink: "400" });
-      expect(await stage().send("native", { tags: [401] })).toEqual({ "trunk of 401": "401", uplink: "401" });
-      expect(await stage().send("uplink", { tags: [402] })).toEqual({ native: "402" });
+      await expectOut(stage(), { uplink: "400" }, "native", { tags: [400] });
+      await expectOut(stage(), { "trunk of 401": "401", uplink: "401" }, "native", { tags: [401] });
+      await expectOut(stage(), { native: "402" }, "uplink", { tags: [402] });
     });
 
     it("a native trunk sends nothing outside its list", async () => {
@@ -78,15 +78,15 @@ export function describeTrunks(makeHost: () => Promise<VlanHost>): void {
     });
 
     it("an endpoint with fewer VLANs than its network gets and sends those alone", async () => {
-      expect(await stage().send("uplink", { tags: [400] })).toEqual({ native: "400" });
-      expect(await stage().send("trunk of 401", { tags: [401] })).toEqual({ native: "401", uplink: "401" });
-      expect(await stage().send("trunk of 401", { tags: [400] })).toEqual({});
-      expect(await stage().send("trunk of 401")).toEqual({});
-      expect(await stage().send("trunk of 310", { tags: [311] })).toEqual({});
+      await expectOut(stage(), { native: "400" }, "uplink", { tags: [400] });
+      await expectOut(stage(), { native: "401", uplink: "401" }, "trunk of 401", { tags: [401] });
+      await expectOut(stage(), {}, "trunk of 401", { tags: [400] });
+      await expectOut(stage(), {}, "trunk of 401");
+      await expectOut(stage(), {}, "trunk of 310", { tags: [311] });
     });
 
     it("an endpoint with the native VLAN alone is an access port", async () => {
-      expect(await stage().send("native alone")).toEqual({ native: "untagged", uplink: "410" });
+      await expectOut(stage(), { native: "untagged", uplink: "410" }, "native alone");
       for (const id of [400, 410]) {
         expect(await stage().send("native alone", { tags: [id] }), `VLAN ${id}`).toEqual({});
       }

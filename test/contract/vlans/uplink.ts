@@ -4,7 +4,7 @@ import { ETHERTYPE } from "../../support/frames.ts";
 import type { VlanHost } from "../../support/vlan-host.ts";
 import { PARENT, type VlanStage } from "../../support/vlan-stage.ts";
 import { reachService } from "./services.ts";
-import { stageFor } from "./stage.ts";
+import { expectOut, stageFor } from "./stage.ts";
 
 /** `parent`. */
 export function describeUplink(makeHost: () => Promise<VlanHost>): void {
@@ -19,8 +19,8 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
       });
 
       it("an untagged frame comes from the uplink to nobody, nor one with a priority alone (tag 0)", async () => {
-        expect(await stage().send("uplink")).toEqual({});
-        expect(await stage().send("uplink", { tags: [0] })).toEqual({});
+        await expectOut(stage(), {}, "uplink");
+        await expectOut(stage(), {}, "uplink", { tags: [0] });
       });
 
       it("an untagged frame from the uplink reaches no service of the host, whatever addresses it says", async () => {
@@ -59,14 +59,14 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
       });
 
       it("untagged frames pass in both directions", async () => {
-        expect(await stage().send("u1")).toEqual({ u2: "untagged", uplink: "untagged" });
-        expect(await stage().send("uplink")).toEqual({ u1: "untagged", u2: "untagged" });
+        await expectOut(stage(), { u2: "untagged", uplink: "untagged" }, "u1");
+        await expectOut(stage(), { u1: "untagged", u2: "untagged" }, "uplink");
       });
 
       for (const id of [1, 100, 4095]) {
         it(`a frame with the tag ${id} passes in neither direction`, async () => {
-          expect(await stage().send("u1", { tags: [id] })).toEqual({});
-          expect(await stage().send("uplink", { tags: [id] })).toEqual({});
+          await expectOut(stage(), {}, "u1", { tags: [id] });
+          await expectOut(stage(), {}, "uplink", { tags: [id] });
         });
       }
     });
@@ -84,13 +84,13 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
       });
 
       it("the uplink does not carry the VLAN of that one", async () => {
-        expect(await stage().send("local1")).toEqual({ local2: "untagged" });
-        expect(await stage().send("uplink", { tags: [300] })).toEqual({});
+        await expectOut(stage(), { local2: "untagged" }, "local1");
+        await expectOut(stage(), {}, "uplink", { tags: [300] });
       });
 
       it("the uplink does not carry the untagged frames of that one", async () => {
-        expect(await stage().send("plain1")).toEqual({ plain2: "untagged" });
-        expect(await stage().send("uplink")).toEqual({});
+        await expectOut(stage(), { plain2: "untagged" }, "plain1");
+        await expectOut(stage(), {}, "uplink");
       });
 
       it("the uplink loses the VLAN of a network that goes, and keeps the other one", async () => {
@@ -98,8 +98,8 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
         await stage().detach("b");
         if (b !== undefined) await stage().unmake(b);
 
-        expect(await stage().send("uplink", { tags: [200] })).toEqual({});
-        expect(await stage().send("uplink", { tags: [100] })).toEqual({ a: "untagged" });
+        await expectOut(stage(), {}, "uplink", { tags: [200] });
+        await expectOut(stage(), { a: "untagged" }, "uplink", { tags: [100] });
       });
 
       it("the last network gives the uplink back: no frame passes any more", async () => {
@@ -111,8 +111,8 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
         for (const tags of [[], [100], [200], [300]]) {
           expect(await stage().send("uplink", { tags }), tags.join(" ")).toEqual({});
         }
-        expect(await stage().send("local1")).toEqual({ local2: "untagged" });
-        expect(await stage().send("plain1")).toEqual({ plain2: "untagged" });
+        await expectOut(stage(), { local2: "untagged" }, "local1");
+        await expectOut(stage(), { plain2: "untagged" }, "plain1");
       });
 
       it("the uplink can be used again", async () => {
@@ -120,8 +120,8 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
         await stage().make(again);
         await stage().attach("a", again, 1);
 
-        expect(await stage().send("a")).toEqual({ uplink: "100" });
-        expect(await stage().send("uplink", { tags: [100] })).toEqual({ a: "untagged" });
+        await expectOut(stage(), { uplink: "100" }, "a");
+        await expectOut(stage(), { a: "untagged" }, "uplink", { tags: [100] });
       });
     });
   });
