@@ -68,9 +68,10 @@ export interface Datapath {
    * tunnel goes to no other; between a tunnel and the host itself nothing passes.
    *
    * @param others - the other networks on the same switch.
+   * @returns whether anything had to be changed.
    * @throws TsnetError `host`, `conflict` for a foreign link, `unavailable` while Open vSwitch is away.
    */
-  ensureNetwork(network: Network, others: readonly Network[]): Promise<void>;
+  ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean>;
 
   /**
    * Takes the network's addresses from the switch, and what no other network needs: the host's link, the uplink with what
@@ -106,8 +107,9 @@ export interface Datapath {
    * somebody changed the port. An absent port is no failure. The switch is there: `ensureNetwork` came first.
    *
    * @param isHairpin - see `ensureHairpin`, which it spares; absent: a port that needs nothing else is left as it is.
+   * @returns whether anything had to be changed; that a MAC address was no longer behind the port is not noticed.
    */
-  reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void>;
+  reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<boolean>;
 
   /**
    * Lets frames leave by the port by which they came, or not: what an endpoint sends to its own published port comes back

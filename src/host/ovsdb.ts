@@ -9,6 +9,7 @@
 //
 // Source: RFC 7047; ovs-vswitchd.conf.db(5), table Open_vSwitch, next_cfg and cur_cfg; ovs-vsctl(8), --no-wait.
 import { TsnetError, inContext, messageOf } from "../errors.ts";
+import { noteChange } from "./changes.ts";
 import { type OvsdbAddress, parseOvsdbAddress } from "./ovsdb-address.ts";
 import { OvsdbConnection } from "./ovsdb-connection.ts";
 import { type LinkOptions, OvsdbLink } from "./ovsdb-link.ts";
@@ -109,6 +110,7 @@ export class Ovsdb implements Disposable {
     const count = mutate("Open_vSwitch", [], [["next_cfg", "+=", 1]]);
     const read = select("Open_vSwitch", [], ["next_cfg"]);
     const results = await this.transact(doing, [...operations, count, read]);
+    if (operations.length > 0) noteChange();
     const [row] = (results as readonly unknown[]).at(-1) as readonly Row<"Open_vSwitch", "next_cfg">[]; // what `read` gives
     if (row === undefined) {
       throw new TsnetError("unavailable", `${doing}: Open vSwitch's database is empty: run ovs-vsctl init`);

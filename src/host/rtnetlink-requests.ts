@@ -1,6 +1,7 @@
 // How rtnetlink is asked: the message types, and requests about one link, whose errors name it. What is asked is in the
 // other `rtnetlink-*.ts`, the queue in `netlink-socket.ts`.
 import { TsnetError } from "../errors.ts";
+import { noteChange } from "./changes.ts";
 import { NLM_F, type NetlinkMessage, isErrno, textAttribute, u32Attribute } from "./netlink.ts";
 import { NETLINK_ROUTE, type NetlinkRequest, NetlinkSocket } from "./netlink-socket.ts";
 import { IFLA, type Link, linkHeader, parseLink } from "./rtnetlink-link.ts";
@@ -88,6 +89,7 @@ export class LinkRequests implements Disposable {
   async add(doing: string, name: string, parts: readonly Buffer[]): Promise<number> {
     const flags = NLM_F.CREATE | NLM_F.EXCL | NLM_F_ECHO;
     const [made] = await this.#socket.request(doing, { type: RTM.NEWLINK, flags, parts });
+    noteChange();
     return (made ? parseLink(made.payload) : await this.require(name)).index; // before Linux 6.2 nothing is echoed
   }
 
@@ -106,7 +108,9 @@ export class LinkRequests implements Disposable {
 
   /** Changes one link, which an error names by its name as long as it has one. */
   async change({ doing, index, successes = [], ...request }: LinkRequest): Promise<void> {
-    await instead([], successes, this.#socket.request(this.naming(doing, index), request));
+    const isChanged = this.#socket.request(this.naming(doing, index), request).then(() => true);
+    const replaces = ((request.flags ?? 0) & NLM_F.REPLACE) !== 0; // then nobody learns whether it was so before
+    if ((await instead(false, successes, isChanged)) && !replaces) noteChange();
   }
 
   /** Lists, and takes the given refusals for an empty list. */

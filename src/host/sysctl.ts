@@ -2,6 +2,7 @@
 // containers and a value that is right already needs no permission. Follows sysctl(8) and proc_sys(5).
 import { readFile, writeFile } from "node:fs/promises";
 import { TsnetError, messageOf } from "../errors.ts";
+import { noteChange } from "./changes.ts";
 
 /** One component of a path: what interface names and setting names consist of, and never `.` or `..`. */
 const COMPONENT = /^(?!\.{1,2}$)[A-Za-z0-9_.:@-]{1,64}$/;
@@ -51,6 +52,7 @@ export class Sysctl {
     if (present === undefined) throw new TsnetError("host", `sysctl ${dotted(path)} does not exist on this host`);
     try {
       await writeFile(this.#fileOf(path), value, { flag: "r+" });
+      noteChange();
       return "written";
     } catch (failure) {
       const what = `cannot set sysctl ${dotted(path)} to ${value}, it is ${present}: ${reasonOf(failure)}`;

@@ -119,9 +119,11 @@ export class FakeDatapath implements Datapath, HostLinks {
     throw new TsnetError("conflict", `link ${uplink?.parent} is a port of ${master} already`);
   }
 
-  async ensureNetwork(network: Network, others: readonly Network[]): Promise<void> {
+  async ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean> {
     await this.#enter("ensureNetwork", network.id);
+    const before = this.writeCount;
     this.#ensureNetwork(network, others);
+    return this.writeCount > before;
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -177,8 +179,14 @@ export class FakeDatapath implements Datapath, HostLinks {
     return sandboxIfName;
   }
 
-  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void> {
+  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<boolean> {
     await this.#enter("reattach", endpoint.endpointId);
+    const before = this.writeCount;
+    this.#reattach(network, endpoint, isHairpin);
+    return this.writeCount > before;
+  }
+
+  #reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): void {
     const port = this.links.get(endpoint.hostIfName);
     if (port === undefined || !this.#isPortOf(port, endpoint)) return;
     this.#requireSwitchFor(network, endpoint, []);

@@ -4,6 +4,7 @@ import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
+import { changesHost } from "../../host/changes.ts";
 import { readMark } from "../mark.ts";
 import { checkNetwork } from "./check.ts";
 import type { MovedUplinks } from "../uplink/moved-uplinks.ts";
@@ -43,8 +44,8 @@ export class BridgeDatapath implements Datapath {
     await checkNetwork(this.#host, network, others);
   }
 
-  async ensureNetwork(network: Network, others: readonly Network[]): Promise<void> {
-    await ensureNetwork(this.#host, network, others);
+  async ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean> {
+    return changesHost(() => ensureNetwork(this.#host, network, others));
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -60,8 +61,8 @@ export class BridgeDatapath implements Datapath {
     return endpoint.sandboxIfName;
   }
 
-  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<void> {
-    await reattach(this.#host, network, endpoint, isHairpin);
+  async reattach(network: Network, endpoint: Endpoint, isHairpin?: boolean): Promise<boolean> {
+    return changesHost(() => reattach(this.#host, network, endpoint, isHairpin));
   }
 
   async ensureHairpin(endpoint: Pick<Endpoint, "endpointId" | "hostIfName">, isOn: boolean): Promise<void> {

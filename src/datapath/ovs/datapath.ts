@@ -5,6 +5,7 @@ import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
+import { changesHost } from "../../host/changes.ts";
 import { select } from "../../host/ovsdb-operations.ts";
 import { Ovsdb } from "../../host/ovsdb.ts";
 import type { HostOfPairs } from "../veth-pair.ts";
@@ -74,8 +75,8 @@ export class OvsDatapath implements Datapath {
     await check(this.#host, network, others);
   }
 
-  async ensureNetwork(network: Network, others: readonly Network[]): Promise<void> {
-    await ensureNetwork(this.#host, network, others);
+  async ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean> {
+    return changesHost(() => ensureNetwork(this.#host, network, others));
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -92,8 +93,8 @@ export class OvsDatapath implements Datapath {
     return endpoint.sandboxIfName;
   }
 
-  async reattach(network: Network, endpoint: Endpoint): Promise<void> {
-    await reattach(this.#host, network, endpoint);
+  async reattach(network: Network, endpoint: Endpoint): Promise<boolean> {
+    return changesHost(() => reattach(this.#host, network, endpoint));
   }
 
   /**

@@ -2,6 +2,7 @@
 // counting; what others changed without changing the number is not seen.
 import { isDeepStrictEqual } from "node:util";
 import type { TsnetError } from "../../errors.ts";
+import { noteChange } from "../../host/changes.ts";
 import type { Flow } from "../../host/openflow-flow.ts";
 import { OpenFlow } from "../../host/openflow.ts";
 import { ALL_LEARNED, ALL_OURS, exactly } from "./flows-cookie.ts";
@@ -42,10 +43,12 @@ export class SwitchFlows implements Disposable {
    * somebody was at work: all of them are written again.
    */
   async put(flows: FlowsByOwner): Promise<void> {
-    let isRight = true;
-    for (const [cookie, wanted] of flows) isRight &&= await this.#isAsPut(cookie, wanted);
-    if (isRight) return;
-    for (const [cookie, wanted] of flows) await this.#write(cookie, wanted);
+    for (const [cookie, wanted] of flows) {
+      if (await this.#isAsPut(cookie, wanted)) continue;
+      if (isDeepStrictEqual(this.#put.get(cookie), wanted)) noteChange(); // somebody took of them, or added to them
+      for (const [each, all] of flows) await this.#write(each, all);
+      return;
+    }
   }
 
   /** Whether the switch has as many flows of tsnet as it should. Those that it learned do not count. */

@@ -76,8 +76,8 @@ export function describeEndpoints(suite: DatapathSuite): void {
       await suite.host.datapath.attach(network(), endpoint(), []);
 
       await unchangedBy(async () => {
-        await suite.host.datapath.reattach(network(), endpoint());
-        await suite.host.datapath.reattach(network(), endpoint(2));
+        expect(await suite.host.datapath.reattach(network(), endpoint())).toBe(false);
+        expect(await suite.host.datapath.reattach(network(), endpoint(2))).toBe(false);
       });
     });
 
@@ -88,7 +88,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       await suite.host.release(endpoint().hostIfName);
       await suite.host.setDown(endpoint().hostIfName);
 
-      await suite.host.datapath.reattach(network(), endpoint());
+      expect(await suite.host.datapath.reattach(network(), endpoint())).toBe(true);
 
       expect(await suite.host.see()).toEqual(before);
     });
@@ -99,7 +99,7 @@ export function describeEndpoints(suite: DatapathSuite): void {
       const before = await suite.host.see();
       await suite.host.setDown(endpoint().hostIfName);
 
-      await suite.host.datapath.reattach(network(), endpoint());
+      expect(await suite.host.datapath.reattach(network(), endpoint())).toBe(true);
 
       expect(await suite.host.see()).toEqual(before);
     });
@@ -119,7 +119,9 @@ export function describeEndpoints(suite: DatapathSuite): void {
       await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.plantLink(endpoint().hostIfName);
 
-      await unchangedBy(() => suite.host.datapath.reattach(network(), endpoint()));
+      await unchangedBy(async () => {
+        expect(await suite.host.datapath.reattach(network(), endpoint())).toBe(false);
+      });
     });
   });
 

@@ -25,9 +25,11 @@ export function describeNetworks(suite: DatapathSuite): void {
     });
 
     it("changes nothing the second time", async () => {
-      await suite.host.datapath.ensureNetwork(dualStack(), []);
+      expect(await suite.host.datapath.ensureNetwork(dualStack(), [])).toBe(true);
 
-      await unchangedBy(() => suite.host.datapath.ensureNetwork(dualStack(), []));
+      await unchangedBy(async () => {
+        expect(await suite.host.datapath.ensureNetwork(dualStack(), [])).toBe(false);
+      });
     });
 
     for (const mode of ["l2", "isolated"] as const) {
@@ -45,7 +47,7 @@ export function describeNetworks(suite: DatapathSuite): void {
       await suite.host.takeAddress(network().hostLink, "10.1.1.1/24");
       await suite.host.setDown(network().hostLink);
 
-      await suite.host.datapath.ensureNetwork(network(), []);
+      expect(await suite.host.datapath.ensureNetwork(network(), [])).toBe(true);
 
       expect(await suite.host.see()).toEqual(before);
     });
