@@ -40,8 +40,12 @@ export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** The code of anything that was thrown; `internal` for what is no TsnetError. */
+export function codeOf(thrown: unknown): ErrorCode {
+  return thrown instanceof TsnetError ? thrown.code : "internal";
+}
+
 /** Puts what was being done before the message of `cause` and keeps its code; what is no TsnetError becomes `internal`. */
 export function inContext(doing: string, cause: unknown): TsnetError {
-  const code = cause instanceof TsnetError ? cause.code : "internal";
-  return new TsnetError(code, `${doing}: ${messageOf(cause)}`, { cause });
+  return new TsnetError(codeOf(cause), `${doing}: ${messageOf(cause)}`, { cause });
 }

@@ -7,6 +7,7 @@ import { LostNetworks, isAbandoned } from "./lost-networks.ts";
 import type { NetworkId } from "./network.ts";
 import type { EndpointId } from "./endpoint.ts";
 import type { CnmParts } from "./parts.ts";
+import type { RepairWatch } from "./repairs.ts";
 import { Removal } from "./removal.ts";
 
 /** Runs a task and logs its failure. @returns whether it succeeded. */
@@ -16,15 +17,17 @@ type Attempt = (kind: string, id: string, task: () => Promise<void>) => Promise<
 export class Lost {
   readonly #parts: CnmParts;
   readonly #log: Log;
+  readonly #watch: RepairWatch;
   readonly #removal: Removal;
   readonly #endpoints: LostEndpoints;
   readonly #networks: LostNetworks;
   readonly #startedAt = performance.now();
   #areAddressesReleased = false;
 
-  constructor(parts: CnmParts, log: Log) {
+  constructor(parts: CnmParts, log: Log, watch: RepairWatch) {
     this.#parts = parts;
     this.#log = log;
+    this.#watch = watch;
     this.#removal = new Removal(parts);
     this.#endpoints = new LostEndpoints(parts.registry, parts.links);
     this.#networks = new LostNetworks(parts);
@@ -51,6 +54,7 @@ export class Lost {
     const remove = async () => {
       if (registry.findEndpoint(endpointId) === undefined || !(await isOutOfUse(links, endpoint))) return;
       await this.#removal.lostEndpoint(endpoint);
+      this.#watch.noteRepair("forgotten-endpoint");
       this.#log.info({ networkId, endpointId }, "forgotten endpoint removed");
     };
     const isRemoved = await attempt("endpoint", endpointId, () => locks.endpoint(endpoint, remove));
@@ -63,6 +67,7 @@ export class Lost {
       const known = this.#parts.registry.findNetwork(id);
       if (known?.state !== "ready" || !(await isAbandoned(known.network, this.#parts))) return;
       await this.#removal.lostNetwork(id);
+      this.#watch.noteRepair("forgotten-network");
       this.#log.info({ networkId: id }, "forgotten network removed");
     });
   }
@@ -77,6 +82,7 @@ export class Lost {
     return attempt("addresses", "", async () => {
       const released = await releaseLostAddresses(this.#parts);
       this.#areAddressesReleased = true;
+      for (const _address of released) this.#watch.noteRepair("forgotten-address");
       if (released.length > 0) this.#log.info({ addresses: released }, "forgotten addresses released");
     });
   }

@@ -1,9 +1,10 @@
 // Makes the host be as the records say: at start, and whenever somebody changed links or rules. What was being made or
 // removed when the daemon died is removed; networks, ports and rules that should be there are put back. It is the same
 // code as creation, so where nothing is wrong nothing is written.
-import { TsnetError, messageOf } from "../errors.ts";
+import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type ChangedLinks, concernsNetwork, concernsPort, union } from "./changed-links.ts";
+import { type RepairWatch, UNWATCHED } from "./repairs.ts";
 import { Lost } from "./lost.ts";
 import type { CnmParts } from "./parts.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -27,6 +28,7 @@ const EVERYTHING: ReadonlySet<Changed> = new Set(["links", "firewall"]);
 export class Reconciler {
   readonly #parts: CnmParts;
   readonly #log: Log;
+  readonly #watch: RepairWatch;
   readonly #removal: Removal;
   readonly #lost: Lost;
   readonly #publishing: Publishing;
@@ -38,12 +40,13 @@ export class Reconciler {
   #isClosed = false;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(parts: CnmParts, log: Log) {
+  constructor(parts: CnmParts, log: Log, watch = UNWATCHED) {
     this.#parts = parts;
     this.#log = log;
+    this.#watch = watch;
     this.#removal = new Removal(parts);
     this.#publishing = new Publishing(parts);
-    this.#lost = new Lost(parts, log);
+    this.#lost = new Lost(parts, log, watch);
   }
 
   /**
@@ -190,12 +193,14 @@ export class Reconciler {
       const record = registry.findNetwork(id);
       if (record?.state !== "ready" || registry.damage.mayShare(record.network)) return;
       const datapath = datapaths[record.network.backend];
-      if (isConcerned) await datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
+      const ensure = () => datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
+      if (isConcerned && (await ensure())) this.#watch.noteRepair("network");
       for (const endpoint of this.#portsOf(record.network, links)) {
         await locks.endpoint(endpoint, async () => {
           const known = registry.findEndpoint(endpoint.endpointId);
           if (known?.state !== "joined") return;
-          await datapath.reattach(record.network, known.endpoint, needsHairpin(record.network, known));
+          const isHairpin = needsHairpin(record.network, known);
+          if (await datapath.reattach(record.network, known.endpoint, isHairpin)) this.#watch.noteRepair("endpoint");
         });
       }
     });
@@ -227,7 +232,9 @@ export class Reconciler {
   async #ensureRules(): Promise<void> {
     const { registry, locks, firewall } = this.#parts;
     const hasRepaired = await locks.networks(() => firewall.apply(registry.firewallState()));
-    if (hasRepaired) this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
+    if (!hasRepaired) return;
+    this.#watch.noteRepair("rules");
+    this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
   }
 
   async #attempt(kind: string, id: string, task: () => Promise<void>): Promise<boolean> {
@@ -235,6 +242,7 @@ export class Reconciler {
       await task();
       return true;
     } catch (failure) {
+      this.#watch.noteFault(codeOf(failure));
       this.#log.error({ kind, id: short(id), err: messageOf(failure) }, "reconciliation failed, will be tried again");
       return false;
     }

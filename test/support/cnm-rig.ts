@@ -53,6 +53,8 @@ export class CnmRig {
   readonly cnm: Cnm;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
+  /** What the reconciler repaired, and `fault CODE` for what it could not. */
+  readonly repairs: string[] = [];
   /** Endpoints whose addresses were given back to IPAM because the engine forgot them. */
   readonly released: string[] = [];
   /** Their addresses. */
@@ -80,7 +82,10 @@ export class CnmRig {
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
-    this.reconciler = new Reconciler(parts, log);
+    this.reconciler = new Reconciler(parts, log, {
+      noteRepair: (what) => void this.repairs.push(what),
+      noteFault: (code) => void this.repairs.push(`fault ${code}`),
+    });
   }
 
   createNetwork(request: CreateNetwork, signal = NEVER): Promise<void> {

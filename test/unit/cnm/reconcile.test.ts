@@ -45,6 +45,7 @@ describe("recovery on a host where everything is as it was", () => {
     expect(rig.records.commitCount).toBe(0);
     expect(rig.datapath.writeCount + rig.firewall.writeCount).toBe(host);
     expect(rig.logged).toEqual([]);
+    expect(rig.repairs).toEqual([]);
   });
 });
 
@@ -377,6 +378,7 @@ describe("a look at the host", () => {
     await rig.reconciler.run();
 
     expect(rig.datapath.links.get(PORT)).toMatchObject({ switchName: SWITCH, isUp: true });
+    expect(rig.repairs).toEqual(["network", "endpoint"]);
   });
 
   it("puts back an address, and rules with a line in the log", async () => {
@@ -389,6 +391,7 @@ describe("a look at the host", () => {
     expect(rig.datapath.links.get(SWITCH)?.addresses.size).toBe(1);
     expect(rig.firewall.rules).toEqual([networkId()]);
     expect(rig.logged.map(({ message }) => message)).toEqual(["firewall rules put in place"]);
+    expect(rig.repairs).toEqual(["rules", "network"]);
   });
 
   it("makes no port for an endpoint whose port is gone", async () => {
@@ -615,6 +618,7 @@ describe("an endpoint that the engine forgot [F22, F76]", () => {
 
     expect(rig.registry.endpoints()).toEqual([]);
     expect(rig.released).toEqual([endpointId()]);
+    expect(rig.repairs).toEqual(["forgotten-endpoint"]);
     expect(rig.datapath.links.has(PORT)).toBe(false);
   });
 
