@@ -44,6 +44,11 @@ export class AddressBook {
     return this.#automatic.last - this.#automatic.first + 1n;
   }
 
+  /** How many of these are in use. */
+  get usedCount(): number {
+    return Array.from(this.#inUse.keys()).filter((value) => this.#isAutomatic(value)).length;
+  }
+
   /** The holding of an address in use; undefined for one that is at rest or was never used. */
   find(value: bigint): Holding | undefined {
     return this.#inUse.get(value);
@@ -91,8 +96,7 @@ export class AddressBook {
    * anyway, or because enough addresses are at rest already and this one's turn has not come yet.
    */
   nextRestOrder(value: bigint): number | undefined {
-    const isAutomatic = value >= this.#automatic.first && value <= this.#automatic.last;
-    if (!isAutomatic) return undefined;
+    if (!this.#isAutomatic(value)) return undefined;
     if (value >= this.#nextFresh && this.#resting.size >= this.#restingLimit) return undefined;
     return this.#nextOrder++;
   }
@@ -108,6 +112,10 @@ export class AddressBook {
   forget(value: bigint): void {
     this.#inUse.delete(value);
     if (value >= this.#automatic.first && value < this.#nextFresh) this.#nextFresh = value;
+  }
+
+  #isAutomatic(value: bigint): boolean {
+    return value >= this.#automatic.first && value <= this.#automatic.last;
   }
 
   #findFresh(): bigint | undefined {

@@ -10,13 +10,13 @@ import { hasGone } from "./caller.ts";
 import type { DefaultPool } from "./default-pools.ts";
 import type { HostRoutes } from "./host-routes.ts";
 import { Inventory } from "./inventory.ts";
-import { createPoolId } from "./pool-id.ts";
+import { createPoolId, unknownPool } from "./pool-id.ts";
 import type { PoolDescription } from "./pool-records.ts";
 import { NetworkPools } from "./network-pools.ts";
 import { planPool } from "./pool-request.ts";
-import { Pool, unknownPool } from "./pool.ts";
-import { type LostPool, readPools } from "./recorded-pools.ts";
-import type { IpamDriver, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
+import { Pool } from "./pool.ts";
+import { type LostPool, damagedPool, readPools } from "./recorded-pools.ts";
+import type { IpamDriver, PoolUsage, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
 
 /** What the addresses of tsnet are built on. */
 export interface IpamParts {
@@ -82,6 +82,10 @@ export class Ipam implements IpamDriver {
     const isWhole = this.#parts.isStartedByEngine || performance.now() - this.#startedAt > ABSENCE_MS;
     const ids = this.#spaces.flatMap((space) => space.pools().map(({ description }) => description.id));
     this.#inventory = new Inventory(ids, isWhole, this.#inventory);
+  }
+
+  usage(): readonly PoolUsage[] {
+    return this.#spaces.flatMap((space) => space.pools().map((pool) => pool.usage));
   }
 
   async requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool> {
@@ -239,12 +243,4 @@ export class Ipam implements IpamDriver {
   #requireLoaded(): void {
     if (!this.#isLoaded) throw new TsnetError("unavailable", "the address records are not loaded yet");
   }
-}
-
-function damagedPool({ subnet }: LostPool): TsnetError {
-  const remedy = "remove its network, and create it again";
-  return new TsnetError(
-    "host",
-    `pool ${formatSubnet(subnet)} gives out no addresses, its record is damaged; ${remedy}`,
-  );
 }

@@ -4,8 +4,9 @@ import { type Address, contains, formatAddress, formatSubnet, parseAddress } fro
 import { TsnetError, inContext } from "../errors.ts";
 import type { CommitPurpose, RecordChange, RecordStore } from "../state/record-store.ts";
 import { AddressBook, type AddressUse, type Holding } from "./address-book.ts";
-import { addressRecordId } from "./pool-id.ts";
+import { addressRecordId, unknownPool } from "./pool-id.ts";
 import { hasGone } from "./caller.ts";
+import type { PoolUsage } from "./requests.ts";
 import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
 import { automaticSpan, findObstacle } from "./usable-addresses.ts";
 
@@ -44,6 +45,13 @@ export class Pool {
    */
   get isForgotten(): boolean {
     return !this.#isHeardOf && this.#book.isUnused;
+  }
+
+  /** How full it is. */
+  get usage(): PoolUsage {
+    const { addressSpace, segment, subnet } = this.description;
+    const { usedCount: used, capacity: size } = this.#book;
+    return { subnet: formatSubnet(subnet), segment, addressSpace, used, size };
   }
 
   /** The engine has been told of it. @param isForNew - for a network that is about to be made. */
@@ -229,15 +237,6 @@ export class Pool {
   #addressOf(value: bigint): Address {
     return { family: this.description.subnet.family, value };
   }
-}
-
-/** The error for a pool that is not in the records, after `docker plugin rm` for example. */
-export function unknownPool(poolId: string): TsnetError {
-  const shown = JSON.stringify(poolId.length > 64 ? `${poolId.slice(0, 64)}...` : poolId);
-  return new TsnetError(
-    "not-found",
-    `pool ${shown} is not in the records of tsnet; remove the network and create it again`,
-  );
 }
 
 function orderOf({ state }: RecordedAddress): number {

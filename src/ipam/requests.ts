@@ -27,6 +27,19 @@ export interface RequestAddress {
   readonly isGateway: boolean;
 }
 
+/** How full a pool is. */
+export interface PoolUsage {
+  /** CIDR. */
+  readonly subnet: string;
+  /** Of `--ipam-opt segment`; empty for the default one. */
+  readonly segment: string;
+  readonly addressSpace: string;
+  /** How many of `size` are in use, the gateway's included. With `used` at `size` the next container gets none. */
+  readonly used: number;
+  /** How many addresses tsnet chooses from: those of `--ip-range`, or of the subnet. */
+  readonly size: bigint;
+}
+
 /**
  * The IpamDriver verbs. Every method rejects with a TsnetError. `signal` aborts when nobody learns of the result any more:
  * what was given out is taken back.
@@ -34,6 +47,9 @@ export interface RequestAddress {
 export interface IpamDriver {
   /** The engine has asked what tsnet can do: it does so at its start, and may then ask anew for what it has. */
   noteHandshake(): void;
+
+  /** All pools but those whose records are damaged. Changes nothing and waits for nothing. */
+  usage(): readonly PoolUsage[];
 
   readonly addressSpaces: { readonly local: string; readonly global: string };
   requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool>;

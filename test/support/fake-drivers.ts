@@ -69,6 +69,7 @@ function fakeCnm(note: Note): CnmDriver {
 function fakeIpam(note: Note): IpamDriver {
   return {
     noteHandshake: () => note("noteHandshake", undefined),
+    usage: () => [],
     addressSpaces: { local: "tsnet-local", global: "tsnet-global" },
     requestPool: async (request) => {
       note("requestPool", request);

@@ -13,6 +13,27 @@ import { MemoryStore } from "../../support/memory-store.ts";
 
 const UNKNOWN = "10.9.9.0/24+00000000";
 
+describe("usage", () => {
+  it("has each pool with what is in use of what it gives out", async () => {
+    const ipam = ipamWith();
+    const plain = await makePool(ipam, "10.1.2.0/24");
+    const ranged = await makePool(ipam, "10.1.3.0/24", { range: "10.1.3.64/31" });
+    await makePool(ipam, "fd00::/64", { options: new Map([["segment", "red"]]) });
+    await requestGateway(ipam, plain);
+    await ipam.releaseAddress(plain, (await requestAddress(ipam, plain)).split("/")[0] ?? "");
+    await requestGateway(ipam, ranged, "10.1.3.1"); // outside of the range
+    await requestAddress(ipam, ranged);
+    await requestAddress(ipam, ranged);
+
+    expect(ipam.usage()).toEqual([
+      { subnet: "10.1.2.0/24", segment: "", addressSpace: "tsnet", used: 1, size: 254n },
+      { subnet: "10.1.3.0/24", segment: "", addressSpace: "tsnet", used: 2, size: 2n },
+      { subnet: "fd00::/64", segment: "red", addressSpace: "tsnet", used: 0, size: 2n ** 64n - 1n },
+    ]);
+    await expect(requestAddress(ipam, ranged)).rejects.toMatchObject({ code: "exhausted" });
+  });
+});
+
 describe("RequestPool", () => {
   it("answers with the subnet and an id that shows it", async () => {
     const answer = await ipamWith().requestPool(poolRequest("10.1.2.0/24"));
