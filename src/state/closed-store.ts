@@ -27,5 +27,9 @@ export class ClosedStore implements RecordStore {
     if (changes.some(({ op }) => op === "put")) throw this.fault;
   }
 
+  get writeFault(): TsnetError {
+    return this.fault;
+  }
+
   close(): void {}
 }

@@ -35,6 +35,9 @@ export interface RecordStore {
    */
   readonly fault: TsnetError | undefined;
 
+  /** Why the last commit was refused; undefined when it was not, or none was asked for. */
+  readonly writeFault: TsnetError | undefined;
+
   /**
    * Applies all changes or none, and returns when they would survive a power cut.
    *

@@ -57,6 +57,7 @@ export class SqliteStore implements RecordStore {
   #reserveAt = 0;
   #waiting: Group[] = [];
   #isOpen = true;
+  #writeFault: TsnetError | undefined;
 
   private constructor({ path, database, rows, commits, notes, fault }: RecordFile) {
     [this.#path, this.#database, this.notes, this.fault] = [path, database, notes, fault];
@@ -97,6 +98,10 @@ export class SqliteStore implements RecordStore {
     return this.#damaged;
   }
 
+  get writeFault(): TsnetError | undefined {
+    return this.#writeFault;
+  }
+
   async commit(changes: readonly RecordChange[], purpose: CommitPurpose = "change"): Promise<void> {
     if (!this.#isOpen) throw new TsnetError("unavailable", `the records in ${this.#path} are closed`);
     if (changes.length === 0) return;
@@ -124,6 +129,7 @@ export class SqliteStore implements RecordStore {
     this.#waiting = [];
     if (groups.length === 0) return;
     if (this.#write(groups) === undefined) {
+      this.#writeFault = undefined;
       this.#keepReserve();
       for (const group of groups) group.resolve();
       return;
@@ -131,9 +137,9 @@ export class SqliteStore implements RecordStore {
     // One group may be the cause, so each has its own try; a single one was alone already, but a retry does no harm.
     for (const group of groups) {
       const failure = this.#writeAlone(group);
-      if (failure === undefined) group.resolve();
-      else
-        group.reject(new TsnetError("host", `cannot write ${this.#path}: ${messageOf(failure)}`, { cause: failure }));
+      this.#writeFault = failure === undefined ? undefined : writeError(this.#path, failure);
+      if (this.#writeFault === undefined) group.resolve();
+      else group.reject(this.#writeFault);
     }
   }
 
@@ -225,6 +231,10 @@ export class SqliteStore implements RecordStore {
       this.#reserveAt = performance.now() + RESERVE_RETRY_MS;
     }
   }
+}
+
+function writeError(path: string, failure: unknown): TsnetError {
+  return new TsnetError("host", `cannot write ${path}: ${messageOf(failure)}`, { cause: failure });
 }
 
 /** What is written to a file that was taken away is lost with the next start. */

@@ -333,7 +333,14 @@ function ipamOn(records: RecordStore, registry: Registry): Ipam {
 
 function readOnly(records: RecordStore): RecordStore {
   const damaged = () => records.damaged();
-  return { list: (kind) => records.list(kind), damaged, fault: records.fault, commit: async () => {}, close: () => {} };
+  return {
+    list: (kind) => records.list(kind),
+    damaged,
+    fault: records.fault,
+    writeFault: undefined,
+    commit: async () => {},
+    close: () => {},
+  };
 }
 
 function byKey(one: readonly [string, unknown], other: readonly [string, unknown]): number {

@@ -135,6 +135,7 @@ export class NamesGuard {
       list: (kind) => records.list(kind),
       damaged: () => records.damaged(),
       fault: records.fault,
+      writeFault: undefined,
       commit,
       close: () => records.close(),
     };

@@ -14,6 +14,7 @@ export class MemoryStore implements RecordStore {
   /** What `list` leaves out, as if it had been damaged on a disk. */
   damagedRecords: readonly DamagedRecord[] = [];
   fault: TsnetError | undefined = undefined;
+  writeFault: TsnetError | undefined = undefined;
   #isOpen = true;
 
   constructor(bodies = new Map<RecordKind, Map<string, string>>()) {
@@ -54,7 +55,8 @@ export class MemoryStore implements RecordStore {
     const turns = this.turnsOf(this.commitCount);
     const asText = changes.map((change) => ({ ...change, text: "body" in change ? JSON.stringify(change.body) : "" }));
     for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
-    if (mustFail) throw new TsnetError("host", "disk full");
+    this.writeFault = mustFail ? new TsnetError("host", "disk full") : undefined;
+    if (this.writeFault !== undefined) throw this.writeFault;
     for (const { op, kind, id, text } of asText) {
       this.damagedRecords = this.damagedRecords.filter((one) => one.kind !== kind || one.id !== id);
       if (op === "put") this.#bodiesOf(kind).set(id, text);

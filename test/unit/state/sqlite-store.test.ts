@@ -244,7 +244,7 @@ describe("SqliteStore.commit", () => {
     expect([...store.list("pool").keys()]).toEqual(["a", "b"]);
   });
 
-  it("fails when the disk is full, changes nothing, and goes on when there is room again", async () => {
+  it("fails when the disk is full, changes nothing, says so, and goes on when there is room again", async () => {
     const directory = freshDirectory();
     const { child, line } = await inOtherProcess(directory, FULL_DISK);
     await kill(child);
@@ -253,8 +253,10 @@ describe("SqliteStore.commit", () => {
       "done",
       `host: cannot write ${directory}/tsnet.db: disk I/O error`,
       "before",
+      `cannot write ${directory}/tsnet.db: disk I/O error`,
       "done",
       "after,before",
+      "undefined",
     ]);
     expect([...openIn(directory).list("pool").keys()].sort()).toEqual(["after", "before"]);
   });
@@ -278,9 +280,10 @@ const FULL_DISK = `
   const put = (id, size) => store.commit([{ op: "put", kind: "pool", id, body: { text: "x".repeat(size) } }]);
   const outcome = (commit) => commit.then(() => "done", ({ code, message }) => code + ": " + message);
   const ids = () => [...store.list("pool").keys()].sort().join();
+  const fault = () => String(store.writeFault?.message);
   const seen = [await outcome(put("before", 10))];
   limit(200_000);
-  seen.push(await outcome(put("large", 500_000)), ids());
+  seen.push(await outcome(put("large", 500_000)), ids(), fault());
   limit("unlimited");
-  seen.push(await outcome(put("after", 500_000)), ids());
+  seen.push(await outcome(put("after", 500_000)), ids(), fault());
   console.log(JSON.stringify(seen))`;
