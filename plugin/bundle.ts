@@ -10,7 +10,7 @@
 // koffi.node mapped, and would die of SIGSEGV if its bytes changed.
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { type Plugin, build as bundle } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
 const dist = resolve(process.argv[2] ?? join(root, "dist"));
@@ -31,6 +31,19 @@ if (parseInt(process.versions.node, 10) < ${nodeMajor}) {
 
 const koffiAddon = join(root, "node_modules/@koromix", `koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`);
 
+/** The index of prom-client names parts that tsnet never touches, three quarters of it: reading them takes 5 ms of each start. */
+const WITHOUT_UNUSED: Plugin = {
+  name: "without unused parts of prom-client",
+  setup(build) {
+    const unused = /^\.\/lib\/(summary|pushgateway|defaultMetrics|metricAggregators|cluster)$/;
+    const index = join(root, "node_modules/prom-client/index.js");
+    build.onResolve({ filter: unused }, ({ importer, path }) =>
+      importer === index ? { path, namespace: "unused" } : undefined,
+    );
+    build.onLoad({ filter: /./, namespace: "unused" }, () => ({ contents: "" }));
+  },
+};
+
 mkdirSync(dist, { recursive: true });
 const fresh = mkdtempSync(`${dist}.`);
 try {
@@ -43,7 +56,7 @@ try {
 }
 
 async function bundleInto(folder: string): Promise<void> {
-  await build({
+  await bundle({
     absWorkingDir: root,
     entryPoints: { tsnet: "src/main.ts" },
     outdir: folder,
@@ -60,6 +73,7 @@ async function bundleInto(folder: string): Promise<void> {
     loader: { ".node": "copy" },
     assetNames: "[name]",
     external: ["@koromix/koffi-*"],
+    plugins: [WITHOUT_UNUSED],
     logLevel: "warning",
   });
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n');

@@ -1,5 +1,6 @@
 // The settings of the daemon: read from the environment once, checked, completed and frozen. Every bad variable is named
 // in one message, with what is permitted.
+import { isIPv4, isIPv6 } from "node:net";
 import { TsnetError, messageOf } from "./errors.ts";
 import { type DefaultPool, parseDefaultPools } from "./ipam/default-pools.ts";
 import { LOG_LEVELS } from "./log.ts";
@@ -13,8 +14,8 @@ export interface Config {
   readonly firewall: "auto" | "nftables" | "none";
   /** Where Open vSwitch's database is, for `backend=ovs`. */
   readonly ovsdb: string;
-  /** Where metrics would be served. This version has none. */
-  readonly metrics: string;
+  /** Where metrics and health are served besides the socket; undefined for nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
 }
 
 interface Setting<T> {
@@ -43,8 +44,9 @@ export const SETTINGS = {
   },
   TSNET_METRICS: {
     default: "",
-    permitted: "HOST:PORT, or empty",
-    parse: (text) => matching(text, /^([A-Za-z0-9.:[\]-]{1,64}:[0-9]{1,5})?$/),
+    permitted:
+      "HOST:PORT with a port of 1-65535, an IPv6 address in brackets, such as 127.0.0.1:9560 or [::1]:9560; or empty",
+    parse: parseHostPort,
   },
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;
 
@@ -81,6 +83,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 function matching(text: string, pattern: RegExp): string {
   if (!pattern.test(text)) throw new Error(text);
   return text;
+}
+
+/** A name of a host is one that DNS could have; one that ends in a number would be an address (RFC 1123, 2.1). */
+const HOST_NAME = /^(?=.{1,64}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$/i;
+
+function parseHostPort(text: string): Config["metrics"] {
+  if (text === "") return undefined;
+  const [, ipv6, other = "", digits] = /^(?:\[(.+)\]|([^:]+)):([1-9][0-9]{0,4})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535) throw new Error(text);
+  if (ipv6 === undefined ? !isIPv4(other) && !HOST_NAME.test(other) : !isIPv6(ipv6)) throw new Error(text);
+  return Object.freeze({ host: ipv6 ?? other, port });
 }
 
 function absolutePath(fallback: string): Setting<string> {

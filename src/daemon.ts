@@ -2,6 +2,8 @@
 // implementations. The socket listens before recovery starts; calls wait at the gate until it is done.
 import { Gate } from "./api/gate.ts";
 import { type Listening, listenOnSockets } from "./api/listen.ts";
+import { type MetricsParts, listenForMetrics } from "./api/metrics-listen.ts";
+import { Metrics } from "./api/metrics.ts";
 import { createServer } from "./api/server.ts";
 import type { ChangedLinks } from "./cnm/changed-links.ts";
 import { Cnm } from "./cnm/driver.ts";
@@ -18,10 +20,11 @@ import { PairRemoval } from "./datapath/pair-removal.ts";
 import { OvsDatapath } from "./datapath/ovs/datapath.ts";
 import { MovedUplinks } from "./datapath/uplink/moved-uplinks.ts";
 import { NamedLinks } from "./datapath/named-links.ts";
-import { TsnetError, inContext } from "./errors.ts";
+import { inContext } from "./errors.ts";
 import { readBootId } from "./host/boot-id.ts";
 import { Conntrack } from "./host/conntrack.ts";
 import { L3Config } from "./host/l3-config.ts";
+import { readLinkCounters } from "./host/link-counters.ts";
 import { NetlinkWatch } from "./host/netlink-watch.ts";
 import { NftTool } from "./host/nft-tool.ts";
 import { Nftables } from "./host/nftables.ts";
@@ -33,8 +36,7 @@ import { NftablesFirewall } from "./nat/nftables.ts";
 import { NoFirewall } from "./nat/none.ts";
 import { HostPorts } from "./nat/port-holder.ts";
 import type { RecordStore } from "./state/record-store.ts";
-import { ClosedStore } from "./state/closed-store.ts";
-import { SqliteStore } from "./state/sqlite-store.ts";
+import { openRecords } from "./state/open-records.ts";
 import { UplinkStore } from "./state/uplink-store.ts";
 import { VERSION } from "./version.ts";
 
@@ -74,35 +76,36 @@ function openHost(): HostHandles & { close(): void } {
 
 /** Starts the daemon. @returns as soon as it listens; recovery goes on behind. @throws TsnetError. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, pluginSocket } = options;
+  const { config } = options;
   const log = createLog(config.logLevel);
   const bootId = await readBootId();
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, ports, ovs, pairs } = buildDrivers(
+  const { cnm, ipam, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
-  const app = createServer({ cnm, ipam, log, gate });
+  const health = { gate, records, damage: () => registry.damage.lines() };
   let listening: Listening;
   try {
-    const paths = [config.socket, ...(pluginSocket === undefined ? [] : [pluginSocket])];
-    listening = await listenOnSockets(app, paths, log);
+    const app = createServer({ cnm, ipam, log, gate, metrics, health });
+    listening = await listen(app, options, { metrics, health, log });
   } catch (failure) {
     ovs.close();
     host.close();
     records.close();
     throw failure;
   }
-  if (config.metrics !== "") log.warn({ setting: "TSNET_METRICS" }, "this version serves no metrics");
-  log.info({ version: VERSION, socket: config.socket, pid: process.pid }, "listening");
+  const { socket, metrics: port } = config;
+  log.info({ version: VERSION, socket, ...(port !== undefined && { metrics: port }), pid: process.pid }, "listening");
   const notice = (changed: Changed, names?: ChangedLinks) => reconciler.schedule(changed, names);
   const watch = NetlinkWatch.open(WATCH_INTERVAL_MS, notice, { ownPort: () => host.elements.port });
   const recovery = recover({ records, bootId, registry, ipam, reconciler }, log).then(
     () => gate.open(),
     (failure: unknown) => {
       const error = inContext("tsnet could not recover its records", failure);
+      metrics.noteFault(error.code);
       log.error({ err: error.message }, "recovery failed");
       gate.fail(error);
     },
@@ -124,23 +127,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-/**
- * A daemon that ends is left disabled by the engine, and with it all that it could still do: so it goes on without records.
- *
- * @throws TsnetError `conflict` if another tsnet has them: that one does the work.
- */
-function openRecords(directory: string, log: Log): RecordStore {
-  const open = () => {
-    try {
-      return SqliteStore.open(directory);
-    } catch (failure) {
-      if (!(failure instanceof TsnetError) || failure.code === "conflict") throw failure;
-      return new ClosedStore(failure);
-    }
-  };
-  const records = open();
-  for (const note of records.notes) log.warn({ note }, "records mended");
-  return records;
+/** The sockets of the engine and, where the settings have one, the port of the metrics: all of them or none. */
+async function listen(
+  app: ReturnType<typeof createServer>,
+  { config, pluginSocket }: DaemonOptions,
+  parts: MetricsParts,
+): Promise<Listening> {
+  const port = config.metrics && (await listenForMetrics(config.metrics, parts));
+  try {
+    const paths = [config.socket, ...(pluginSocket === undefined ? [] : [pluginSocket])];
+    const sockets = await listenOnSockets(app, paths, parts.log);
+    return { close: async () => void (await Promise.all([port?.close(), sockets.close()])) };
+  } catch (failure) {
+    await port?.close();
+    throw failure;
+  }
 }
 
 function buildDrivers(
@@ -184,8 +185,14 @@ function buildDrivers(
     pools: ipam.ofNetworks,
     releaseAddresses,
   };
-  const reconciler = new Reconciler(parts, log);
-  return { registry, ipam, ports, ovs, pairs, cnm: new Cnm(parts), reconciler };
+  const cnm = new Cnm(parts);
+  const metrics = new Metrics({
+    status: () => cnm.describe(Infinity),
+    pools: () => ipam.usage(),
+    linkCounters: readLinkCounters,
+  });
+  const reconciler = new Reconciler(parts, log, metrics);
+  return { registry, ipam, ports, ovs, pairs, cnm, reconciler, metrics };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */

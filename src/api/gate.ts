@@ -6,20 +6,28 @@ import { TsnetError } from "../errors.ts";
 export class Gate {
   #settled = Promise.withResolvers<void>();
   #isSettled = false;
+  #failure: TsnetError | undefined;
 
   constructor() {
     this.#tolerateFailure();
   }
 
+  /** Whether calls pass, wait, or learn why they cannot pass. */
+  get state(): "open" | "closed" | TsnetError {
+    return this.#failure ?? (this.#isSettled ? "open" : "closed");
+  }
+
   /** Recovery is done: calls that wait and all later ones pass. */
   open(): void {
     this.#renew();
+    this.#failure = undefined;
     this.#settled.resolve();
   }
 
   /** Recovery failed: calls that wait and all later ones are answered with `error`, until `open` is called. */
   fail(error: TsnetError): void {
     this.#renew();
+    this.#failure = error;
     this.#settled.reject(error);
   }
 

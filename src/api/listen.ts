@@ -126,7 +126,8 @@ async function bind(server: Server, path: string): Promise<void> {
   await once(server, "listening");
 }
 
-function trackConnections(app: FastifyInstance): ReadonlySet<Socket> {
+/** The connections that are open, also those on which nothing was asked yet. */
+export function trackConnections(app: FastifyInstance): ReadonlySet<Socket> {
   const connections = new Set<Socket>();
   app.server.on("connection", (socket) => {
     connections.add(socket);

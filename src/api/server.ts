@@ -14,7 +14,10 @@ import { BrokenHttp } from "./broken-http.ts";
 import { Calls } from "./calls.ts";
 import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
+import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
+import { METRICS_PATH, addMetricsRoute } from "./metrics-route.ts";
+import type { Metrics } from "./metrics.ts";
 import { formatErrorReply } from "./reply-error.ts";
 import { STATUS_PATH, addStatusRoute } from "./status-route.ts";
 import { buildLateValidators } from "./validators.ts";
@@ -37,6 +40,8 @@ export interface ServerParts {
   readonly ipam: IpamDriver;
   readonly log: Log;
   readonly gate: Gate;
+  readonly metrics: Metrics;
+  readonly health: HealthSources;
   /** For waiting at the gate and working together; default 20 s. */
   readonly callTimeoutMs?: number;
   /** How long the bytes of one request may take to arrive; default 10 s. Idle connections stay open. */
@@ -73,10 +78,13 @@ export function createServer(parts: ServerParts): FastifyInstance {
     if (calls.isStopping) reply.header("connection", "close");
   });
   const verbs = verbsOf(parts);
-  for (const verb of verbs) addVerb(app, verb, calls, log);
+  for (const verb of verbs) addVerb(app, verb, { calls, metrics: parts.metrics, log });
   addStatusRoute(app, parts.cnm, calls, log);
-  const methods = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
-  refuseOtherRequests(app, new Map([...methods, [STATUS_PATH, "GET"]]), log);
+  addHealthRoute(app, parts.health, log);
+  addMetricsRoute(app, parts.metrics, log);
+  const posts = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
+  const gets = [STATUS_PATH, HEALTH_PATH, METRICS_PATH].map((path) => [path, "GET"] as const);
+  refuseOtherRequests(app, new Map([...posts, ...gets]), log);
   drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
   return app;
 }

@@ -7,11 +7,19 @@ import { TsnetError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { parseBody } from "./body.ts";
 import type { Calls } from "./calls.ts";
+import type { Metrics } from "./metrics.ts";
 import { LEVEL, errorFields, formatErrorReply, toTsnetError } from "./reply-error.ts";
 import type { Verb } from "./verb.ts";
 
+/** What all verbs share. */
+export interface VerbParts {
+  readonly calls: Calls;
+  readonly metrics: Pick<Metrics, "noteCall">;
+  readonly log: Log;
+}
+
 /** Adds the route of one verb. */
-export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log): void {
+export function addVerb(app: FastifyInstance, verb: Verb, { calls, metrics, log }: VerbParts): void {
   const callName = verb.name.slice(verb.name.indexOf(".") + 1);
   const startTimes = new WeakMap<FastifyRequest, number>();
   const fieldsOf = (request: FastifyRequest) => {
@@ -31,12 +39,15 @@ export function addVerb(app: FastifyInstance, verb: Verb, calls: Calls, log: Log
       const call = { verb: verb.name, object: objectOf(request.body), isGated: verb.isGated };
       using caller = watchCaller(request.raw.socket);
       const answer = await calls.run(call, (signal) => verb.run(request.body, signal), caller.signal);
-      log.info({ ...fieldsOf(request), outcome: "ok" }, "call");
+      const fields = fieldsOf(request);
+      metrics.noteCall(verb.name, "ok", fields.durationMs);
+      log.info({ ...fields, outcome: "ok" }, "call");
       return answer;
     },
     errorHandler: (thrown, request, reply) => {
       const error = toTsnetError(callName, thrown);
       const fields = { ...fieldsOf(request), outcome: error.code, ...errorFields(error) };
+      metrics.noteCall(verb.name, error.code, fields.durationMs);
       log[LEVEL[error.code]](fields, "call");
       void reply.code(200).send(formatErrorReply(error.message));
     },

@@ -154,8 +154,8 @@ export class Cnm implements verbs.CnmDriver {
     return record && statusOfEndpoint(record);
   }
 
-  describe(): verbs.CnmStatus {
-    return statusOf(this.#parts.registry);
+  describe(maxEntries?: number): verbs.CnmStatus {
+    return statusOf(this.#parts.registry, maxEntries);
   }
 }
 

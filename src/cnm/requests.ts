@@ -150,6 +150,6 @@ export interface CnmDriver {
   revokeExternalConnectivity(ref: EndpointRef): Promise<void>;
   /** Changes nothing and waits for nothing. @returns undefined for an endpoint that tsnet does not know. */
   describeEndpoint(ref: EndpointRef): EndpointStatus | undefined;
-  /** Changes nothing and waits for nothing. */
-  describe(): CnmStatus;
+  /** Changes nothing and waits for nothing. @param maxEntries - networks, endpoints and ports at most; default 20,000. */
+  describe(maxEntries?: number): CnmStatus;
 }

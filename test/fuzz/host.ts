@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
+import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
@@ -141,6 +142,12 @@ export class FuzzHost {
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
       gate,
+      metrics: new Metrics({
+        status: () => this.#cnm.describe(),
+        pools: () => this.#ipam.usage(),
+        linkCounters: async () => new Map(),
+      }),
+      health: { gate, records: this.#records, damage: () => this.#registry.damage.lines() },
       log: this.#log(),
     });
     this.#listening = await listenOnSockets(app, [this.socket], SILENT_LOG);

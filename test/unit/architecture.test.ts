@@ -41,6 +41,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "@fastify/type-provider-typebox": "api",
   "ip-num": "cidr",
   pino: "log",
+  "prom-client": "api/metric-registry",
 };
 
 const MAX_LINES = 250;

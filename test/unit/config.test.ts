@@ -9,7 +9,14 @@ const permitted: Readonly<Record<keyof typeof SETTINGS, readonly string[]>> = {
   TSNET_POOLS: ["10.0.0.0/8:24", "fd00::/48:64", "10.0.0.0/16:24, 10.1.0.0/16:26"],
   TSNET_FIREWALL: ["auto", "nftables", "none"],
   TSNET_OVSDB: ["unix:/run/x.sock", "tcp:127.0.0.1:6640", "tcp:[::1]:6640"],
-  TSNET_METRICS: ["127.0.0.1:9100", "[::1]:9100", "localhost:80"],
+  TSNET_METRICS: [
+    "127.0.0.1:1",
+    "0.0.0.0:65535",
+    "[::1]:9100",
+    "[fd00::1]:9100",
+    "localhost:80",
+    "host-1.example:9100",
+  ],
 };
 
 const refused: Readonly<Record<keyof typeof SETTINGS, readonly string[]>> = {
@@ -26,7 +33,30 @@ const refused: Readonly<Record<keyof typeof SETTINGS, readonly string[]>> = {
   ],
   TSNET_FIREWALL: ["iptables", "off", "None"],
   TSNET_OVSDB: ["/run/x.sock", "unix:x", "ssl:127.0.0.1:6640", "tcp:127.0.0.1"],
-  TSNET_METRICS: ["9100", ":9100", "127.0.0.1", "http://127.0.0.1:9100"],
+  TSNET_METRICS: [
+    "9100",
+    ":9100",
+    "127.0.0.1",
+    "127.0.0.1:",
+    "http://127.0.0.1:9100",
+    "127.0.0.1:9100/metrics",
+    " 127.0.0.1:9100",
+    "127.0.0.1:0",
+    "127.0.0.1:65536",
+    "127.0.0.1:09100",
+    "127.0.0.1:http",
+    "127.0.0.1:-1",
+    "127.0.0.256:9100",
+    "127.1:9100",
+    "::1:9100",
+    "[::1]",
+    "[127.0.0.1]:9100",
+    "[::g]:9100",
+    "-x:9100",
+    "a..b:9100",
+    `${"a".repeat(65)}:9100`,
+    "a_b:9100",
+  ],
 };
 
 const cases = (table: Readonly<Record<string, readonly string[]>>) =>
@@ -42,9 +72,17 @@ describe("readConfig", () => {
       logLevel: "info",
       firewall: "auto",
       ovsdb: "unix:/run/openvswitch/db.sock",
-      metrics: "",
+      metrics: undefined,
     });
     expect(defaultPools.map(formatDefaultPool)).toEqual(["10.210.0.0/16:24", "fd00:210::/48:64"]);
+  });
+
+  it.each([
+    ["127.0.0.1:9560", { host: "127.0.0.1", port: 9560 }],
+    ["[fd00::1]:80", { host: "fd00::1", port: 80 }],
+    ["localhost:65535", { host: "localhost", port: 65_535 }],
+  ])("reads host and port out of TSNET_METRICS=%s", (text, expected) => {
+    expect(readConfig({ TSNET_METRICS: text }).metrics).toEqual(expected);
   });
 
   it("is frozen", () => {

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { MEASURES, VERB_DURATION } from "../../src/api/measures.ts";
+import { MetricRegistry } from "../../src/api/metric-registry.ts";
 import { LEVEL } from "../../src/api/reply-error.ts";
 import { ENDPOINT_OPTIONS, NETWORK_OPTIONS } from "../../src/cnm/options.ts";
 import { SETTINGS } from "../../src/config.ts";
@@ -47,6 +49,15 @@ describe("README", () => {
     const expected = Object.entries(SETTINGS).map(([name, setting]) => [name, setting.default || "empty"]);
 
     expect(tableBelow("## Settings").map((row) => row.slice(0, 2))).toEqual(expected);
+  });
+
+  it("has the metrics that are registered, with their labels, and no others", () => {
+    const { name, labels } = VERB_DURATION;
+    const durations = { name, kind: "histogram", labels };
+    const expected = [durations, ...MEASURES].map((each) => [each.name, each.kind, each.labels.join(", ")]);
+
+    expect(tableBelow("### Health and metrics").map((row) => row.slice(0, 3))).toEqual(expected);
+    expect(new MetricRegistry().names).toEqual(expected.map(([first]) => first));
   });
 
   it("has every error code", () => {

@@ -5,6 +5,7 @@ import { type Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gate } from "../../src/api/gate.ts";
+import { Metrics } from "../../src/api/metrics.ts";
 import { listenOnSockets } from "../../src/api/listen.ts";
 import { type ServerParts, createServer, verbNames } from "../../src/api/server.ts";
 import type { Log, LogLevel } from "../../src/log.ts";
@@ -32,11 +33,19 @@ export function openGate(): Gate {
   return gate;
 }
 
+/** Records that can be written. */
+export const SOUND_RECORDS = { fault: undefined, writeFault: undefined };
+
 /** A server without a socket, for `inject`; gate open unless a test brings its own. */
 export function serverOn(drivers: FakeDrivers, parts: Partial<ServerParts> = {}) {
   const { log, lines } = memoryLog();
-  const app = createServer({ cnm: drivers.cnm, ipam: drivers.ipam, gate: openGate(), log, ...parts });
-  return { app, lines, [Symbol.asyncDispose]: async () => app.close() };
+  const { cnm, ipam } = drivers;
+  const { gate = openGate() } = parts;
+  const sources = { status: () => cnm.describe(), pools: () => ipam.usage(), linkCounters: async () => new Map() };
+  const metrics = new Metrics(sources);
+  const health = { gate, records: SOUND_RECORDS, damage: () => [] };
+  const app = createServer({ cnm, ipam, log, metrics, health, ...parts, gate });
+  return { app, lines, metrics, health, [Symbol.asyncDispose]: async () => app.close() };
 }
 
 /** A server on sockets in a new folder; removed again by `await using`. */
