@@ -110,6 +110,7 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
       await stand.agent.datapath.ensureNetwork(made, []);
       await stand.requireReach();
       expect([await stand.holders(), await stand.switchOfNic()]).toEqual([[made.untaggedLink], "lan"]);
+      await expect.poll(() => stand.agent.datapath.ensureNetwork(made, [])).toBe(false);
 
       await stand.agent.datapath.removeNetwork(made, []);
       expect([await stand.holders(), await stand.switchOfNic()]).toEqual([["nic0"], undefined]);

@@ -44,12 +44,14 @@ export class LinkMonitor implements AsyncDisposable {
 /**
  * Waits for a look at the host during which nothing changes. The kernel tells a state of its own up to a second late, so a single
  * look proves nothing; one that always writes never passes.
+ *
+ * @param look - may say that it changed something.
  */
 export async function waitForIdleLook(at: NetNamespace, look: () => Promise<unknown>, limitMs = 10_000): Promise<void> {
   const isIdle = async () => {
     await using monitor = await LinkMonitor.start(at);
-    await look();
-    return (await monitor.stop()).length === 0;
+    const hasChanged = await look();
+    return (await monitor.stop()).length === 0 && hasChanged !== true;
   };
   await waitUntil("a look that writes nothing", isIdle, { limitMs });
 }

@@ -105,15 +105,15 @@ export class TunnelStand implements AsyncDisposable {
     await Promise.all(this.hosts.map((_, at) => this.makeOn(at + 1, this.network(at + 1, kind, more))));
   }
 
-  /** Makes a network on one host. */
-  async makeOn(n: number, network: Network): Promise<void> {
+  /** Makes a network on one host. @returns whether anything had to be changed there. */
+  async makeOn(n: number, network: Network): Promise<boolean> {
     const { datapath } = this.host(n).agent;
     const others = this.#besides(n, network);
     await datapath.check(network, others);
     const madeBefore = this.#made.filter((made) => made.n !== n || made.network.id !== network.id);
     this.#made = [...madeBefore, { n, network }];
     await this.#applyRules(n);
-    await datapath.ensureNetwork(network, others);
+    return await datapath.ensureNetwork(network, others);
   }
 
   /** Removes a network without containers from one host. */

@@ -22,7 +22,7 @@ export function describeRepair(suite: TunnelSuite): void {
       await stand.makeOn(1, network);
       const made = await host.parts();
 
-      await stand.makeOn(1, network);
+      expect(await stand.makeOn(1, network)).toBe(false);
       expect(await host.parts()).toEqual(made);
       expect(made.length).toBeGreaterThan(before.length);
 
