@@ -15,8 +15,10 @@ import { Calls } from "./calls.ts";
 import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
+import { poolsRead } from "./pools-read.ts";
+import { addRead } from "./read-route.ts";
 import { formatErrorReply } from "./reply-error.ts";
-import { STATUS_PATH, addStatusRoute } from "./status-route.ts";
+import { statusRead } from "./status-read.ts";
 import { buildLateValidators } from "./validators.ts";
 import { addVerb } from "./verb-route.ts";
 
@@ -74,9 +76,10 @@ export function createServer(parts: ServerParts): FastifyInstance {
   });
   const verbs = verbsOf(parts);
   for (const verb of verbs) addVerb(app, verb, calls, log);
-  addStatusRoute(app, parts.cnm, calls, log);
-  const methods = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
-  refuseOtherRequests(app, new Map([...methods, [STATUS_PATH, "GET"]]), log);
+  const reads = [statusRead(parts.cnm), poolsRead(parts.ipam)];
+  for (const read of reads) addRead(app, read, calls, log);
+  const posts = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
+  refuseOtherRequests(app, new Map([...posts, ...reads.map(({ path }) => [path, "GET"] as const)]), log);
   drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
   return app;
 }

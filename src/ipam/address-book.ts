@@ -54,6 +54,17 @@ export class AddressBook {
     return this.#inUse.size === 0;
   }
 
+  /** The addresses in use with what for, lowest first. */
+  holdings(): readonly (readonly [bigint, Holding])[] {
+    return [...this.#inUse].sort(([a], [b]) => Number(a > b) - Number(a < b));
+  }
+
+  /** How many addresses can be chosen that are not in use. */
+  get free(): bigint {
+    const taken = Array.from(this.#inUse.keys()).filter((value) => this.#isAutomatic(value));
+    return this.capacity - BigInt(taken.length);
+  }
+
   /** Every address that has a record: in use and at rest. */
   *recorded(): Iterable<bigint> {
     yield* this.#inUse.keys();
@@ -91,8 +102,7 @@ export class AddressBook {
    * anyway, or because enough addresses are at rest already and this one's turn has not come yet.
    */
   nextRestOrder(value: bigint): number | undefined {
-    const isAutomatic = value >= this.#automatic.first && value <= this.#automatic.last;
-    if (!isAutomatic) return undefined;
+    if (!this.#isAutomatic(value)) return undefined;
     if (value >= this.#nextFresh && this.#resting.size >= this.#restingLimit) return undefined;
     return this.#nextOrder++;
   }
@@ -108,6 +118,10 @@ export class AddressBook {
   forget(value: bigint): void {
     this.#inUse.delete(value);
     if (value >= this.#automatic.first && value < this.#nextFresh) this.#nextFresh = value;
+  }
+
+  #isAutomatic(value: bigint): boolean {
+    return value >= this.#automatic.first && value <= this.#automatic.last;
   }
 
   #findFresh(): bigint | undefined {

@@ -14,9 +14,11 @@ import { createPoolId } from "./pool-id.ts";
 import type { PoolDescription } from "./pool-records.ts";
 import { NetworkPools } from "./network-pools.ts";
 import { planPool } from "./pool-request.ts";
-import { Pool, unknownPool } from "./pool.ts";
+import { damagedPool, unknownPool } from "./pool-errors.ts";
+import { Pool } from "./pool.ts";
 import { type LostPool, readPools } from "./recorded-pools.ts";
-import type { IpamDriver, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
+import type { IpamDriver, IpamStatus, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
+import { statusOfPools } from "./status.ts";
 
 /** What the addresses of tsnet are built on. */
 export interface IpamParts {
@@ -212,6 +214,10 @@ export class Ipam implements IpamDriver {
     await pool.release(parsed);
   }
 
+  describe(): IpamStatus {
+    return statusOfPools(this.#spaces);
+  }
+
   async #releaseLost({ id, addressIds }: LostPool): Promise<void> {
     const changes = addressIds.map((addressId) => ({ op: "remove", kind: "address", id: addressId }) as const);
     await this.#parts.records.commit([...changes, { op: "remove", kind: "pool", id }], "removal");
@@ -239,12 +245,4 @@ export class Ipam implements IpamDriver {
   #requireLoaded(): void {
     if (!this.#isLoaded) throw new TsnetError("unavailable", "the address records are not loaded yet");
   }
-}
-
-function damagedPool({ subnet }: LostPool): TsnetError {
-  const remedy = "remove its network, and create it again";
-  return new TsnetError(
-    "host",
-    `pool ${formatSubnet(subnet)} gives out no addresses, its record is damaged; ${remedy}`,
-  );
 }

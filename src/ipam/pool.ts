@@ -7,6 +7,7 @@ import { AddressBook, type AddressUse, type Holding } from "./address-book.ts";
 import { addressRecordId } from "./pool-id.ts";
 import { hasGone } from "./caller.ts";
 import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
+import { unknownPool } from "./pool-errors.ts";
 import { automaticSpan, findObstacle } from "./usable-addresses.ts";
 
 /** A pool that was given out, with its addresses. */
@@ -71,6 +72,16 @@ export class Pool {
     const address = this.#parseOwn(text);
     const isInUse = this.#book.find(address.value)?.isReleasing === false;
     return isInUse ? `${formatAddress(address)}/${this.description.subnet.prefixLength}` : undefined;
+  }
+
+  /** The addresses in use with what for, lowest first. */
+  holdings(): readonly (readonly [Address, AddressUse])[] {
+    return this.#book.holdings().map(([value, { use }]) => [this.#addressOf(value), use] as const);
+  }
+
+  /** How many addresses can be chosen still. */
+  get free(): bigint {
+    return this.#book.free;
   }
 
   /** The endpoints' addresses that were given out before this start and not released since. */
@@ -229,15 +240,6 @@ export class Pool {
   #addressOf(value: bigint): Address {
     return { family: this.description.subnet.family, value };
   }
-}
-
-/** The error for a pool that is not in the records, after `docker plugin rm` for example. */
-export function unknownPool(poolId: string): TsnetError {
-  const shown = JSON.stringify(poolId.length > 64 ? `${poolId.slice(0, 64)}...` : poolId);
-  return new TsnetError(
-    "not-found",
-    `pool ${shown} is not in the records of tsnet; remove the network and create it again`,
-  );
 }
 
 function orderOf({ state }: RecordedAddress): number {
