@@ -29,6 +29,9 @@ if (parseInt(process.versions.node, 10) < ${nodeMajor}) {
   process.exit(1);
 }`;
 
+/** Of dockerode's dependencies. */
+const LEFT_OUT = ["ssh2", "@grpc/grpc-js", "@grpc/proto-loader", "protobufjs"];
+
 const koffiAddon = join(root, "node_modules/@koromix", `koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`);
 
 /** The index of prom-client names parts that tsnet never touches, three quarters of it: reading them takes 5 ms of each start. */
@@ -69,7 +72,11 @@ async function bundleInto(folder: string): Promise<void> {
     sourcesContent: false,
     define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename" },
     // koffi's own loader looks for its addon in node_modules; this one copies it beside the script.
-    alias: { koffi: "./node_modules/koffi/index.cjs", [`@koromix/koffi-linux-${process.arch}`]: koffiAddon },
+    alias: {
+      koffi: "./node_modules/koffi/index.cjs",
+      [`@koromix/koffi-linux-${process.arch}`]: koffiAddon,
+      ...Object.fromEntries(LEFT_OUT.map((name) => [name, "./plugin/left-out.cjs"])),
+    },
     loader: { ".node": "copy" },
     assetNames: "[name]",
     external: ["@koromix/koffi-*"],

@@ -1,55 +1,29 @@
-// The command line. `tsnet serve` is the daemon; everything else is said in the help.
+// The command line. `tsnet serve` is the daemon; every other command is the operator's (`cli/program.ts`). Each loads only what
+// it needs itself.
 import { parseArgs } from "node:util";
 import { readConfig } from "./config.ts";
-import { type Daemon, type DaemonOptions, startDaemon } from "./daemon.ts";
+import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { messageOf } from "./errors.ts";
-import { VERSION } from "./version.ts";
-
-const HELP = `Usage: tsnet COMMAND
-
-Docker network and IPAM driver.
-
-Commands:
-  serve                  run the daemon that the Docker engine speaks to
-
-Options:
-  --help                 print this
-  --version              print the version
-
-Options of serve:
-  --plugin-socket PATH   listen there too: the socket that the engine made for a managed plugin
-  --sysctl-root PATH     the folder that stands for /proc/sys/net, where that is read-only
-
-Settings are read from the environment: TSNET_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_OVSDB, TSNET_POOLS,
-TSNET_FIREWALL, TSNET_METRICS. The README lists their values.
-`;
 
 /** After this long a daemon that cannot end in order ends all the same; the engine kills a plugin after 10 s. */
 const CLOSE_TIMEOUT_MS = 9500;
 
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      help: { type: "boolean" },
-      version: { type: "boolean" },
-      "plugin-socket": { type: "string" },
-      "sysctl-root": { type: "string" },
-    },
+async function main([command, ...words]: readonly string[]): Promise<void> {
+  if (command === "serve" && !words.includes("--help")) return serve(readServeOptions(words));
+  const { runCommand } = await import("./cli/program.ts");
+  process.exitCode = await runCommand([command ?? "--help", ...words]);
+}
+
+function readServeOptions(words: readonly string[]): DaemonOptions {
+  const { values } = parseArgs({
+    args: [...words],
+    options: { "plugin-socket": { type: "string" }, "sysctl-root": { type: "string" } },
   });
-  const [command, ...rest] = positionals;
-  if (values.version) return void process.stdout.write(`${VERSION}\n`);
-  if (values.help || (command === "help" && rest.length === 0)) return void process.stdout.write(HELP);
-  if (command !== "serve" || rest.length > 0) {
-    const what =
-      command === undefined ? "no command given" : `unknown command ${JSON.stringify(positionals.join(" "))}`;
-    throw new Error(`${what}; tsnet --help lists what there is`);
-  }
-  await serve({
+  return {
     config: readConfig(process.env),
     ...(values["plugin-socket"] !== undefined && { pluginSocket: values["plugin-socket"] }),
     ...(values["sysctl-root"] !== undefined && { sysctlRoot: values["sysctl-root"] }),
-  });
+  };
 }
 
 async function serve(options: DaemonOptions): Promise<void> {
@@ -69,11 +43,11 @@ async function serve(options: DaemonOptions): Promise<void> {
   };
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
-  daemon = startDaemon(options);
+  daemon = import("./daemon.ts").then(({ startDaemon }) => startDaemon(options));
   await daemon;
 }
 
-main().catch((failure: unknown) => {
+main(process.argv.slice(2)).catch((failure: unknown) => {
   process.stderr.write(`tsnet: ${messageOf(failure).replaceAll("\n", " ")}\n`);
   process.exit(1);
 });

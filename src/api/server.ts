@@ -18,8 +18,10 @@ import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.
 import { ipamVerbs } from "./ipam-routes.ts";
 import { METRICS_PATH, addMetricsRoute } from "./metrics-route.ts";
 import type { Metrics } from "./metrics.ts";
+import { poolsRead } from "./pools-read.ts";
+import { addRead } from "./read-route.ts";
 import { formatErrorReply } from "./reply-error.ts";
-import { STATUS_PATH, addStatusRoute } from "./status-route.ts";
+import { statusRead } from "./status-read.ts";
 import { buildLateValidators } from "./validators.ts";
 import { addVerb } from "./verb-route.ts";
 
@@ -79,11 +81,12 @@ export function createServer(parts: ServerParts): FastifyInstance {
   });
   const verbs = verbsOf(parts);
   for (const verb of verbs) addVerb(app, verb, { calls, metrics: parts.metrics, log });
-  addStatusRoute(app, parts.cnm, calls, log);
+  const reads = [statusRead(parts.cnm), poolsRead(parts.ipam)];
+  for (const read of reads) addRead(app, read, calls, log);
   addHealthRoute(app, parts.health, log);
   addMetricsRoute(app, parts.metrics, log);
   const posts = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
-  const gets = [STATUS_PATH, HEALTH_PATH, METRICS_PATH].map((path) => [path, "GET"] as const);
+  const gets = [...reads.map(({ path }) => path), HEALTH_PATH, METRICS_PATH].map((path) => [path, "GET"] as const);
   refuseOtherRequests(app, new Map([...posts, ...gets]), log);
   drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
   return app;

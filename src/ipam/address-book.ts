@@ -44,11 +44,6 @@ export class AddressBook {
     return this.#automatic.last - this.#automatic.first + 1n;
   }
 
-  /** How many of these are in use. */
-  get usedCount(): number {
-    return Array.from(this.#inUse.keys()).filter((value) => this.#isAutomatic(value)).length;
-  }
-
   /** The holding of an address in use; undefined for one that is at rest or was never used. */
   find(value: bigint): Holding | undefined {
     return this.#inUse.get(value);
@@ -57,6 +52,17 @@ export class AddressBook {
   /** Whether none is in use. */
   get isUnused(): boolean {
     return this.#inUse.size === 0;
+  }
+
+  /** The addresses in use with what for, lowest first. */
+  holdings(): readonly (readonly [bigint, Holding])[] {
+    return [...this.#inUse].sort(([a], [b]) => Number(a > b) - Number(a < b));
+  }
+
+  /** How many addresses can be chosen that are not in use. */
+  get free(): bigint {
+    const taken = Array.from(this.#inUse.keys()).filter((value) => this.#isAutomatic(value));
+    return this.capacity - BigInt(taken.length);
   }
 
   /** Every address that has a record: in use and at rest. */

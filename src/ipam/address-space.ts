@@ -94,6 +94,14 @@ export class AddressSpace {
   }
 }
 
+/** The one of that name. @throws TsnetError `invalid` that names all there are. */
+export function requireSpace(spaces: readonly AddressSpace[], name: string): AddressSpace {
+  const space = spaces.find((candidate) => candidate.name === name);
+  if (space) return space;
+  const known = spaces.map((candidate) => candidate.name).join(", ");
+  throw new TsnetError("invalid", `address space ${JSON.stringify(name.slice(0, 64))} is none of ${known}`);
+}
+
 function describeUsage(candidate: DefaultPool, pools: readonly Subnet[], occupied: readonly Subnet[]): string {
   const inUse = countOccupied(candidate, pools);
   const blocked = countOccupied(candidate, occupied) - inUse;

@@ -5,18 +5,20 @@ import { formatSubnet, overlaps, parseAddress } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { KeyedLock } from "../keyed-lock.ts";
 import type { RecordStore } from "../state/record-store.ts";
-import { AddressSpace } from "./address-space.ts";
+import { AddressSpace, requireSpace } from "./address-space.ts";
 import { hasGone } from "./caller.ts";
 import type { DefaultPool } from "./default-pools.ts";
 import type { HostRoutes } from "./host-routes.ts";
 import { Inventory } from "./inventory.ts";
-import { createPoolId, unknownPool } from "./pool-id.ts";
+import { createPoolId } from "./pool-id.ts";
 import type { PoolDescription } from "./pool-records.ts";
 import { NetworkPools } from "./network-pools.ts";
 import { planPool } from "./pool-request.ts";
+import { damagedPool, unknownPool } from "./pool-errors.ts";
 import { Pool } from "./pool.ts";
-import { type LostPool, damagedPool, readPools } from "./recorded-pools.ts";
-import type { IpamDriver, PoolUsage, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
+import { type LostPool, readPools } from "./recorded-pools.ts";
+import type { IpamDriver, IpamStatus, PoolUsage, RequestAddress, RequestPool, RequestedPool } from "./requests.ts";
+import { statusOfPools, usageOfPools } from "./status.ts";
 
 /** What the addresses of tsnet are built on. */
 export interface IpamParts {
@@ -85,7 +87,7 @@ export class Ipam implements IpamDriver {
   }
 
   usage(): readonly PoolUsage[] {
-    return this.#spaces.flatMap((space) => space.pools().map((pool) => pool.usage));
+    return usageOfPools(this.#spaces);
   }
 
   async requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool> {
@@ -98,7 +100,7 @@ export class Ipam implements IpamDriver {
   async #requestPool(request: RequestPool, signal?: AbortSignal): Promise<RequestedPool> {
     this.#requireLoaded();
     this.#requireComplete();
-    const space = this.#requireSpace(request.addressSpace);
+    const space = requireSpace(this.#spaces, request.addressSpace);
     const { family, segment, subnet: wanted, range } = planPool(request);
     return this.#locks.run(space.name, async () => {
       const { records, defaultPools, hostRoutes } = this.#parts;
@@ -216,6 +218,10 @@ export class Ipam implements IpamDriver {
     await pool.release(parsed);
   }
 
+  describe(): IpamStatus {
+    return statusOfPools(this.#spaces);
+  }
+
   async #releaseLost({ id, addressIds }: LostPool): Promise<void> {
     const changes = addressIds.map((addressId) => ({ op: "remove", kind: "address", id: addressId }) as const);
     await this.#parts.records.commit([...changes, { op: "remove", kind: "pool", id }], "removal");
@@ -225,13 +231,6 @@ export class Ipam implements IpamDriver {
 
   #findPool(poolId: string): Pool | undefined {
     return this.#spaces.map((space) => space.find(poolId)).find((pool) => pool !== undefined);
-  }
-
-  #requireSpace(name: string): AddressSpace {
-    const space = this.#spaces.find((candidate) => candidate.name === name);
-    if (space) return space;
-    const known = this.#spaces.map((candidate) => candidate.name).join(", ");
-    throw new TsnetError("invalid", `address space ${JSON.stringify(name.slice(0, 64))} is none of ${known}`);
   }
 
   /** What is given out may be in use where records are missing. */

@@ -3,7 +3,6 @@
 // of the same subnet.
 import { randomBytes } from "node:crypto";
 import { type Address, type Subnet, formatAddress, formatSubnet } from "../cidr.ts";
-import { TsnetError } from "../errors.ts";
 
 declare const poolIdBrand: unique symbol;
 
@@ -30,13 +29,4 @@ export function addressRecordId(poolId: PoolId, address: Address): string {
 export function splitAddressRecordId(recordId: string): { readonly poolId: string; readonly address: string } {
   const [poolId = "", address = ""] = recordId.split("#", 2);
   return { poolId, address };
-}
-
-/** The error for a pool that is not in the records, after `docker plugin rm` for example. */
-export function unknownPool(poolId: string): TsnetError {
-  const shown = JSON.stringify(poolId.length > 64 ? `${poolId.slice(0, 64)}...` : poolId);
-  return new TsnetError(
-    "not-found",
-    `pool ${shown} is not in the records of tsnet; remove the network and create it again`,
-  );
 }

@@ -4,10 +4,10 @@ import { type Address, contains, formatAddress, formatSubnet, parseAddress } fro
 import { TsnetError, inContext } from "../errors.ts";
 import type { CommitPurpose, RecordChange, RecordStore } from "../state/record-store.ts";
 import { AddressBook, type AddressUse, type Holding } from "./address-book.ts";
-import { addressRecordId, unknownPool } from "./pool-id.ts";
+import { addressRecordId } from "./pool-id.ts";
 import { hasGone } from "./caller.ts";
-import type { PoolUsage } from "./requests.ts";
 import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
+import { unknownPool } from "./pool-errors.ts";
 import { automaticSpan, findObstacle } from "./usable-addresses.ts";
 
 /** A pool that was given out, with its addresses. */
@@ -47,13 +47,6 @@ export class Pool {
     return !this.#isHeardOf && this.#book.isUnused;
   }
 
-  /** How full it is. */
-  get usage(): PoolUsage {
-    const { addressSpace, segment, subnet } = this.description;
-    const { usedCount: used, capacity: size } = this.#book;
-    return { subnet: formatSubnet(subnet), segment, addressSpace, used, size };
-  }
-
   /** The engine has been told of it. @param isForNew - for a network that is about to be made. */
   confirm(isForNew = false): void {
     this.#isHeardOf = true;
@@ -79,6 +72,16 @@ export class Pool {
     const address = this.#parseOwn(text);
     const isInUse = this.#book.find(address.value)?.isReleasing === false;
     return isInUse ? `${formatAddress(address)}/${this.description.subnet.prefixLength}` : undefined;
+  }
+
+  /** The addresses in use with what for, lowest first. */
+  holdings(): readonly (readonly [Address, AddressUse])[] {
+    return this.#book.holdings().map(([value, { use }]) => [this.#addressOf(value), use] as const);
+  }
+
+  /** How many addresses can be chosen still. */
+  get free(): bigint {
+    return this.#book.free;
   }
 
   /** The endpoints' addresses that were given out before this start and not released since. */

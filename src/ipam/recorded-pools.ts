@@ -1,7 +1,7 @@
 // Reads pools and addresses from the records at start. Whatever cannot be read or makes no sense is kept from use: the subnet
 // of such a pool is given to nobody, such an address counts as in use.
-import { type Subnet, formatSubnet, parseSubnet } from "../cidr.ts";
-import { TsnetError, messageOf } from "../errors.ts";
+import { type Subnet, parseSubnet } from "../cidr.ts";
+import { messageOf } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
 import type { AddressSpace } from "./address-space.ts";
 import { parsePoolId, splitAddressRecordId } from "./pool-id.ts";
@@ -14,15 +14,6 @@ export interface LostPool {
   readonly subnet: Subnet;
   /** Ids of the records of its addresses. */
   readonly addressIds: readonly string[];
-}
-
-/** Why it gives out nothing. */
-export function damagedPool({ subnet }: LostPool): TsnetError {
-  const remedy = "remove its network, and create it again";
-  return new TsnetError(
-    "host",
-    `pool ${formatSubnet(subnet)} gives out no addresses, its record is damaged; ${remedy}`,
-  );
 }
 
 /** What the records say. */

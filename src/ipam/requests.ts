@@ -40,6 +40,39 @@ export interface PoolUsage {
   readonly size: bigint;
 }
 
+/** One address in use. */
+export interface AddressStatus {
+  /** Bare. */
+  readonly address: string;
+  /** `endpoint` is also an auxiliary address: the engine does not tell them apart. */
+  readonly use: "endpoint" | "gateway";
+}
+
+/** One pool as the operator sees it. */
+export interface PoolStatus {
+  readonly id: string;
+  readonly addressSpace: string;
+  /** Empty for the default segment. */
+  readonly segment: string;
+  /** CIDR. */
+  readonly subnet: string;
+  /** CIDR of the part that addresses are chosen from; absent for all of the subnet. */
+  readonly range?: string;
+  /** How many addresses are in use. */
+  readonly used: number;
+  /** How many can be chosen still: decimal digits, since an IPv6 subnet has more than a number of JSON can say. */
+  readonly free: string;
+  /** Those in use, lowest first. */
+  readonly addresses: readonly AddressStatus[];
+}
+
+/** What tsnet has given out. */
+export interface IpamStatus {
+  readonly pools: readonly PoolStatus[];
+  /** False when there was more than fits one answer: the last list of addresses, or that of pools, is cut. */
+  readonly isComplete: boolean;
+}
+
 /**
  * The IpamDriver verbs. Every method rejects with a TsnetError. `signal` aborts when nobody learns of the result any more:
  * what was given out is taken back.
@@ -59,4 +92,6 @@ export interface IpamDriver {
   requestAddress(request: RequestAddress, signal?: AbortSignal): Promise<string>;
   /** An address that was never given out is no failure. */
   releaseAddress(poolId: string, address: string): Promise<void>;
+  /** Changes nothing and waits for nothing. */
+  describe(): IpamStatus;
 }

@@ -274,7 +274,7 @@ export class OrderDaemon {
     const call = request({ socketPath: this.#socket, path: "/status", agent: false }, (response) => {
       let reply = "";
       response.on("data", (part: Buffer) => (reply += part.toString()));
-      response.on("end", () => resolve(JSON.parse(reply) as Status)); // status-route.ts
+      response.on("end", () => resolve(JSON.parse(reply) as Status)); // status-read.ts
     });
     call.on("error", reject).end();
     return promise;
@@ -317,7 +317,7 @@ export class OrderDaemon {
   }
 }
 
-/** What status-route.ts writes, as far as it is looked at. */
+/** What status-read.ts writes, as far as it is looked at. */
 interface Status {
   readonly networks: readonly {
     readonly id: string;

@@ -69,7 +69,7 @@ class Stand implements AsyncDisposable {
       "/run/docker/plugins/tsnet.sock",
       "http://tsnet/status",
     );
-    return JSON.parse(text) as Awaited<ReturnType<Stand["status"]>>; // status-route.ts
+    return JSON.parse(text) as Awaited<ReturnType<Stand["status"]>>; // status-read.ts
   }
 
   /** What of links, addresses, routes and rules is other than before the damage. */

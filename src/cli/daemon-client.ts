@@ -1,0 +1,83 @@
+// The operator's command as a client of the daemon: finds its socket and asks there (`api/read-route.ts`).
+import { globSync } from "node:fs";
+import { request } from "node:http";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { ErrorReply } from "../api/reply-error.ts";
+import type { PoolsReply } from "../api/pools-read.ts";
+import type { StatusReply } from "../api/status-read.ts";
+import { SETTINGS } from "../config.ts";
+import { TsnetError, messageOf } from "../errors.ts";
+
+/** More than the daemon takes itself for an answer. */
+const TIMEOUT_MS = 30_000;
+
+/** What can be asked for, by path. */
+interface Replies {
+  readonly "/status": StatusReply;
+  readonly "/pools": PoolsReply;
+}
+
+/** One daemon. */
+export class DaemonClient {
+  /** Absolute path. */
+  readonly socket: string;
+
+  constructor(socket: string) {
+    this.socket = socket;
+  }
+
+  /**
+   * Waits while the daemon recovers.
+   *
+   * @throws TsnetError `unavailable` if nobody answers there, or tsnet cannot now; it says what to do.
+   */
+  async read<Path extends keyof Replies>(path: Path): Promise<Replies[Path]> {
+    const { status, body } = await this.#ask(path).catch((cause: unknown) => {
+      throw new TsnetError("unavailable", `no tsnet answers on ${this.socket}: ${adviceFor(cause)}`, { cause });
+    });
+    if (status === 404) {
+      const advice = "it is older than this command; upgrade the plugin, or start it anew";
+      throw new TsnetError("unsupported", `the tsnet on ${this.socket} does not know ${path}: ${advice}`);
+    }
+    try {
+      const answer: unknown = JSON.parse(body);
+      if (status === 200) return answer as Replies[Path]; // the daemon's own words
+      throw new TsnetError("unavailable", (answer as ErrorReply).Err);
+    } catch (failure) {
+      if (failure instanceof TsnetError) throw failure;
+      throw new TsnetError("unavailable", `what answers on ${this.socket} is not tsnet: HTTP ${status}`);
+    }
+  }
+
+  async #ask(path: string): Promise<{ readonly status: number; readonly body: string }> {
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const call = request({ socketPath: this.socket, path, agent: false, signal }, (response) => {
+      text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+    });
+    call.on("error", reject).end();
+    return promise;
+  }
+}
+
+/**
+ * Where the daemon listens: as named, else where `tsnet serve` and the managed plugin listen both, else where the engine made
+ * its socket for the plugin: in a folder of its own beside.
+ */
+export function findSocket(named: string | undefined): string {
+  if (named !== undefined && named !== "") return named;
+  const usual = SETTINGS.TSNET_SOCKET.default;
+  const candidates = [usual, ...globSync(join(dirname(usual), "*/tsnet.sock"))];
+  return candidates.find((path) => globSync(path).length > 0) ?? usual;
+}
+
+function adviceFor(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const start = "`docker plugin enable` or `tsnet serve` starts it";
+  if (code === "ENOENT") return `there is no such socket; ${start}, --socket or TSNET_SOCKET names another one`;
+  if (code === "ECONNREFUSED") return `nobody listens on it; ${start}`;
+  if (code === "EACCES" || code === "EPERM") return "permission denied; root may speak to it";
+  if (cause instanceof Error && cause.name === "TimeoutError") return `not within ${TIMEOUT_MS / 1000} s`;
+  return messageOf(cause);
+}

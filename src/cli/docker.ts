@@ -1,0 +1,73 @@
+// What the operator's command asks the engine: how networks and containers are called. Only the command does, never the daemon:
+// the engine may be waiting for it.
+import Docker from "dockerode";
+import { messageOf } from "../errors.ts";
+
+/** A network of any driver. */
+export interface DockerNetwork {
+  readonly id: string;
+  readonly name: string;
+  /** As Docker writes it: with `:latest` behind for a plugin that was named so. */
+  readonly ipamDriver: string;
+  /** CIDRs. */
+  readonly subnets: readonly string[];
+}
+
+/** A container's place on a network of any driver. */
+export interface DockerPlace {
+  readonly networkId: string;
+  /** Empty while the container does not run. */
+  readonly endpointId: string;
+  readonly container: { readonly id: string; readonly name: string };
+  /** Bare. */
+  readonly addresses: readonly string[];
+}
+
+/** What Docker has. */
+export interface DockerView {
+  readonly networks: readonly DockerNetwork[];
+  readonly places: readonly DockerPlace[];
+  /** Why there is nothing; absent when the engine answered. */
+  readonly fault?: string;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/** Asks the engine of `DOCKER_HOST`, or of its usual socket. No answer is no failure: then there are no names. */
+export async function readDocker(): Promise<DockerView> {
+  try {
+    refuseSsh(process.env["DOCKER_HOST"]);
+    const docker = new Docker({ timeout: TIMEOUT_MS });
+    const [networks, containers] = await Promise.all([docker.listNetworks(), docker.listContainers({ all: true })]);
+    return { networks: networks.map(networkOf), places: containers.flatMap(placesOf) };
+  } catch (failure) {
+    const fault = `Docker does not answer, so there are ids in place of names: ${messageOf(failure)}`;
+    return { networks: [], places: [], fault };
+  }
+}
+
+/** tsnet works on its own host; and what dockerode needs for it is not in dist/tsnet.js (plugin/bundle.ts). */
+function refuseSsh(dockerHost = ""): void {
+  if (dockerHost.startsWith("ssh:")) throw new Error(`DOCKER_HOST=${dockerHost} is another host; unset it`);
+}
+
+function networkOf({ Id, Name, IPAM }: Docker.NetworkInspectInfo): DockerNetwork {
+  const subnets = (IPAM?.Config ?? []).flatMap(({ Subnet }) => Subnet ?? []);
+  return { id: Id, name: Name, ipamDriver: IPAM?.Driver ?? "", subnets };
+}
+
+function placesOf({ Id, Names, NetworkSettings }: Docker.ContainerInfo): readonly DockerPlace[] {
+  const container = { id: Id, name: nameOf(Names) };
+  return Object.values(NetworkSettings.Networks).map(({ NetworkID, EndpointID, IPAddress, GlobalIPv6Address }) => ({
+    networkId: NetworkID,
+    endpointId: EndpointID,
+    container,
+    addresses: [IPAddress, GlobalIPv6Address].filter(Boolean),
+  }));
+}
+
+/** `/web`; those with two slashes are names of links to it. */
+function nameOf(names: readonly string[]): string {
+  const own = names.find((name) => name.lastIndexOf("/") === 0) ?? names[0] ?? "";
+  return own.replace(/^\//, "");
+}

@@ -1,0 +1,32 @@
+// What every command works with, and what most of them begin with.
+import { type NamedNetwork, nameNetworks } from "./catalog.ts";
+import type { Console } from "./console.ts";
+import type { DaemonClient } from "./daemon-client.ts";
+import type { DockerView } from "./docker.ts";
+
+/** One command's. */
+export interface Tools {
+  readonly console: Console;
+  readonly daemon: Pick<DaemonClient, "read">;
+  readonly readDocker: () => Promise<DockerView>;
+}
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly json?: boolean;
+}
+
+/** What tsnet has and what Docker has. */
+export interface Everything {
+  readonly networks: readonly NamedNetwork[];
+  readonly docker: DockerView;
+}
+
+/** Reads both. What is to be known of the whole of it is noted. */
+export async function readEverything({ console, daemon, readDocker }: Tools): Promise<Everything> {
+  const [status, docker] = await console.waitFor("tsnet", Promise.all([daemon.read("/status"), readDocker()]));
+  if (docker.fault !== undefined) console.note(docker.fault);
+  for (const line of status.damage ?? []) console.note(line);
+  if (!status.isComplete) console.note("there is more than fits one answer: this is not all");
+  return { networks: nameNetworks(status.networks, docker), docker };
+}
