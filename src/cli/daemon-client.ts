@@ -18,6 +18,11 @@ interface Replies {
   readonly "/pools": PoolsReply;
 }
 
+/** What the daemon can be told to do, by verb (`api/operator-routes.ts`). */
+interface Calls {
+  readonly [verb: `Operator.${string}`]: { readonly message: object; readonly answer: unknown };
+}
+
 /** One daemon. */
 export class DaemonClient {
   /** Absolute path. */
@@ -33,7 +38,20 @@ export class DaemonClient {
    * @throws TsnetError `unavailable` if nobody answers there, or tsnet cannot now; it says what to do.
    */
   async read<Path extends keyof Replies>(path: Path): Promise<Replies[Path]> {
-    const { status, body } = await this.#ask(path).catch((cause: unknown) => {
+    return (await this.#exchange("GET", path)) as Replies[Path]; // the daemon's own words
+  }
+
+  /**
+   * Has the daemon do something.
+   *
+   * @throws TsnetError as `read` does, and with the daemon's own message when it refuses.
+   */
+  async call<Verb extends keyof Calls>(verb: Verb, message: Calls[Verb]["message"]): Promise<Calls[Verb]["answer"]> {
+    return this.#exchange("POST", `/${verb}`, JSON.stringify(message));
+  }
+
+  async #exchange(method: "GET" | "POST", path: string, message = ""): Promise<unknown> {
+    const { status, body } = await this.#ask(method, path, message).catch((cause: unknown) => {
       throw new TsnetError("unavailable", `no tsnet answers on ${this.socket}: ${adviceFor(cause)}`, { cause });
     });
     if (status === 404) {
@@ -42,21 +60,26 @@ export class DaemonClient {
     }
     try {
       const answer: unknown = JSON.parse(body);
-      if (status === 200) return answer as Replies[Path]; // the daemon's own words
-      throw new TsnetError("unavailable", (answer as ErrorReply).Err);
+      const { Err } = answer as Partial<ErrorReply>;
+      if (status === 200 && Err === undefined) return answer;
+      throw new TsnetError("unavailable", Err ?? `HTTP ${status}`);
     } catch (failure) {
       if (failure instanceof TsnetError) throw failure;
       throw new TsnetError("unavailable", `what answers on ${this.socket} is not tsnet: HTTP ${status}`);
     }
   }
 
-  async #ask(path: string): Promise<{ readonly status: number; readonly body: string }> {
+  async #ask(
+    method: string,
+    path: string,
+    message: string,
+  ): Promise<{ readonly status: number; readonly body: string }> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const call = request({ socketPath: this.socket, path, agent: false, signal }, (response) => {
+    const call = request({ socketPath: this.socket, path, method, agent: false, signal }, (response) => {
       text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
     });
-    call.on("error", reject).end();
+    call.on("error", reject).end(message);
     return promise;
   }
 }

@@ -1,7 +1,7 @@
 // What the operator's command asks the engine: how networks and containers are called. Only the command does, never the daemon:
 // the engine may be waiting for it.
 import Docker from "dockerode";
-import { messageOf } from "../errors.ts";
+import { TsnetError, messageOf } from "../errors.ts";
 
 /** A network of any driver. */
 export interface DockerNetwork {
@@ -31,19 +31,66 @@ export interface DockerView {
   readonly fault?: string;
 }
 
+/** One container as the engine has it now. */
+export interface DockerContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly isRunning: boolean;
+  /** Of its first process; 0 while it does not run. */
+  readonly pid: number;
+  /** The container in whose network namespace it lives (`--network container:NAME`); absent for its own. */
+  readonly sharedWith?: { readonly id: string; readonly name: string };
+  /** Whether it lives in the host's network namespace. */
+  readonly isOnHost: boolean;
+}
+
 const TIMEOUT_MS = 10_000;
 
 /** Asks the engine of `DOCKER_HOST`, or of its usual socket. No answer is no failure: then there are no names. */
 export async function readDocker(): Promise<DockerView> {
   try {
-    refuseSsh(process.env["DOCKER_HOST"]);
-    const docker = new Docker({ timeout: TIMEOUT_MS });
+    const docker = connect();
     const [networks, containers] = await Promise.all([docker.listNetworks(), docker.listContainers({ all: true })]);
     return { networks: networks.map(networkOf), places: containers.flatMap(placesOf) };
   } catch (failure) {
     const fault = `Docker does not answer, so there are ids in place of names: ${messageOf(failure)}`;
     return { networks: [], places: [], fault };
   }
+}
+
+/**
+ * The container that is called so, by name or by the beginning of its id, as the engine finds it.
+ *
+ * @throws TsnetError `not-found`; `unavailable` if the engine does not answer.
+ */
+export async function findContainer(name: string): Promise<DockerContainer> {
+  const docker = connect();
+  const found = await docker
+    .getContainer(name)
+    .inspect()
+    .catch((cause: unknown) => {
+      if (isMissing(cause)) throw new TsnetError("not-found", `Docker has no container ${JSON.stringify(name)}`);
+      throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(cause)}`, { cause });
+    });
+  const [kind = "", other = ""] = found.HostConfig.NetworkMode?.split(/:(.*)/s) ?? [];
+  const sharedWith = kind === "container" ? await findContainer(other) : undefined;
+  return {
+    id: found.Id,
+    name: nameOf([found.Name]),
+    isRunning: found.State.Running,
+    pid: found.State.Pid,
+    ...(sharedWith !== undefined && { sharedWith: { id: sharedWith.id, name: sharedWith.name } }),
+    isOnHost: kind === "host",
+  };
+}
+
+function connect(): Docker {
+  refuseSsh(process.env["DOCKER_HOST"]);
+  return new Docker({ timeout: TIMEOUT_MS });
+}
+
+function isMissing(failure: unknown): boolean {
+  return failure instanceof Error && "statusCode" in failure && failure.statusCode === 404;
 }
 
 /** tsnet works on its own host; and what dockerode needs for it is not in dist/tsnet.js (plugin/bundle.ts). */

@@ -9,7 +9,8 @@ import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
-import { readDocker } from "./docker.ts";
+import { findContainer, readDocker } from "./docker.ts";
+import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
@@ -80,5 +81,7 @@ function makeTools(socket: string | undefined): Tools {
     console: new Console(process.stdout, process.stderr, process.env),
     daemon: new DaemonClient(findSocket(socket ?? process.env["TSNET_SOCKET"])),
     readDocker,
+    findContainer,
+    host: new HostTools(),
   };
 }

@@ -2,13 +2,17 @@
 import { type NamedNetwork, nameNetworks } from "./catalog.ts";
 import type { Console } from "./console.ts";
 import type { DaemonClient } from "./daemon-client.ts";
-import type { DockerView } from "./docker.ts";
+import type { DockerContainer, DockerView } from "./docker.ts";
+import type { HostTools } from "./host-tools.ts";
 
 /** One command's. */
 export interface Tools {
   readonly console: Console;
-  readonly daemon: Pick<DaemonClient, "read">;
+  readonly daemon: Pick<DaemonClient, "read" | "call">;
   readonly readDocker: () => Promise<DockerView>;
+  readonly findContainer: (name: string) => Promise<DockerContainer>;
+  /** In the command's own network namespace, the host's. */
+  readonly host: HostTools;
 }
 
 /** Options that every command has. */

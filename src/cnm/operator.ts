@@ -1,0 +1,4 @@
+// What the operator's command asks of the daemon besides what it reads, in tsnet's own words. The engine never does.
+
+/** The verbs of the operator. Every method rejects with a TsnetError. */
+export interface OperatorDriver {}

@@ -1,0 +1,30 @@
+// What the README says a command prints: its blocks marked `console`, in which each command stands behind `$ `. A test runs the
+// command and compares; what differs from run to run is masked on both sides.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const README = join(import.meta.dirname, "../../README.md");
+const BLOCK = /^```console\n(.*?)^```$/gms;
+
+/** What stands in the README behind `$ COMMAND`, masked. @throws Error if it stands there not at all. */
+export function readmeOutput(command: string): string {
+  for (const [, block = ""] of readFileSync(README, "utf8").matchAll(BLOCK)) {
+    for (const entry of block.split(/^\$ /m).slice(1)) {
+      const [typed = "", ...lines] = entry.split("\n");
+      if (typed === command) return maskVolatile(lines.join("\n"));
+    }
+  }
+  throw new Error(`the README has no example of ${command}`);
+}
+
+/** Ids, MAC addresses, link names that are made from ids, times and runs of spaces as words that are always the same. */
+export function maskVolatile(text: string): string {
+  return text
+    .replace(/\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b/g, "ID")
+    .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
+    .replace(/\b(tsn|tsh|tsv|tss)-?[0-9a-f]{6,12}\b/g, "LINK")
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z?|\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "TIME")
+    .replace(/ +/g, " ")
+    .replace(/-{2,}|─{2,}/g, "--")
+    .trim();
+}
