@@ -7,9 +7,12 @@ import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
 import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
+import { agent } from "./agent.ts";
+import { attach } from "./attach.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
-import { findContainer, readDocker } from "./docker.ts";
+import { detach } from "./detach.ts";
+import { findContainer, followContainers, readDocker } from "./docker.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -73,7 +76,41 @@ function build(): Command {
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
   );
+  addAttachments(add, tools);
   return program;
+}
+
+function addAttachments(add: (usage: string, description: string) => Command, tools: () => Tools): void {
+  const addWithOwner = (name: string, description: string) =>
+    add(`${name} [container] [network]`, description)
+      .usage("[options] CONTAINER NETWORK")
+      .option("--netns PATH", "in place of CONTAINER: the file of a network namespace")
+      .option("--pid PID", "in place of CONTAINER: a process");
+  const operands = (container?: string, network?: string) => [container, network].filter((word) => word !== undefined);
+  addWithOwner("attach", "give a running container one more interface")
+    .option("--ip ADDRESS", "IPv4 address; default: a free one")
+    .option("--ip6 ADDRESS", "IPv6 address; default: a free one")
+    .option("--mac ADDRESS", "MAC address; default: made from the address")
+    .option("--ifname NAME", "name inside; default: the network's ifprefix and a number")
+    .option("--vlan VLAN", "one of the network's VLANs, untagged")
+    .option("--trunk VLANS", "VLANs of the network, tagged: 10,20,30-39")
+    .option("--mtu BYTES", "at most the network's")
+    .option("--default-route", "lead all else by this interface")
+    .option("--route ROUTE", "10.0.0.0/8 via 10.1.2.9; may be given several times", collect)
+    .option("--once", "not again when the container starts again")
+    .action(async (container, network, options) => await attach(tools(), operands(container, network), options));
+  addWithOwner("detach", "take off what attach put on").action(
+    async (container, network, options) => await detach(tools(), operands(container, network), options),
+  );
+  add("agent", "attach again when containers start again, until it is ended").action(async () => {
+    const controller = new AbortController();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
+    await agent(tools(), followContainers, controller.signal);
+  });
+}
+
+function collect(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
 }
 
 function makeTools(socket: string | undefined): Tools {
