@@ -2,6 +2,7 @@
 // before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
 import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
+import type { Attachment } from "./attachment.ts";
 import { Damage } from "./damage.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
@@ -31,6 +32,8 @@ export interface EndpointRecord {
   readonly bindings?: readonly PortBinding[];
   /** What is published, numbers chosen; absent for nothing. */
   readonly ports?: readonly PublishedPort[];
+  /** Of an endpoint that the operator's command made, and not the engine. */
+  readonly attachment?: Attachment;
 }
 
 /** Everything that tsnet has a record of. */
@@ -125,6 +128,12 @@ export class Registry {
     this.damage.requireReadable("endpoint", endpointId);
     if (known === undefined) this.damage.requireComplete();
     throw new TsnetError("not-found", `network ${short(networkId)} has no endpoint ${short(endpointId)}`);
+  }
+
+  /** Whether the endpoint is kept though no namespace has its link: that is made again when the owner comes back. */
+  isKept({ endpoint, state, attachment }: EndpointRecord): boolean {
+    if (attachment === undefined || attachment.isOnce || state === "removing") return false;
+    return this.#networks.get(endpoint.networkId)?.state === "ready";
   }
 
   endpointsOf(id: NetworkId): readonly EndpointRecord[] {

@@ -9,6 +9,7 @@ import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
@@ -93,6 +94,7 @@ export class FuzzHost {
   readonly #ports = new FakePortHolder();
   readonly #registry: Registry;
   readonly #cnm: Cnm;
+  readonly #attachments: AttachmentVerbs;
   readonly #ipam: Ipam;
   #listening: Listening | undefined;
   readonly #poolIds = new Map<string, string>();
@@ -104,7 +106,7 @@ export class FuzzHost {
     this.#registry = new Registry(this.#records);
     const { guard } = this;
     this.#ipam = ipamOn(this.#records, this.#registry);
-    this.#cnm = new Cnm({
+    const parts = {
       registry: this.#registry,
       datapaths: { bridge: guard.watch(this.#datapath), ovs: guard.watch(this.#ovs) },
       links: guard.watch(this.#datapath),
@@ -113,7 +115,9 @@ export class FuzzHost {
       locks: new CnmLocks(),
       pools: this.#ipam.ofNetworks,
       releaseAddresses: async () => {},
-    });
+    };
+    this.#cnm = new Cnm(parts);
+    this.#attachments = new AttachmentVerbs(parts);
   }
 
   /** Starts it; for `await using`. */
@@ -141,6 +145,7 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
+      operator: { attachments: this.#counted(this.#attachments) },
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),
