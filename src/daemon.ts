@@ -9,6 +9,7 @@ import type { ChangedLinks } from "./cnm/changed-links.ts";
 import { Cnm } from "./cnm/driver.ts";
 import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
 import { isInUse } from "./cnm/lost-networks.ts";
+import { operatorOn } from "./cnm/operator.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
@@ -82,14 +83,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
+  const { cnm, ipam, operator, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
   const health = { gate, records, damage: () => registry.damage.lines() };
   let listening: Listening;
   try {
-    const app = createServer({ cnm, ipam, log, gate, metrics, health });
+    const app = createServer({ cnm, ipam, operator, log, gate, metrics, health });
     listening = await listen(app, options, { metrics, health, log });
   } catch (failure) {
     ovs.close();
@@ -186,13 +187,14 @@ function buildDrivers(
     releaseAddresses,
   };
   const cnm = new Cnm(parts);
+  const operator = operatorOn(parts);
   const metrics = new Metrics({
     status: () => cnm.describe(Infinity),
     pools: () => ipam.usage(),
     linkCounters: readLinkCounters,
   });
   const reconciler = new Reconciler(parts, log, metrics);
-  return { registry, ipam, ports, ovs, pairs, cnm, reconciler, metrics };
+  return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */

@@ -3,9 +3,11 @@ import { globSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { PlanMessage, SetEndpointMessage, SetNetworkMessage } from "../api/change-messages.ts";
 import type { ErrorReply } from "../api/reply-error.ts";
 import type { PoolsReply } from "../api/pools-read.ts";
 import type { StatusReply } from "../api/status-read.ts";
+import type { PlanAnswer, SetAnswer } from "../cnm/change-requests.ts";
 import { SETTINGS } from "../config.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 
@@ -20,6 +22,9 @@ interface Replies {
 
 /** What the daemon can be told to do, by verb (`api/operator-routes.ts`). */
 interface Calls {
+  readonly "Operator.SetNetwork": { readonly message: SetNetworkMessage; readonly answer: SetAnswer };
+  readonly "Operator.SetEndpoint": { readonly message: SetEndpointMessage; readonly answer: SetAnswer };
+  readonly "Operator.Plan": { readonly message: PlanMessage; readonly answer: PlanAnswer };
   readonly [verb: `Operator.${string}`]: { readonly message: object; readonly answer: unknown };
 }
 

@@ -14,7 +14,9 @@ import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
+import { plan } from "./plan.ts";
 import { ports } from "./ports.ts";
+import { set } from "./set.ts";
 import type { Tools } from "./tools.ts";
 
 const FAILED = 1;
@@ -43,7 +45,7 @@ function build(): Command {
     .description("Docker network and IPAM driver: what it has, who is where, and why")
     .version(VERSION, "--version", "print the version")
     .helpOption("--help", "print this")
-    .option("--socket PATH", "where tsnet listens; default: TSNET_SOCKET, else where the engine finds it")
+    .option("--socket <path>", "where tsnet listens; default: TSNET_SOCKET, else where the engine finds it")
     .showHelpAfterError("(tsnet --help lists what there is)")
     .configureOutput({ outputError: (text, write) => write(`tsnet: ${text.replace(/^error: /, "")}`) })
     .exitOverride();
@@ -65,7 +67,7 @@ function build(): Command {
   };
   add("ls", "list the networks and who is on them").action(async (options) => await ls(tools(), options));
   add("inspect <network|container>", "print all that tsnet knows of one of them")
-    .addOption(new Option("--type TYPE", "for a name that both have").choices(["network", "container"]))
+    .addOption(new Option("--type <type>", "for a name that both have").choices(["network", "container"]))
     .action(async (name: string, options) => await inspect(tools(), name, options));
   add("ports", "list what is published, and to whom it is open").action(
     async (options) => await ports(tools(), options, readListeningSockets),
@@ -73,7 +75,26 @@ function build(): Command {
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
   );
+  add("set <network|container> <key=value...>", "change what is in use, without creating it anew")
+    .option("--network <network>", "of a container that is on several")
+    .addOption(new Option("--type <type>", "for a name that both have").choices(["network", "container"]))
+    .action(async (name: string, words: string[], options) => await set(tools(), name, words, options));
+  add("plan", "say what `docker network create -d tsnet` would do, and do nothing")
+    .addOption(listOption("-o, --opt <key=value>", "an option of the network"))
+    .addOption(listOption("--subnet <cidr>", "a subnet; default: IPAM gives one"))
+    .addOption(listOption("--gateway <address>", "in one of the subnets; default: its first address"))
+    .option("--internal", "without a way to the world")
+    .option("--ipv6", "with IPv6")
+    .action(async (options) => await plan(tools(), options));
   return program;
+}
+
+/** An option that may be given several times. */
+function listOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => [
+    ...(before ?? []),
+    text,
+  ]);
 }
 
 function makeTools(socket: string | undefined): Tools {

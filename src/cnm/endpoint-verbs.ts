@@ -4,7 +4,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
-import { doMeet } from "../vlan.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { joinResult } from "./join-result.ts";
@@ -16,6 +15,7 @@ import { Publishing, needsHairpin } from "./publishing.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
+import { refuseSharedMac } from "./shared-mac.ts";
 
 /** CreateEndpoint, DeleteEndpoint, Join, Leave. */
 export class EndpointVerbs {
@@ -47,10 +47,11 @@ export class EndpointVerbs {
       registry.damage.requireComplete();
       const bindings = this.#external.planForJoin(request, network);
       await this.#forgetDead(planned, network);
-      const endpoint = { ...planned, ...(await this.#freeNames(request)) };
-      // While names were looked for the network may have gone, and another endpoint may have got the MAC.
-      registry.requireNetwork(request.networkId);
-      this.#refuseSharedMac(planned, network);
+      const names = await this.#freeNames(request);
+      // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
+      const present = registry.requireNetwork(request.networkId);
+      const endpoint = { ...planEndpoint(request, present), ...names };
+      refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
         await registry.putEndpoint({ endpoint, state: "created", ...(bindings.length > 0 && { bindings }) });
@@ -71,22 +72,11 @@ export class EndpointVerbs {
       await locks.endpoint(endpoint, async () => {
         const { endpointId } = endpoint;
         const state = registry.findEndpoint(endpointId)?.state;
-        const isReplaced = registry.isOfFormerLife(endpointId) && address !== undefined && endpoint.address === address;
+        const given = endpoint.given?.address ?? endpoint.address;
+        const isReplaced = registry.isOfFormerLife(endpointId) && address !== undefined && given === address;
         const isDead = (state === "joined" || isReplaced) && !(await links.isNameTaken(endpoint.hostIfName));
         if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
       });
-    }
-  }
-
-  /** In VLANs of their own two endpoints may have one MAC: with the same subnet in both VLANs they even derive it. */
-  #refuseSharedMac({ mac, vlans }: Pick<Endpoint, "mac" | "vlans">, network: Network): void {
-    const { registry } = this.#parts;
-    const isRival = ({ endpoint }: EndpointRecord) => endpoint.mac === mac && doMeet(endpoint.vlans, vlans);
-    for (const { id } of registry.networksOn(network.switchName)) {
-      const other = registry.endpointsOf(id).find(isRival);
-      if (other === undefined) continue;
-      const owner = `endpoint ${short(other.endpoint.endpointId)} of network ${short(id)}`;
-      throw new TsnetError("conflict", `MAC address ${mac} is in use on ${network.switchName} by ${owner}`);
     }
   }
 

@@ -18,6 +18,14 @@ export interface PoolKeeper {
   /** Removes the pool with that subnet, with all its addresses. Where pools of several segments have it, they stay. */
   release(addressSpace: string, subnet: string): Promise<void>;
 
+  /**
+   * Takes an address of the pool with that subnet into use, as for an endpoint.
+   *
+   * @returns false in another driver's address space, and where pools of several segments have the subnet.
+   * @throws TsnetError `conflict` if it is in use, `invalid` if no endpoint can have it.
+   */
+  requestAddress(addressSpace: string, subnet: string, address: string): Promise<boolean>;
+
   /** Releases an address of the pool with that subnet. Where pools of several segments have it, it stays in use. */
   releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void>;
 

@@ -45,6 +45,13 @@ export class NetworkPools {
     for (const { description } of found) this.#parts.addFalseClaim(description.id);
   }
 
+  /** Takes an address into use, as for an endpoint. @returns false where it cannot be told of which pool it is. */
+  async requestAddress(addressSpace: string, subnet: string, address: string): Promise<boolean> {
+    const pool = this.#only(addressSpace, subnet);
+    await pool?.request(formatAddress(parseAddress(address)), "endpoint");
+    return pool !== undefined;
+  }
+
   /** Releases an address. Where pools of several segments have that subnet it stays in use. */
   async releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void> {
     await this.#only(addressSpace, subnet)?.release(parseAddress(address));

@@ -12,6 +12,7 @@ import { createServer } from "../../src/api/server.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
+import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { type EndpointRecord, Registry } from "../../src/cnm/registry.ts";
 import type { CreateEndpoint, CreateNetwork } from "../../src/cnm/requests.ts";
@@ -93,6 +94,7 @@ export class FuzzHost {
   readonly #ports = new FakePortHolder();
   readonly #registry: Registry;
   readonly #cnm: Cnm;
+  readonly #operator: OperatorDriver;
   readonly #ipam: Ipam;
   #listening: Listening | undefined;
   readonly #poolIds = new Map<string, string>();
@@ -104,7 +106,7 @@ export class FuzzHost {
     this.#registry = new Registry(this.#records);
     const { guard } = this;
     this.#ipam = ipamOn(this.#records, this.#registry);
-    this.#cnm = new Cnm({
+    const parts = {
       registry: this.#registry,
       datapaths: { bridge: guard.watch(this.#datapath), ovs: guard.watch(this.#ovs) },
       links: guard.watch(this.#datapath),
@@ -113,7 +115,9 @@ export class FuzzHost {
       locks: new CnmLocks(),
       pools: this.#ipam.ofNetworks,
       releaseAddresses: async () => {},
-    });
+    };
+    this.#cnm = new Cnm(parts);
+    this.#operator = operatorOn(parts);
   }
 
   /** Starts it; for `await using`. */
@@ -141,6 +145,7 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
+      operator: this.#operator,
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),

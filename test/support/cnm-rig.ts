@@ -2,6 +2,7 @@
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
+import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
@@ -36,6 +37,7 @@ export const OTHER_IPAM: PoolKeeper = {
   claim: () => {},
   refuse: () => {},
   release: async () => {},
+  requestAddress: async () => false,
   releaseAddress: async () => {},
   listOfFormerLife: () => [],
 };
@@ -51,6 +53,7 @@ export class CnmRig {
   readonly ports: FakePortHolder;
   readonly registry: Registry;
   readonly cnm: Cnm;
+  readonly operator: OperatorDriver;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
   /** What the reconciler repaired, and `fault CODE` for what it could not. */
@@ -79,6 +82,7 @@ export class CnmRig {
     const locks = new CnmLocks();
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
     this.cnm = new Cnm(parts);
+    this.operator = operatorOn(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

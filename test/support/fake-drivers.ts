@@ -1,5 +1,6 @@
 // The two drivers as the wire tests need them: they write down what they were asked and answer at once, unless a test
 // puts another method in their place.
+import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import type { CnmDriver } from "../../src/cnm/requests.ts";
 import type { IpamDriver } from "../../src/ipam/requests.ts";
 
@@ -13,6 +14,7 @@ export interface SeenCall {
 export interface FakeDrivers {
   readonly cnm: CnmDriver;
   readonly ipam: IpamDriver;
+  readonly operator: OperatorDriver;
   readonly seen: SeenCall[];
 }
 
@@ -20,10 +22,19 @@ export interface FakeDrivers {
 export const FAKE_MAC = "02:42:0a:32:02:4d";
 
 /** @param cnm - methods that replace those of the fake. */
-export function fakeDrivers(cnm: Partial<CnmDriver> = {}, ipam: Partial<IpamDriver> = {}): FakeDrivers {
+export function fakeDrivers(
+  cnm: Partial<CnmDriver> = {},
+  ipam: Partial<IpamDriver> = {},
+  operator: Partial<OperatorDriver> = {},
+): FakeDrivers {
   const seen: SeenCall[] = [];
   const note = (method: string, request: unknown) => void seen.push({ method, request });
-  return { seen, cnm: { ...fakeCnm(note), ...cnm }, ipam: { ...fakeIpam(note), ...ipam } };
+  return {
+    seen,
+    cnm: { ...fakeCnm(note), ...cnm },
+    ipam: { ...fakeIpam(note), ...ipam },
+    operator: { ...fakeOperator(note), ...operator },
+  };
 }
 
 type Note = (method: string, request: unknown) => void;
@@ -62,6 +73,23 @@ function fakeCnm(note: Note): CnmDriver {
     describe: () => {
       note("describe", undefined);
       return { networks: [], isComplete: true };
+    },
+  };
+}
+
+function fakeOperator(note: Note): OperatorDriver {
+  return {
+    setNetwork: async (request) => {
+      note("setNetwork", request);
+      return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
+    },
+    setEndpoint: async (request) => {
+      note("setEndpoint", request);
+      return { changes: [], inside: [] };
+    },
+    plan: async (request) => {
+      note("plan", request);
+      return { steps: ["make bridge br0 with mtu 1500"] };
     },
   };
 }
