@@ -163,7 +163,7 @@ describe("tsnet set CONTAINER", () => {
     expect(await host.tryReach(one, "10.60.0.50")).toEqual(OPEN);
     expect(await host.tryReach(one, former)).toEqual(CLOSED);
     expect(await host.tryReach(web, GATEWAY)).toEqual(OPEN);
-    const page = ["busybox", "wget", "-T", "5", "-qO-"];
+    const page = ["curl", "-sf", "-m", "5"];
     expect(await host.neighbour.exec([...page, "http://192.0.2.10:8080/"])).not.toBe("");
     expect(await host.exec([...page, "http://127.0.0.1:8080/"])).not.toBe("");
   });
@@ -194,12 +194,14 @@ describe("tsnet set CONTAINER", () => {
   });
 
   it("refuses an address that is another container's, and changes nothing", async () => {
+    await using other = await host.run("other", network, "--ip", "10.60.0.4");
     const before = await wholeHost();
 
-    const { exitCode, stderr } = await tsnet("set", "one", `ip=${GATEWAY}`);
+    const { exitCode, stderr } = await tsnet("set", "one", "ip=10.60.0.4");
 
     expect(exitCode).toBe(1);
     expect(stderr).toContain("in use");
+    expect(await other.address()).toBe("10.60.0.4");
     expect(await wholeHost()).toBe(before);
   });
 });
