@@ -1,7 +1,7 @@
 // The bodies of `Operator.Attach` and `Operator.Detach` and of their answers, and the way from them to `cnm/attachment.ts` and
 // back. Texts that are "" and lists that are null or missing stand for what was not asked for.
 import { type Static, Type } from "typebox";
-import type { Attach, Attached } from "../cnm/attachment.ts";
+import type { Attach, Attached, AttachmentDriver } from "../cnm/attachment.ts";
 import {
   AddressOrEmpty,
   EndpointIdText,
@@ -16,12 +16,13 @@ import {
   presentText,
   toMap,
 } from "./fields.ts";
+import { type Verb, statefulVerb } from "./verb.ts";
 
 const ids = { NetworkID: NetworkIdText, EndpointID: EndpointIdText };
 const flag = Type.Optional(Type.Boolean());
 
 /** `Operator.Attach`. */
-export const AttachMessage = Type.Object({
+const AttachMessage = Type.Object({
   ...ids,
   OwnerKind: OwnerKindText,
   OwnerID: NonEmptyText,
@@ -38,9 +39,11 @@ export const AttachMessage = Type.Object({
 });
 
 /** `Operator.Detach`. */
-export const DetachMessage = Type.Object(ids);
+const DetachMessage = Type.Object(ids);
 
+/** `Operator.Attach`. */
 export type AttachBody = Static<typeof AttachMessage>;
+/** `Operator.Detach`. */
 export type DetachBody = Static<typeof DetachMessage>;
 
 /** The answer to `Operator.Attach`; what the fields mean is said of `Attached`. */
@@ -63,7 +66,7 @@ export interface DetachAnswer {
 }
 
 /** Reads `Operator.Attach`. */
-export function parseAttach(message: AttachBody): Attach {
+function parseAttach(message: AttachBody): Attach {
   const address = presentText(message.Address);
   const addressIpv6 = presentText(message.AddressIPv6);
   const mac = presentText(message.MacAddress);
@@ -84,7 +87,7 @@ export function parseAttach(message: AttachBody): Attach {
 }
 
 /** Writes the answer to `Operator.Attach`. */
-export function formatAttached(attached: Attached): AttachAnswer {
+function formatAttached(attached: Attached): AttachAnswer {
   const { wasAttached, linkName, hostLink, ifName, mac, mtu, addresses, gateways, routes } = attached;
   return {
     WasAttached: wasAttached,
@@ -100,4 +103,17 @@ export function formatAttached(attached: Attached): AttachAnswer {
       ...(via !== undefined && { NextHop: via }),
     })),
   };
+}
+
+/** The verbs of `tsnet attach` and `tsnet detach`. */
+export function attachmentVerbs(attachments: AttachmentDriver): readonly Verb[] {
+  return [
+    statefulVerb("Operator.Attach", AttachMessage, async (message: AttachBody, signal): Promise<AttachAnswer> =>
+      formatAttached(await attachments.attach(parseAttach(message), signal)),
+    ),
+    statefulVerb("Operator.Detach", DetachMessage, async (message: DetachBody): Promise<DetachAnswer> => {
+      const ref = { networkId: message.NetworkID, endpointId: message.EndpointID };
+      return { WasAttached: await attachments.detach(ref) };
+    }),
+  ];
 }

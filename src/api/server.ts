@@ -5,8 +5,8 @@
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
-import type { OperatorDriver } from "../cnm/operator.ts";
 import type { CnmDriver } from "../cnm/requests.ts";
+import type { OperatorDriver } from "../cnm/operator.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
 import { ACTIVATE } from "./activate.ts";
@@ -17,9 +17,9 @@ import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
 import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
+import { operatorVerbs } from "./operator-routes.ts";
 import { METRICS_PATH, addMetricsRoute } from "./metrics-route.ts";
 import type { Metrics } from "./metrics.ts";
-import { operatorVerbs } from "./operator-routes.ts";
 import { poolsRead } from "./pools-read.ts";
 import { addRead } from "./read-route.ts";
 import { formatErrorReply } from "./reply-error.ts";

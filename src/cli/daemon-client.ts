@@ -4,9 +4,11 @@ import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { AttachAnswer, AttachBody, DetachAnswer, DetachBody } from "../api/attachment-messages.ts";
+import type { PlanMessage, SetEndpointMessage, SetNetworkMessage } from "../api/change-messages.ts";
 import type { ErrorReply } from "../api/reply-error.ts";
 import type { PoolsReply } from "../api/pools-read.ts";
 import type { StatusReply } from "../api/status-read.ts";
+import type { PlanAnswer, SetAnswer } from "../cnm/change-requests.ts";
 import { SETTINGS } from "../config.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 
@@ -23,6 +25,9 @@ interface Replies {
 interface Calls {
   readonly "Operator.Attach": { readonly message: AttachBody; readonly answer: AttachAnswer };
   readonly "Operator.Detach": { readonly message: DetachBody; readonly answer: DetachAnswer };
+  readonly "Operator.SetNetwork": { readonly message: SetNetworkMessage; readonly answer: SetAnswer };
+  readonly "Operator.SetEndpoint": { readonly message: SetEndpointMessage; readonly answer: SetAnswer };
+  readonly "Operator.Plan": { readonly message: PlanMessage; readonly answer: PlanAnswer };
 }
 
 /** One daemon. */

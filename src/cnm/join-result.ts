@@ -52,7 +52,7 @@ function detours(network: Network, endpoint: Endpoint): JoinResult["routes"] {
 }
 
 /** The pool in which an endpoint's address lies. @param address - with its prefix length; absent if it has none. */
-function poolOf(network: Network, address: string | undefined): NetworkPool | undefined {
+export function poolOf(network: Network, address: string | undefined): NetworkPool | undefined {
   if (address === undefined) return undefined;
   const bare = parseAddressWithLength(address).address;
   return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare));

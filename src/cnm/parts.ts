@@ -39,6 +39,12 @@ export class CnmLocks {
     return this.#locks.isHeld(endpointId);
   }
 
+  /** Holds the locks of all of these at once. Whoever needs that holds the lock of all networks before. */
+  endpoints<T>(refs: readonly Pick<EndpointRef, "endpointId">[], task: () => Promise<T>): Promise<T> {
+    const [first, ...rest] = refs;
+    return first === undefined ? task() : this.endpoint(first, () => this.endpoints(rest, task));
+  }
+
   endpoint<T>({ endpointId }: Pick<EndpointRef, "endpointId">, task: () => Promise<T>): Promise<T> {
     return this.#locks.run(endpointId, task);
   }

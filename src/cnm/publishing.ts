@@ -164,6 +164,14 @@ export class Publishing {
     if (unheld !== undefined) await this.#hold(unheld.network, unheld.endpoint, unheld.ports.map(bindingOf));
   }
 
+  /** Has what is published of an endpoint lead to the addresses that it has now. */
+  async relayTo(network: Network, { endpoint, ports = [] }: EndpointRecord): Promise<void> {
+    const { ports: holder } = this.#parts;
+    if (holder.heldBy(endpoint.endpointId).length === 0) return;
+    await holder.release(endpoint.endpointId);
+    await this.#hold(network, endpoint, ports.map(bindingOf));
+  }
+
   #networkOf({ endpoint }: EndpointRecord): Network {
     const known = this.#parts.registry.findNetwork(endpoint.networkId);
     if (known !== undefined) return known.network;

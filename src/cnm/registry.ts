@@ -6,8 +6,8 @@ import type { Attachment } from "./attachment.ts";
 import { Damage } from "./damage.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
-import { hostLinkName, switchNames } from "./names.ts";
-import type { IfName, Network, NetworkId, RequestedPlace } from "./network.ts";
+import type { IfName, Network, NetworkId } from "./network.ts";
+import { completeEndpoint, completeNetwork } from "./old-records.ts";
 import type { PortBinding, PublishedPort } from "./ports.ts";
 
 /** `creating`: no answer was given yet. `removing`: must go, whatever happens. */
@@ -20,6 +20,8 @@ export type EndpointState = "created" | "joined" | "removing";
 export interface NetworkRecord {
   readonly network: Network;
   readonly state: NetworkState;
+  /** As it was before a change that is not finished: what it had of the host besides must go. */
+  readonly former?: Network;
 }
 
 /** An endpoint as it is recorded. */
@@ -171,6 +173,32 @@ export class Registry {
     await this.#put("network", this.#networks, network.id, record);
   }
 
+  /**
+   * A network and endpoints of it in one step: known at once, durable when the promise resolves. When it rejects, what was
+   * known before is known again.
+   */
+  async putChange(change: NetworkRecord, endpoints: readonly EndpointRecord[]): Promise<void> {
+    const { id } = change.network;
+    const before = [
+      this.#networks.get(id),
+      ...endpoints.map(({ endpoint }) => this.#endpoints.get(endpoint.endpointId)),
+    ];
+    const set = (network: NetworkRecord, records: readonly EndpointRecord[]) => {
+      this.#networks.set(id, network);
+      for (const record of records) this.#endpoints.set(record.endpoint.endpointId, record);
+    };
+    set(change, endpoints);
+    const bodies = endpoints.map((body) => ({ kind: "endpoint", id: body.endpoint.endpointId, body }) as const);
+    const changes = [{ kind: "network", id, body: change } as const, ...bodies].map(
+      (put) => ({ op: "put", ...put }) as const,
+    );
+    await this.#records.commit(changes, "change").catch((failure: unknown) => {
+      const [network, ...records] = before;
+      if (network !== undefined) set(network as NetworkRecord, records as EndpointRecord[]); // in the order of their reading
+      throw failure;
+    });
+  }
+
   async putEndpoint(record: EndpointRecord): Promise<void> {
     this.#ofFormerLife.delete(record.endpoint.endpointId);
     await this.#put("endpoint", this.#endpoints, record.endpoint.endpointId, record);
@@ -220,29 +248,4 @@ export function short(id: string): string {
 
 function isRecord(body: unknown, part: "network" | "endpoint"): body is Readonly<Record<string, unknown>> {
   return typeof body === "object" && body !== null && part in body && "state" in body;
-}
-
-/** Records of before there were VLANs, uplinks and other backends have less. */
-function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
-  const plain: Partial<Network> = {
-    requested: guessRequested(network),
-    datapathType: "auto",
-    hostLink: network.switchName,
-    untaggedLink: hostLinkName(network.backend, network.switchName, {}),
-    vlans: {},
-    isVlanShared: false,
-    switchSettings: {},
-  };
-  return { network: { ...plain, ...network }, state };
-}
-
-/** What cannot have been tsnet's own choice was asked for. */
-function guessRequested({ id, switchName, mtu }: Network): RequestedPlace {
-  const isNamed = !switchNames(id).includes(switchName);
-  return { ...(isNamed && { bridge: switchName }), ...(mtu !== 1500 && { mtu }) };
-}
-
-function completeEndpoint({ endpoint, ...rest }: EndpointRecord): EndpointRecord {
-  const plain: Partial<Endpoint> = { vlans: {} };
-  return { ...rest, endpoint: { ...plain, ...endpoint } };
 }

@@ -9,10 +9,10 @@ import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
-import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
+import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { type EndpointRecord, Registry } from "../../src/cnm/registry.ts";
 import type { CreateEndpoint, CreateNetwork } from "../../src/cnm/requests.ts";
@@ -94,7 +94,7 @@ export class FuzzHost {
   readonly #ports = new FakePortHolder();
   readonly #registry: Registry;
   readonly #cnm: Cnm;
-  readonly #attachments: AttachmentVerbs;
+  readonly #operator: OperatorDriver;
   readonly #ipam: Ipam;
   #listening: Listening | undefined;
   readonly #poolIds = new Map<string, string>();
@@ -117,7 +117,7 @@ export class FuzzHost {
       releaseAddresses: async () => {},
     };
     this.#cnm = new Cnm(parts);
-    this.#attachments = new AttachmentVerbs(parts);
+    this.#operator = operatorOn(parts);
   }
 
   /** Starts it; for `await using`. */
@@ -145,7 +145,7 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
-      operator: { attachments: this.#counted(this.#attachments) },
+      operator: { ...this.#operator, attachments: this.#counted(this.#operator.attachments) },
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),

@@ -1,8 +1,8 @@
 // The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall, fake ports.
-import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
+import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
@@ -57,7 +57,7 @@ export class CnmRig {
   readonly ports: FakePortHolder;
   readonly registry: Registry;
   readonly cnm: Cnm;
-  readonly attachments: AttachmentVerbs;
+  readonly operator: OperatorDriver;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
   /** What the reconciler repaired, and `fault CODE` for what it could not. */
@@ -86,7 +86,7 @@ export class CnmRig {
     const locks = new CnmLocks();
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
     this.cnm = new Cnm(parts);
-    this.attachments = new AttachmentVerbs(parts);
+    this.operator = operatorOn(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

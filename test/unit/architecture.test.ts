@@ -35,7 +35,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
 
 /** Where each outside package may be imported. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  commander: "cli/program",
+  commander: "cli/command-line",
   dockerode: "cli/docker",
   execa: "host/run",
   koffi: "host/libc",
