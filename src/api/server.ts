@@ -5,8 +5,8 @@
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
-import type { CnmDriver } from "../cnm/requests.ts";
 import type { OperatorDriver } from "../cnm/operator.ts";
+import type { CnmDriver } from "../cnm/requests.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
 import { ACTIVATE } from "./activate.ts";
@@ -55,8 +55,8 @@ export interface ServerParts {
   readonly drainTimeoutMs?: number;
 }
 
-/** The names of all verbs that tsnet answers to the engine. */
-export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam">): readonly string[] {
+/** The names of all verbs that tsnet answers. */
+export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam" | "operator">): readonly string[] {
   return verbsOf(parts).map((verb) => verb.name);
 }
 
@@ -82,7 +82,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     reply.header("content-type", MEDIA_TYPE);
     if (calls.isStopping) reply.header("connection", "close");
   });
-  const verbs = [...verbsOf(parts), ...operatorVerbs(parts.operator)];
+  const verbs = verbsOf(parts);
   for (const verb of verbs) addVerb(app, verb, { calls, metrics: parts.metrics, log });
   const reads = [statusRead(parts.cnm), poolsRead(parts.ipam)];
   for (const read of reads) addRead(app, read, calls, log);
@@ -95,8 +95,8 @@ export function createServer(parts: ServerParts): FastifyInstance {
   return app;
 }
 
-function verbsOf(parts: Pick<ServerParts, "cnm" | "ipam">) {
-  return [ACTIVATE, ...cnmVerbs(parts.cnm), ...ipamVerbs(parts.ipam)];
+function verbsOf({ cnm, ipam, operator }: Pick<ServerParts, "cnm" | "ipam" | "operator">) {
+  return [ACTIVATE, ...cnmVerbs(cnm), ...ipamVerbs(ipam), ...operatorVerbs(operator)];
 }
 
 function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {

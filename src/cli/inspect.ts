@@ -72,7 +72,9 @@ function printContainer(console: Console, { name, id, places }: NamedContainer):
 
 function nameOf(endpoint: NamedEndpoint): string {
   const name = callEndpoint(endpoint);
-  return endpoint.state === "joined" ? name : `${name} (${endpoint.state})`;
+  if (endpoint.state === "removing" || (endpoint.state !== "joined" && endpoint.attachment === undefined))
+    return `${name} (${endpoint.state})`;
+  return endpoint.attachment === undefined ? name : `${name} (attached)`;
 }
 
 function cellsOf(endpoint: NamedEndpoint) {

@@ -7,9 +7,12 @@ import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
 import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
+import { agent } from "./agent.ts";
+import { attach } from "./attach.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
-import { findContainer, readDocker } from "./docker.ts";
+import { detach } from "./detach.ts";
+import { findContainer, followContainers, readDocker } from "./docker.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -55,8 +58,8 @@ function build(): Command {
     .description("run the daemon that the Docker engine speaks to")
     .copyInheritedSettings(program)
     .helpOption("--help", "print this")
-    .option("--plugin-socket PATH", "listen there too: the socket that the engine made for a managed plugin")
-    .option("--sysctl-root PATH", "the folder that stands for /proc/sys/net, where that is read-only")
+    .option("--plugin-socket <path>", "listen there too: the socket that the engine made for a managed plugin")
+    .option("--sysctl-root <path>", "the folder that stands for /proc/sys/net, where that is read-only")
     .addHelpText("after", SERVE_HELP);
   const tools = () => makeTools(program.opts<{ socket?: string }>().socket);
   const add = (usage: string, description: string) => {
@@ -80,21 +83,47 @@ function build(): Command {
     .addOption(new Option("--type <type>", "for a name that both have").choices(["network", "container"]))
     .action(async (name: string, words: string[], options) => await set(tools(), name, words, options));
   add("plan", "say what `docker network create -d tsnet` would do, and do nothing")
-    .addOption(listOption("-o, --opt <key=value>", "an option of the network"))
-    .addOption(listOption("--subnet <cidr>", "a subnet; default: IPAM gives one"))
-    .addOption(listOption("--gateway <address>", "in one of the subnets; default: its first address"))
+    .option("-o, --opt <key=value>", "an option of the network", collect)
+    .option("--subnet <cidr>", "a subnet; default: IPAM gives one", collect)
+    .option("--gateway <address>", "in one of the subnets; default: its first address", collect)
     .option("--internal", "without a way to the world")
     .option("--ipv6", "with IPv6")
     .action(async (options) => await plan(tools(), options));
+  addAttachments(add, tools);
   return program;
 }
 
-/** An option that may be given several times. */
-function listOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => [
-    ...(before ?? []),
-    text,
-  ]);
+function addAttachments(add: (usage: string, description: string) => Command, tools: () => Tools): void {
+  const addWithOwner = (name: string, description: string) =>
+    add(`${name} [container] [network]`, description)
+      .usage("[options] CONTAINER NETWORK")
+      .option("--netns <path>", "in place of CONTAINER: the file of a network namespace")
+      .option("--pid <pid>", "in place of CONTAINER: a process");
+  const operands = (container?: string, network?: string) => [container, network].filter((word) => word !== undefined);
+  addWithOwner("attach", "give a running container one more interface")
+    .option("--ip <address>", "IPv4 address; default: a free one")
+    .option("--ip6 <address>", "IPv6 address; default: a free one")
+    .option("--mac <address>", "MAC address; default: made from the address")
+    .option("--ifname <name>", "name inside; default: the network's ifprefix and a number")
+    .option("--vlan <vlan>", "one of the network's VLANs, untagged")
+    .option("--trunk <vlans>", "VLANs of the network, tagged: 10,20,30-39")
+    .option("--mtu <bytes>", "at most the network's")
+    .option("--default-route", "lead all else by this interface")
+    .option("--route <route>", "10.0.0.0/8 via 10.1.2.9; may be given several times", collect)
+    .option("--once", "not again when the container starts again")
+    .action(async (container, network, options) => await attach(tools(), operands(container, network), options));
+  addWithOwner("detach", "take off what attach put on").action(
+    async (container, network, options) => await detach(tools(), operands(container, network), options),
+  );
+  add("agent", "attach again when containers start again, until it is ended").action(async () => {
+    const controller = new AbortController();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
+    await agent(tools(), followContainers, controller.signal);
+  });
+}
+
+function collect(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
 }
 
 function makeTools(socket: string | undefined): Tools {

@@ -96,7 +96,7 @@ async function followInside(
 ): Promise<void> {
   const failures: string[] = [];
   for (const change of inside) {
-    await changeInside(tools.host, change).catch((failure: unknown) => {
+    await changeInside(tools, change).catch((failure: unknown) => {
       const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === change.endpointId);
       const who = endpoint === undefined ? `endpoint ${shortId(change.endpointId)}` : callEndpoint(endpoint);
       failures.push(`inside ${who}: ${messageOf(failure)}`);

@@ -55,12 +55,12 @@ export class ChangeEndpoint {
       registry.damage.requireComplete();
       const before = registry.requireEndpoint(request);
       const from = before.endpoint;
-      const to = planEndpointChange(from, network, request.options);
+      const to = planEndpointChange(before, network, request.options);
       const changes = changesBetween(from, to);
       if (changes.length === 0) return { changes, inside: [] };
       refuseSharedMac(to, network, registry);
       await withUndo(async (undo) => {
-        const left = await this.#takeAddresses(network, from, to, undo);
+        const left = await this.#takeAddresses(network, before, to, undo);
         await this.#change(network, before, { ...before, endpoint: to }, undo);
         signal.throwIfAborted();
         for (const release of left) await release().catch(() => {}); // else the next start finds that it is nobody's
@@ -72,19 +72,25 @@ export class ChangeEndpoint {
   }
 
   /** @returns what gives the addresses back that are left, of those that the engine did not give. */
-  async #takeAddresses(network: Network, from: Endpoint, to: Endpoint, undo: Undo): Promise<(() => Promise<void>)[]> {
+  async #takeAddresses(
+    network: Network,
+    before: EndpointRecord,
+    to: Endpoint,
+    undo: Undo,
+  ): Promise<(() => Promise<void>)[]> {
     const { pools } = this.#parts;
+    const from = before.endpoint;
     const left: (() => Promise<void>)[] = [];
     for (const key of ADDRESS_KEYS) {
       const [was, is] = [from[key], to[key]];
       const pool = poolOf(network, is);
       if (was === is || was === undefined || is === undefined || pool === undefined) continue;
-      const given = from.given?.[key] ?? was;
+      const given = givenBy(before, key);
       const { addressSpace } = network;
       const release = (text: string) => pools.releaseAddress(addressSpace, pool.subnet, bareAddress(text));
       if (is !== given) {
-        const isTaken = await pools.requestAddress(addressSpace, pool.subnet, bareAddress(is));
-        if (!isTaken) throw strangersPool(network, KEYS[key]);
+        if (pools.count(addressSpace, pool.subnet) === undefined) throw strangersPool(network, KEYS[key]);
+        await pools.requestAddress(addressSpace, pool.subnet, bareAddress(is));
         undo.add(() => release(is));
       }
       if (was !== given) left.push(() => release(was));
@@ -131,7 +137,8 @@ function parseOf(family: 4 | 6, text: string): string {
 }
 
 /** @throws TsnetError `invalid` with all faults. */
-function planEndpointChange(from: Endpoint, network: Network, options: ReadonlyMap<string, string>): Endpoint {
+function planEndpointChange(before: EndpointRecord, network: Network, options: ReadonlyMap<string, string>): Endpoint {
+  const from = before.endpoint;
   const { given, faults } = readGiven(options, TABLE);
   if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
   const wishes = given as Wishes; // the table has exactly its keys, each with a parser of that key's type
@@ -145,9 +152,16 @@ function planEndpointChange(from: Endpoint, network: Network, options: ReadonlyM
   const all = [...addressFaults, ...endpointFaults(to, network)];
   if (all.length > 0) throw new TsnetError("invalid", all.join("; "));
   const { given: _given, ...bare } = to;
-  const changed = ADDRESS_KEYS.filter((key) => (from.given?.[key] ?? from[key]) !== to[key]);
-  const kept = Object.fromEntries(changed.map((key) => [key, from.given?.[key] ?? from[key]]));
-  return { ...bare, ...(changed.length > 0 && { given: kept }) };
+  const kept = ADDRESS_KEYS.flatMap((key) => {
+    const was = givenBy(before, key);
+    return was === undefined || was === to[key] ? [] : [[key, was] as const];
+  });
+  return { ...bare, ...(kept.length > 0 && { given: Object.fromEntries(kept) }) };
+}
+
+/** The address that the engine gave; undefined for none, as that of an attachment, which knows no other owner but tsnet. */
+function givenBy({ endpoint, attachment }: EndpointRecord, key: AddressKey): string | undefined {
+  return attachment === undefined ? (endpoint.given?.[key] ?? endpoint[key]) : undefined;
 }
 
 function addressFault(from: Endpoint, network: Network, key: AddressKey, text: string): string[] {
@@ -192,7 +206,7 @@ function lengthOf(text = ""): string {
   return text.split("/")[1] ?? "";
 }
 
-function insideOf({ endpoint: from, state, sandboxKey }: EndpointRecord, to: Endpoint): InsideChange[] {
+function insideOf({ endpoint: from, state, sandboxKey, attachment }: EndpointRecord, to: Endpoint): InsideChange[] {
   if (state !== "joined" || sandboxKey === undefined) return [];
   const { endpointId, mac, mtu } = to;
   const addresses = ADDRESS_KEYS.flatMap((key) => {
@@ -200,5 +214,6 @@ function insideOf({ endpoint: from, state, sandboxKey }: EndpointRecord, to: End
     return was === undefined || is === undefined || was === is ? [] : [{ from: was, to: is }];
   });
   if (addresses.length === 0 && from.mtu === mtu) return [];
-  return [{ endpointId, sandboxKey, mac, ...(from.mtu !== mtu && { mtu }), addresses }];
+  const place = { sandboxKey, ...(attachment && { owner: attachment.owner }) };
+  return [{ endpointId, ...place, mac, ...(from.mtu !== mtu && { mtu }), addresses }];
 }

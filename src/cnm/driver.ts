@@ -111,9 +111,11 @@ export class Cnm implements verbs.CnmDriver {
         const isOver = state !== "joined" || (await isOutOfUse(links, endpoint));
         if (isOver) await locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
       }
-      const joined = registry.endpointsOf(networkId).length;
-      if (joined > 0) {
-        const why = `${joined} of its endpoints are joined; it goes with the last of them`;
+      const left = registry.endpointsOf(networkId);
+      if (left.length > 0) {
+        const attached = left.flatMap(({ attachment }) => attachment?.owner.name ?? []);
+        const advice = attached.length > 0 ? `; \`tsnet detach\` takes ${attached.join(", ")} off` : "";
+        const why = `${left.length} of its endpoints are joined; it goes with the last of them${advice}`;
         throw new TsnetError("conflict", `network ${short(networkId)} cannot be removed now: ${why}`);
       }
       await this.#removal.network(known.network);

@@ -4,6 +4,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
+import type { Attachment } from "./attachment.ts";
+import { callOwner } from "./attachment-address.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { joinResult } from "./join-result.ts";
@@ -31,8 +33,8 @@ export class EndpointVerbs {
     this.#external = new ExternalConnectivity(parts);
   }
 
-  /** @returns the MAC that tsnet chose; absent when the request had one. */
-  async create(request: verbs.CreateEndpoint, signal: AbortSignal): Promise<{ mac?: string }> {
+  /** @returns the MAC that tsnet chose; absent when the request had one. @param attachment - of one that is not the engine's. */
+  async create(request: verbs.CreateEndpoint, signal: AbortSignal, attachment?: Attachment): Promise<{ mac?: string }> {
     const { registry, locks } = this.#parts;
     return locks.endpoint(request, async () => {
       const network = registry.requireNetwork(request.networkId);
@@ -51,10 +53,12 @@ export class EndpointVerbs {
       // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
       const present = registry.requireNetwork(request.networkId);
       const endpoint = { ...planEndpoint(request, present), ...names };
+      this.#refuseAttached(endpoint);
       refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
-        await registry.putEndpoint({ endpoint, state: "created", ...(bindings.length > 0 && { bindings }) });
+        const more = { ...(bindings.length > 0 && { bindings }), ...(attachment !== undefined && { attachment }) };
+        await registry.putEndpoint({ endpoint, state: "created", ...more });
         signal.throwIfAborted();
       });
       return answer;
@@ -68,7 +72,7 @@ export class EndpointVerbs {
   async #forgetDead({ mac, address }: Pick<Endpoint, "mac" | "address">, network: Network): Promise<void> {
     const { registry, links, locks } = this.#parts;
     const holders = registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
-    for (const { endpoint } of holders) {
+    for (const { endpoint } of holders.filter((holder) => !registry.isKept(holder))) {
       await locks.endpoint(endpoint, async () => {
         const { endpointId } = endpoint;
         const state = registry.findEndpoint(endpointId)?.state;
@@ -77,6 +81,19 @@ export class EndpointVerbs {
         const isDead = (state === "joined" || isReplaced) && !(await links.isNameTaken(endpoint.hostIfName));
         if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
       });
+    }
+  }
+
+  /** The engine's own IPAM does not know which addresses attachments have. */
+  #refuseAttached({ networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">): void {
+    for (const record of this.#parts.registry.endpointsOf(networkId)) {
+      const { endpoint, attachment } = record;
+      if (attachment === undefined) continue;
+      const own = [endpoint.address, endpoint.addressIpv6];
+      const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
+      if (shared === undefined) continue;
+      const advice = "`tsnet detach` frees it; --ip-range of `docker network create` keeps Docker from it";
+      throw new TsnetError("conflict", `address ${shared} is in use by ${callOwner(record)}; ${advice}`);
     }
   }
 

@@ -59,7 +59,7 @@ export function poolOf(network: Network, address: string | undefined): NetworkPo
 }
 
 /** Whether the endpoint can send by that router: it lies in the endpoint's own subnet and is another endpoint. */
-function isNextHop(via: string, endpoint: Endpoint): boolean {
+export function isNextHop(via: string, endpoint: Pick<Endpoint, "address" | "addressIpv6">): boolean {
   const own = via.includes(":") ? endpoint.addressIpv6 : endpoint.address;
   if (own === undefined) return false;
   const { address, prefixLength } = parseAddressWithLength(own);

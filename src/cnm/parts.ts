@@ -20,7 +20,10 @@ export interface CnmParts {
   /** tsnet's own IPAM. */
   readonly pools: PoolKeeper;
   /** Gives the addresses of an endpoint that the engine forgot back to IPAM, as far as they came from tsnet's own. */
-  readonly releaseAddresses: (network: Network, endpoint: Endpoint) => Promise<void>;
+  readonly releaseAddresses: (
+    network: Network,
+    endpoint: Pick<Endpoint, "endpointId" | "address" | "addressIpv6">,
+  ) => Promise<void>;
 }
 
 /** Networks are made and removed one at a time, since they share switches and rules; endpoints one at a time each. */

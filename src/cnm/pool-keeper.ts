@@ -19,12 +19,12 @@ export interface PoolKeeper {
   release(addressSpace: string, subnet: string): Promise<void>;
 
   /**
-   * Takes an address of the pool with that subnet into use, as for an endpoint.
+   * Gives out an address of the pool with that subnet, durably. @param address - absent: the next one.
    *
-   * @returns false in another driver's address space, and where pools of several segments have the subnet.
-   * @throws TsnetError `conflict` if it is in use, `invalid` if no endpoint can have it.
+   * @returns CIDR.
+   * @throws TsnetError `invalid`, `conflict`, `exhausted`; `unsupported` where pools of several segments have the subnet.
    */
-  requestAddress(addressSpace: string, subnet: string, address: string): Promise<boolean>;
+  requestAddress(addressSpace: string, subnet: string, address: string | undefined): Promise<string>;
 
   /** Releases an address of the pool with that subnet. Where pools of several segments have it, it stays in use. */
   releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void>;

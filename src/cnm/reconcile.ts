@@ -52,14 +52,14 @@ export class Reconciler {
 
   /**
    * Recovery at start. A single network that cannot be brought back is logged and does not keep the others away.
-   * @param isNewBoot - whether the host was started anew since the records were written: no endpoint survives that.
+   * @param isNewBoot - whether the host was started anew since the records were written: no link survives that.
    */
   async recover(isNewBoot: boolean): Promise<void> {
     const { registry } = this.#parts;
-    for (const { endpoint, state } of registry.endpoints()) {
-      if (!isNewBoot && state !== "removing") continue;
+    for (const record of registry.endpoints()) {
+      if (!isNewBoot && record.state !== "removing") continue;
       // Its rules go when they are applied below: what is there now is not known.
-      await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpointWithoutRules(endpoint));
+      await this.#attempt("endpoint", record.endpoint.endpointId, () => this.#removal.vanished(record));
     }
     if (isNewBoot) registry.damage.noteNewBoot();
     for (const id of isNewBoot ? registry.damage.idsOf("endpoint") : [])

@@ -2,6 +2,7 @@
 // before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
 import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
+import type { Attachment } from "./attachment.ts";
 import { Damage } from "./damage.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
@@ -33,6 +34,8 @@ export interface EndpointRecord {
   readonly bindings?: readonly PortBinding[];
   /** What is published, numbers chosen; absent for nothing. */
   readonly ports?: readonly PublishedPort[];
+  /** Of an endpoint that the operator's command made, and not the engine. */
+  readonly attachment?: Attachment;
 }
 
 /** Everything that tsnet has a record of. */
@@ -96,7 +99,7 @@ export class Registry {
     return [...this.#endpoints.values()];
   }
 
-  /** Whether the endpoint was known before this start, and nothing of it has changed since. */
+  /** Whether it was known before this start, and nothing of it has changed since. */
   isOfFormerLife(id: EndpointId): boolean {
     return this.#ofFormerLife.has(id);
   }
@@ -129,6 +132,12 @@ export class Registry {
     throw new TsnetError("not-found", `network ${short(networkId)} has no endpoint ${short(endpointId)}`);
   }
 
+  /** Whether the endpoint is kept though no namespace has its link: that is made again when the owner comes back. */
+  isKept({ endpoint, state, attachment }: EndpointRecord): boolean {
+    if (attachment === undefined || attachment.isOnce || state === "removing") return false;
+    return this.#networks.get(endpoint.networkId)?.state === "ready";
+  }
+
   endpointsOf(id: NetworkId): readonly EndpointRecord[] {
     return this.endpoints().filter(({ endpoint }) => endpoint.networkId === id);
   }
@@ -151,9 +160,7 @@ export class Registry {
   }
 
   /** The switches of all networks, those in creation and removal included. */
-  switchesInUse(): ReadonlySet<IfName> {
-    return new Set(this.networks().map(({ network }) => network.switchName));
-  }
+  switchesInUse = (): ReadonlySet<IfName> => new Set(this.networks().map(({ network }) => network.switchName));
 
   /**
    * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
@@ -165,29 +172,28 @@ export class Registry {
   }
 
   /**
-   * A network and endpoints of it in one step: known at once, durable when the promise resolves. When it rejects, what was
-   * known before is known again.
+   * A network and endpoints of it, all of which are known, in one step: known at once, durable when the promise resolves. When
+   * it rejects, what was known before is known again.
    */
   async putChange(change: NetworkRecord, endpoints: readonly EndpointRecord[]): Promise<void> {
     const { id } = change.network;
-    const before = [
-      this.#networks.get(id),
-      ...endpoints.map(({ endpoint }) => this.#endpoints.get(endpoint.endpointId)),
-    ];
-    const set = (network: NetworkRecord, records: readonly EndpointRecord[]) => {
-      this.#networks.set(id, network);
-      for (const record of records) this.#endpoints.set(record.endpoint.endpointId, record);
-    };
-    set(change, endpoints);
-    const bodies = endpoints.map((body) => ({ kind: "endpoint", id: body.endpoint.endpointId, body }) as const);
-    const changes = [{ kind: "network", id, body: change } as const, ...bodies].map(
-      (put) => ({ op: "put", ...put }) as const,
+    const before = this.#networks.get(id);
+    const formers = endpoints.flatMap(({ endpoint }) => this.#endpoints.get(endpoint.endpointId) ?? []);
+    this.#know(change, endpoints);
+    const puts = endpoints.map(
+      (body) => ({ op: "put", kind: "endpoint", id: body.endpoint.endpointId, body }) as const,
     );
-    await this.#records.commit(changes, "change").catch((failure: unknown) => {
-      const [network, ...records] = before;
-      if (network !== undefined) set(network as NetworkRecord, records as EndpointRecord[]); // in the order of their reading
-      throw failure;
-    });
+    await this.#records
+      .commit([{ op: "put", kind: "network", id, body: change }, ...puts], "change")
+      .catch((failure) => {
+        if (before !== undefined) this.#know(before, formers);
+        throw failure;
+      });
+  }
+
+  #know(record: NetworkRecord, endpoints: readonly EndpointRecord[]): void {
+    this.#networks.set(record.network.id, record);
+    for (const each of endpoints) this.#endpoints.set(each.endpoint.endpointId, each);
   }
 
   async putEndpoint(record: EndpointRecord): Promise<void> {

@@ -71,6 +71,14 @@ export class Removal {
     if (record !== undefined) await this.#removeEndpoint(record, [], []);
   }
 
+  /** Removes an endpoint whose link has gone with the host's last life; of one that is kept the record stays. */
+  async vanished({ endpoint, attachment, ...rest }: EndpointRecord): Promise<void> {
+    const { registry } = this.#parts;
+    if (attachment === undefined || !registry.isKept({ endpoint, attachment, ...rest }))
+      return this.endpointWithoutRules(endpoint);
+    await registry.putEndpoint({ endpoint, state: "created", attachment });
+  }
+
   async #removeEndpoint(record: EndpointRecord, before: Steps, after: Steps): Promise<void> {
     const { registry, datapaths, ports } = this.#parts;
     const { endpoint } = record;

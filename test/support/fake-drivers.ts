@@ -22,18 +22,14 @@ export interface FakeDrivers {
 export const FAKE_MAC = "02:42:0a:32:02:4d";
 
 /** @param cnm - methods that replace those of the fake. */
-export function fakeDrivers(
-  cnm: Partial<CnmDriver> = {},
-  ipam: Partial<IpamDriver> = {},
-  operator: Partial<OperatorDriver> = {},
-): FakeDrivers {
+export function fakeDrivers(cnm: Partial<CnmDriver> = {}, ipam: Partial<IpamDriver> = {}): FakeDrivers {
   const seen: SeenCall[] = [];
   const note = (method: string, request: unknown) => void seen.push({ method, request });
   return {
     seen,
     cnm: { ...fakeCnm(note), ...cnm },
     ipam: { ...fakeIpam(note), ...ipam },
-    operator: { ...fakeOperator(note), ...operator },
+    operator: fakeOperator(note),
   };
 }
 
@@ -77,23 +73,6 @@ function fakeCnm(note: Note): CnmDriver {
   };
 }
 
-function fakeOperator(note: Note): OperatorDriver {
-  return {
-    setNetwork: async (request) => {
-      note("setNetwork", request);
-      return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
-    },
-    setEndpoint: async (request) => {
-      note("setEndpoint", request);
-      return { changes: [], inside: [] };
-    },
-    plan: async (request) => {
-      note("plan", request);
-      return { steps: ["make bridge br0 with mtu 1500"] };
-    },
-  };
-}
-
 function fakeIpam(note: Note): IpamDriver {
   return {
     noteHandshake: () => note("noteHandshake", undefined),
@@ -112,6 +91,45 @@ function fakeIpam(note: Note): IpamDriver {
     describe: () => {
       note("describe", undefined);
       return { pools: [], isComplete: true };
+    },
+  };
+}
+
+function fakeOperator(note: Note): OperatorDriver {
+  return {
+    attachments: {
+      attach: async (request) => {
+        note("attach", request);
+        return {
+          wasAttached: false,
+          linkName: "tsc0123456789ab",
+          hostLink: "tsv0123456789ab",
+          ifName: request.ifName,
+          mac: FAKE_MAC,
+          mtu: 1500,
+          addresses: ["10.50.2.254/24"],
+          gateways: [],
+          routes: [{ destination: "10.0.0.0/8", via: "10.50.2.9" }, { destination: "10.50.2.1/32" }],
+        };
+      },
+      detach: async (ref) => {
+        note("detach", ref);
+        return true;
+      },
+    },
+    changes: {
+      setNetwork: async (request) => {
+        note("setNetwork", request);
+        return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
+      },
+      setEndpoint: async (request) => {
+        note("setEndpoint", request);
+        return { changes: [], inside: [] };
+      },
+      plan: async (request) => {
+        note("plan", request);
+        return { steps: ["make bridge br0 with mtu 1500"] };
+      },
     },
   };
 }

@@ -28,6 +28,7 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   log: [],
   suggest: [],
   undo: [],
+  "usable-addresses": [],
   vlan: [],
   version: [],
 };
