@@ -6,10 +6,11 @@ import { type MetricsParts, listenForMetrics } from "./api/metrics-listen.ts";
 import { Metrics } from "./api/metrics.ts";
 import { createServer } from "./api/server.ts";
 import type { ChangedLinks } from "./cnm/changed-links.ts";
+import { AttachmentVerbs } from "./cnm/attachment-verbs.ts";
 import { Cnm } from "./cnm/driver.ts";
 import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
 import { isInUse } from "./cnm/lost-networks.ts";
-import { operatorOn } from "./cnm/operator.ts";
+import { Changes } from "./cnm/changes.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
@@ -186,7 +187,7 @@ function buildDrivers(
     releaseAddresses: (network: Network, endpoint: Addresses) => releaseOf(ipam, network, endpoint),
   };
   const cnm = new Cnm(parts);
-  const operator = operatorOn(parts);
+  const operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   const metrics = new Metrics({
     status: () => cnm.describe(Infinity),
     pools: () => ipam.usage(),

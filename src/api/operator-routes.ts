@@ -7,5 +7,5 @@ import type { Verb } from "./verb.ts";
 
 /** All verbs of the operator. */
 export function operatorVerbs(operator: OperatorDriver): readonly Verb[] {
-  return [...attachmentVerbs(operator.attachments), ...changeVerbs(operator)];
+  return [...attachmentVerbs(operator.attachments), ...changeVerbs(operator.changes)];
 }

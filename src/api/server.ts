@@ -6,7 +6,6 @@
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import type { CnmDriver } from "../cnm/requests.ts";
-import type { OperatorDriver } from "../cnm/operator.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
 import { ACTIVATE } from "./activate.ts";

@@ -3,6 +3,7 @@
 import type { InsideChange } from "../cnm/change-requests.ts";
 import { TsnetError } from "../errors.ts";
 import type { HostTools } from "./host-tools.ts";
+import type { Tools } from "./tools.ts";
 
 /** Of `ip -json -details link`. */
 interface FoundLink {
@@ -23,8 +24,25 @@ interface FoundRoute {
 
 type Swap = InsideChange["addresses"][number];
 
-/** @param tools - in the namespace. @throws TsnetError `host`, `not-found`; then addresses are as before. */
-export async function changeInside(tools: HostTools, { mac, mtu, addresses }: InsideChange): Promise<void> {
+/** @throws TsnetError `host`, `not-found`; then addresses are as before. */
+export async function changeInside(tools: Pick<Tools, "host" | "findContainer">, change: InsideChange): Promise<void> {
+  const { mac, mtu, addresses } = change;
+  await changeLink(tools.host.inside(await findNamespace(tools, change)), { mac, mtu, addresses });
+}
+
+/** The file that stands for the namespace. */
+async function findNamespace({ findContainer }: Pick<Tools, "findContainer">, change: InsideChange): Promise<string> {
+  const { sandboxKey, owner } = change;
+  if (owner === undefined) return sandboxKey;
+  if (owner.kind === "netns") return owner.id;
+  const pid = owner.kind === "pid" ? owner.id : `${(await findContainer(owner.id)).pid}`;
+  return `/proc/${pid}/ns/net`;
+}
+
+async function changeLink(
+  tools: HostTools,
+  { mac, mtu, addresses }: Pick<InsideChange, "mac" | "addresses"> & { readonly mtu: number | undefined },
+): Promise<void> {
   const name = await findLink(tools, mac);
   if (mtu !== undefined) await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
   for (const swap of addresses) await swapAddress(tools, name, swap);

@@ -55,18 +55,6 @@ async function ownerOfContainer(tools: Tools, called: string): Promise<FoundOwne
   return { kind: "container", id, name, path: `/proc/${pid}/ns/net`, identity: id };
 }
 
-/** Where the namespace of an attachment is now. @throws TsnetError `not-found`, `conflict` for a container that does not run. */
-export async function namespaceOf(
-  { findContainer }: Pick<Tools, "findContainer">,
-  owner: AttachmentOwner,
-): Promise<string> {
-  if (owner.kind === "netns") return owner.id;
-  if (owner.kind === "pid") return `/proc/${owner.id}/ns/net`;
-  const { isRunning, pid } = await findContainer(owner.id);
-  if (isRunning) return `/proc/${pid}/ns/net`;
-  throw new TsnetError("conflict", `container ${owner.name} does not run`);
-}
-
 /** Follows `--network container:NAME`. */
 async function whoseNamespace({ findContainer }: Tools, container: DockerContainer): Promise<DockerContainer> {
   let owner = container;

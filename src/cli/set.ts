@@ -4,7 +4,6 @@ import type { SetAnswer } from "../cnm/change-requests.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 import { type NamedContainer, type NamedNetwork, callEndpoint, containersOn, findCalled, shortId } from "./catalog.ts";
 import { changeInside } from "./inside.ts";
-import { namespaceOf } from "./namespace-owner.ts";
 import { parsePairs } from "./pairs.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 
@@ -97,12 +96,8 @@ async function followInside(
 ): Promise<void> {
   const failures: string[] = [];
   for (const change of inside) {
-    const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === change.endpointId);
-    const { attachment } = endpoint ?? {};
-    const path = async () =>
-      attachment === undefined ? change.sandboxKey : await namespaceOf(tools, attachment.owner);
-    const task = async () => changeInside(tools.host.inside(await path()), change);
-    await task().catch((failure: unknown) => {
+    await changeInside(tools, change).catch((failure: unknown) => {
+      const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === change.endpointId);
       const who = endpoint === undefined ? `endpoint ${shortId(change.endpointId)}` : callEndpoint(endpoint);
       failures.push(`inside ${who}: ${messageOf(failure)}`);
     });

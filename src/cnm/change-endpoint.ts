@@ -85,7 +85,7 @@ export class ChangeEndpoint {
       const [was, is] = [from[key], to[key]];
       const pool = poolOf(network, is);
       if (was === is || was === undefined || is === undefined || pool === undefined) continue;
-      const given = givenTo(before, key);
+      const given = givenBy(before, key);
       const { addressSpace } = network;
       const release = (text: string) => pools.releaseAddress(addressSpace, pool.subnet, bareAddress(text));
       if (is !== given) {
@@ -152,17 +152,15 @@ function planEndpointChange(before: EndpointRecord, network: Network, options: R
   const all = [...addressFaults, ...endpointFaults(to, network)];
   if (all.length > 0) throw new TsnetError("invalid", all.join("; "));
   const { given: _given, ...bare } = to;
-  const kept = Object.fromEntries(
-    ADDRESS_KEYS.flatMap((key) => {
-      const address = givenTo(before, key);
-      return address === undefined || address === to[key] ? [] : [[key, address]];
-    }),
-  );
-  return { ...bare, ...(Object.keys(kept).length > 0 && { given: kept }) };
+  const kept = ADDRESS_KEYS.flatMap((key) => {
+    const was = givenBy(before, key);
+    return was === undefined || was === to[key] ? [] : [[key, was] as const];
+  });
+  return { ...bare, ...(kept.length > 0 && { given: Object.fromEntries(kept) }) };
 }
 
-/** What the engine gave, and gives back itself; nothing to what the operator attached. */
-function givenTo({ endpoint, attachment }: EndpointRecord, key: AddressKey): string | undefined {
+/** The address that the engine gave; undefined for none, as that of an attachment, which knows no other owner but tsnet. */
+function givenBy({ endpoint, attachment }: EndpointRecord, key: AddressKey): string | undefined {
   return attachment === undefined ? (endpoint.given?.[key] ?? endpoint[key]) : undefined;
 }
 
@@ -208,7 +206,7 @@ function lengthOf(text = ""): string {
   return text.split("/")[1] ?? "";
 }
 
-function insideOf({ endpoint: from, state, sandboxKey }: EndpointRecord, to: Endpoint): InsideChange[] {
+function insideOf({ endpoint: from, state, sandboxKey, attachment }: EndpointRecord, to: Endpoint): InsideChange[] {
   if (state !== "joined" || sandboxKey === undefined) return [];
   const { endpointId, mac, mtu } = to;
   const addresses = ADDRESS_KEYS.flatMap((key) => {
@@ -216,5 +214,6 @@ function insideOf({ endpoint: from, state, sandboxKey }: EndpointRecord, to: End
     return was === undefined || is === undefined || was === is ? [] : [{ from: was, to: is }];
   });
   if (addresses.length === 0 && from.mtu === mtu) return [];
-  return [{ endpointId, sandboxKey, mac, ...(from.mtu !== mtu && { mtu }), addresses }];
+  const place = { sandboxKey, ...(attachment && { owner: attachment.owner }) };
+  return [{ endpointId, ...place, mac, ...(from.mtu !== mtu && { mtu }), addresses }];
 }

@@ -121,7 +121,8 @@ function asItWas(from: Network, to: Network): Network {
   return stp === true ? { ...from, switchSettings: { stp: false, ...from.switchSettings } } : from;
 }
 
-function insideOf({ endpoint, state, sandboxKey }: EndpointRecord): InsideChange[] {
+function insideOf({ endpoint, state, sandboxKey, attachment }: EndpointRecord): InsideChange[] {
+  if (state !== "joined" || sandboxKey === undefined) return [];
   const { endpointId, mac, mtu } = endpoint;
-  return state === "joined" && sandboxKey !== undefined ? [{ endpointId, sandboxKey, mac, mtu, addresses: [] }] : [];
+  return [{ endpointId, sandboxKey, ...(attachment && { owner: attachment.owner }), mac, mtu, addresses: [] }];
 }

@@ -1,5 +1,6 @@
 // What `tsnet set` and `tsnet plan` ask of the daemon and what they are told, in tsnet's own words. Ids are checked by then;
 // all other text is as the operator typed it.
+import type { AttachmentOwner } from "./attachment.ts";
 import type { EndpointId, EndpointRef } from "./endpoint.ts";
 import type { NetworkId } from "./network.ts";
 
@@ -32,8 +33,10 @@ export interface Change {
 /** What a change leaves to be done inside a container, where the daemon has no right to be. */
 export interface InsideChange {
   readonly endpointId: EndpointId;
-  /** Path of the network namespace. */
+  /** Path of the network namespace, unless there is an owner. */
   readonly sandboxKey: string;
+  /** Of an attachment: in whose namespace it is. */
+  readonly owner?: AttachmentOwner;
   /** By which the link is found there. */
   readonly mac: string;
   /** Bytes, of the link. */

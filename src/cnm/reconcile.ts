@@ -52,7 +52,6 @@ export class Reconciler {
 
   /**
    * Recovery at start. A single network that cannot be brought back is logged and does not keep the others away.
-   *
    * @param isNewBoot - whether the host was started anew since the records were written: no link survives that.
    */
   async recover(isNewBoot: boolean): Promise<void> {

@@ -99,7 +99,7 @@ export class Registry {
     return [...this.#endpoints.values()];
   }
 
-  /** Whether the endpoint was known before this start, and nothing of it has changed since. */
+  /** Whether it was known before this start, and nothing of it has changed since. */
   isOfFormerLife(id: EndpointId): boolean {
     return this.#ofFormerLife.has(id);
   }
@@ -160,9 +160,7 @@ export class Registry {
   }
 
   /** The switches of all networks, those in creation and removal included. */
-  switchesInUse(): ReadonlySet<IfName> {
-    return new Set(this.networks().map(({ network }) => network.switchName));
-  }
+  switchesInUse = (): ReadonlySet<IfName> => new Set(this.networks().map(({ network }) => network.switchName));
 
   /**
    * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
@@ -174,29 +172,28 @@ export class Registry {
   }
 
   /**
-   * A network and endpoints of it in one step: known at once, durable when the promise resolves. When it rejects, what was
-   * known before is known again.
+   * A network and endpoints of it, all of which are known, in one step: known at once, durable when the promise resolves. When
+   * it rejects, what was known before is known again.
    */
   async putChange(change: NetworkRecord, endpoints: readonly EndpointRecord[]): Promise<void> {
     const { id } = change.network;
-    const before = [
-      this.#networks.get(id),
-      ...endpoints.map(({ endpoint }) => this.#endpoints.get(endpoint.endpointId)),
-    ];
-    const set = (network: NetworkRecord, records: readonly EndpointRecord[]) => {
-      this.#networks.set(id, network);
-      for (const record of records) this.#endpoints.set(record.endpoint.endpointId, record);
-    };
-    set(change, endpoints);
-    const bodies = endpoints.map((body) => ({ kind: "endpoint", id: body.endpoint.endpointId, body }) as const);
-    const changes = [{ kind: "network", id, body: change } as const, ...bodies].map(
-      (put) => ({ op: "put", ...put }) as const,
+    const before = this.#networks.get(id);
+    const formers = endpoints.flatMap(({ endpoint }) => this.#endpoints.get(endpoint.endpointId) ?? []);
+    this.#know(change, endpoints);
+    const puts = endpoints.map(
+      (body) => ({ op: "put", kind: "endpoint", id: body.endpoint.endpointId, body }) as const,
     );
-    await this.#records.commit(changes, "change").catch((failure: unknown) => {
-      const [network, ...records] = before;
-      if (network !== undefined) set(network as NetworkRecord, records as EndpointRecord[]); // in the order of their reading
-      throw failure;
-    });
+    await this.#records
+      .commit([{ op: "put", kind: "network", id, body: change }, ...puts], "change")
+      .catch((failure) => {
+        if (before !== undefined) this.#know(before, formers);
+        throw failure;
+      });
+  }
+
+  #know(record: NetworkRecord, endpoints: readonly EndpointRecord[]): void {
+    this.#networks.set(record.network.id, record);
+    for (const each of endpoints) this.#endpoints.set(each.endpoint.endpointId, each);
   }
 
   async putEndpoint(record: EndpointRecord): Promise<void> {

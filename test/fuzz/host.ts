@@ -9,10 +9,12 @@ import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
-import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
+import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { type EndpointRecord, Registry } from "../../src/cnm/registry.ts";
 import type { CreateEndpoint, CreateNetwork } from "../../src/cnm/requests.ts";
@@ -117,7 +119,7 @@ export class FuzzHost {
       releaseAddresses: async () => {},
     };
     this.#cnm = new Cnm(parts);
-    this.#operator = operatorOn(parts);
+    this.#operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   }
 
   /** Starts it; for `await using`. */
@@ -145,7 +147,10 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
-      operator: { ...this.#operator, attachments: this.#counted(this.#operator.attachments) },
+      operator: {
+        attachments: this.#counted(this.#operator.attachments),
+        changes: this.#counted(this.#operator.changes),
+      },
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),

@@ -1,8 +1,10 @@
 // The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall, fake ports.
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
+import type { ChangeVerbs } from "../../src/cnm/change-requests.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
-import { type OperatorDriver, operatorOn } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
@@ -57,7 +59,8 @@ export class CnmRig {
   readonly ports: FakePortHolder;
   readonly registry: Registry;
   readonly cnm: Cnm;
-  readonly operator: OperatorDriver;
+  readonly attachments: AttachmentVerbs;
+  readonly changes: ChangeVerbs;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
   /** What the reconciler repaired, and `fault CODE` for what it could not. */
@@ -86,7 +89,8 @@ export class CnmRig {
     const locks = new CnmLocks();
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
     this.cnm = new Cnm(parts);
-    this.operator = operatorOn(parts);
+    this.attachments = new AttachmentVerbs(parts);
+    this.changes = new Changes(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -22,18 +22,14 @@ export interface FakeDrivers {
 export const FAKE_MAC = "02:42:0a:32:02:4d";
 
 /** @param cnm - methods that replace those of the fake. */
-export function fakeDrivers(
-  cnm: Partial<CnmDriver> = {},
-  ipam: Partial<IpamDriver> = {},
-  operator: Partial<OperatorDriver> = {},
-): FakeDrivers {
+export function fakeDrivers(cnm: Partial<CnmDriver> = {}, ipam: Partial<IpamDriver> = {}): FakeDrivers {
   const seen: SeenCall[] = [];
   const note = (method: string, request: unknown) => void seen.push({ method, request });
   return {
     seen,
     cnm: { ...fakeCnm(note), ...cnm },
     ipam: { ...fakeIpam(note), ...ipam },
-    operator: { ...fakeOperator(note), ...operator },
+    operator: fakeOperator(note),
   };
 }
 
@@ -77,6 +73,28 @@ function fakeCnm(note: Note): CnmDriver {
   };
 }
 
+function fakeIpam(note: Note): IpamDriver {
+  return {
+    noteHandshake: () => note("noteHandshake", undefined),
+    usage: () => [],
+    addressSpaces: { local: "tsnet-local", global: "tsnet-global" },
+    requestPool: async (request) => {
+      note("requestPool", request);
+      return { poolId: "tsnet-local/10.210.0.0/24", subnet: "10.210.0.0/24" };
+    },
+    releasePool: async (poolId) => note("releasePool", poolId),
+    requestAddress: async (request) => {
+      note("requestAddress", request);
+      return "10.210.0.2/24";
+    },
+    releaseAddress: async (poolId, address) => note("releaseAddress", { poolId, address }),
+    describe: () => {
+      note("describe", undefined);
+      return { pools: [], isComplete: true };
+    },
+  };
+}
+
 function fakeOperator(note: Note): OperatorDriver {
   return {
     attachments: {
@@ -99,39 +117,19 @@ function fakeOperator(note: Note): OperatorDriver {
         return true;
       },
     },
-    setNetwork: async (request) => {
-      note("setNetwork", request);
-      return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
-    },
-    setEndpoint: async (request) => {
-      note("setEndpoint", request);
-      return { changes: [], inside: [] };
-    },
-    plan: async (request) => {
-      note("plan", request);
-      return { steps: ["make bridge br0 with mtu 1500"] };
-    },
-  };
-}
-
-function fakeIpam(note: Note): IpamDriver {
-  return {
-    noteHandshake: () => note("noteHandshake", undefined),
-    usage: () => [],
-    addressSpaces: { local: "tsnet-local", global: "tsnet-global" },
-    requestPool: async (request) => {
-      note("requestPool", request);
-      return { poolId: "tsnet-local/10.210.0.0/24", subnet: "10.210.0.0/24" };
-    },
-    releasePool: async (poolId) => note("releasePool", poolId),
-    requestAddress: async (request) => {
-      note("requestAddress", request);
-      return "10.210.0.2/24";
-    },
-    releaseAddress: async (poolId, address) => note("releaseAddress", { poolId, address }),
-    describe: () => {
-      note("describe", undefined);
-      return { pools: [], isComplete: true };
+    changes: {
+      setNetwork: async (request) => {
+        note("setNetwork", request);
+        return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
+      },
+      setEndpoint: async (request) => {
+        note("setEndpoint", request);
+        return { changes: [], inside: [] };
+      },
+      plan: async (request) => {
+        note("plan", request);
+        return { steps: ["make bridge br0 with mtu 1500"] };
+      },
     },
   };
 }
