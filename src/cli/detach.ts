@@ -48,7 +48,7 @@ async function findAttachment(
     const known = await tools.findContainer(choice.container).catch(() => undefined);
     const id = known?.sharedWith?.id ?? known?.id;
     const found = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
-    if (found !== undefined || known !== undefined) return found?.endpoint;
+    if (found !== undefined) return found.endpoint; // else one of that name may have gone and left its attachment
   }
   const found = attached.filter(({ owner }) => isOwner(owner, choice));
   if (found.length < 2) return found[0]?.endpoint;
