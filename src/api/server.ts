@@ -5,6 +5,7 @@
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { OperatorDriver } from "../cnm/operator.ts";
 import type { CnmDriver } from "../cnm/requests.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
