@@ -7,6 +7,13 @@ import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
 import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
+import { cniAdd } from "./cni/add.ts";
+import { cniCheck } from "./cni/check.ts";
+import { cniDel } from "./cni/del.ts";
+import { CONF_FOLDER } from "./cni/find-conf.ts";
+import { cniLs } from "./cni/ls.ts";
+import { PLUGIN_PATH } from "./cni/plugin.ts";
+import { STATE_FOLDER } from "./cni/records.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
@@ -23,6 +30,9 @@ const WRONG = 2;
 const SERVE_HELP = `
 Its settings are read from the environment: TSNET_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_OVSDB, TSNET_POOLS,
 TSNET_FIREWALL, TSNET_METRICS. The README lists their values.`;
+
+const CNI_HELP = `
+CONF is the name of a network, or the path of its configuration: with a / in it, or .conf, .conflist, .json at its end.`;
 
 /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
@@ -57,9 +67,9 @@ function build(): Command {
     .option("--sysctl-root PATH", "the folder that stands for /proc/sys/net, where that is read-only")
     .addHelpText("after", SERVE_HELP);
   const tools = () => makeTools(program.opts<{ socket?: string }>().socket);
-  const add = (usage: string, description: string) => {
+  const add = (usage: string, description: string, parent = program) => {
     const [name = "", ...operands] = usage.split(" ");
-    const command = program.command(name).description(description).copyInheritedSettings(program);
+    const command = parent.command(name).description(description).copyInheritedSettings(program);
     for (const operand of operands) command.argument(operand);
     return command.helpOption("--help", "print this").option("--json", "print JSON");
   };
@@ -73,7 +83,38 @@ function build(): Command {
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
   );
+  const cni = program
+    .command("cni")
+    .description("run CNI plugins for a container")
+    .copyInheritedSettings(program)
+    .helpOption("--help", "print this")
+    .addHelpText("afterAll", CNI_HELP);
+  const addCni = (usage: string, description: string, ifName: string) =>
+    add(usage, description, cni)
+      .option("--ifname NAME", ifName)
+      .option("--state-dir PATH", "where it is recorded", STATE_FOLDER);
+  addCni("add <container> <conf>", "connect a running container", "its interface; default: eth0, or the next one free")
+    .option("--args KEY=VALUE;...", "CNI_ARGS, for plugins that read them")
+    .option("--cap CAPABILITY=JSON", "runtimeConfig, for plugins that ask for it; may be repeated", collect)
+    .option("--cni-path PATHS", "folders with plugins, a colon between two", PLUGIN_PATH)
+    .option("--conf-dir PATH", "where CONF is found by the name of its network", CONF_FOLDER)
+    .action(async (name: string, conf: string, options) => await cniAdd(tools(), name, conf, options));
+  addCni("check <container> <conf>", "ask the plugins whether all is as it was added", "which one, of several").action(
+    async (name: string, conf: string, options) => await cniCheck(tools(), name, conf, options),
+  );
+  addCni(
+    "del <container> <conf>",
+    "take back what they did, also for a container that is gone",
+    "which one, of several",
+  ).action(async (name: string, conf: string, options) => await cniDel(tools(), name, conf, options));
+  add("ls", "list what was added", cni)
+    .option("--state-dir PATH", "where it is recorded", STATE_FOLDER)
+    .action((options) => cniLs(tools(), options));
   return program;
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function makeTools(socket: string | undefined): Tools {
