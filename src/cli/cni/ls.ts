@@ -8,6 +8,7 @@ import { type CniRecord, CniRecords } from "./records.ts";
 /** `interrupted`: added in part. `stopped`: the container is gone, or was started anew. */
 export type CniState = "added" | "interrupted" | "stopped";
 
+/** Prints a line for each attachment that is recorded. Asks nobody but the kernel. */
 export function cniLs({ console }: Pick<Tools, "console">, { stateDir, json = false }: CniOptions): void {
   const found = new CniRecords(stateDir).list().map((record) => ({
     container: record.container,

@@ -11,17 +11,17 @@ export function sayPlace({ container, conf, ifName }: Pick<CniRecord, "container
 /** Its addresses, routes and links, and by which plugins. */
 export function printAttachment(console: Console, record: CniRecord): void {
   const { container, conf, cniVersion, result = {} } = record;
-  const { interfaces = [], ips = [], routes = [], dns = {} } = result;
+  const ips = result.ips ?? [];
   console.title(sayPlace(record));
   console.fields({
     plugins: conf.plugins.map(({ type }) => type).join(", "),
     version: cniVersion,
     gateway: [...new Set(ips.flatMap(({ gateway = [] }) => gateway))].join(", "),
-    routes: routes.map(({ dst, gw }) => sayRoute(dst, gw)).join(", "),
-    nameservers: (dns.nameservers ?? []).join(", "),
+    routes: (result.routes ?? []).map(({ dst, gw }) => sayRoute(dst, gw)).join(", "),
+    nameservers: (result.dns?.nameservers ?? []).join(", "),
   });
   console.line();
-  const rows = interfaces.map((link, at) => [
+  const rows = (result.interfaces ?? []).map((link, at) => [
     link.name,
     placeOf(link, container.name),
     addressesOf(ips, at),
@@ -31,8 +31,8 @@ export function printAttachment(console: Console, record: CniRecord): void {
 }
 
 /** Of the container, with prefix length. */
-export function addressesIn({ ips = [] }: CniResult): readonly string[] {
-  return ips.map(({ address }) => address);
+export function addressesIn({ ips }: CniResult): readonly string[] {
+  return (ips ?? []).map(({ address }) => address);
 }
 
 function addressesOf(ips: readonly CniAddress[], at: number): readonly string[] {

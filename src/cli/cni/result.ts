@@ -6,10 +6,10 @@ import { type JsonObject, isObject, parseObject } from "./json.ts";
 
 /** The parts of a result that tsnet reads; it has others. */
 export interface CniResult extends JsonObject {
-  readonly interfaces?: readonly CniInterface[];
-  readonly ips?: readonly CniAddress[];
-  readonly routes?: readonly CniRoute[];
-  readonly dns?: { readonly nameservers?: readonly string[] };
+  readonly interfaces?: readonly CniInterface[] | null;
+  readonly ips?: readonly CniAddress[] | null;
+  readonly routes?: readonly CniRoute[] | null;
+  readonly dns?: { readonly nameservers?: readonly string[] | null } | null;
 }
 
 /** A link that was made, in the container or on the host. */
@@ -42,7 +42,7 @@ export function parseResult(text: string): CniResult | string {
     ...faultsOfList(result, "interfaces", ["name"], ["mac", "sandbox"]),
     ...faultsOfList(result, "ips", ["address"], ["gateway"]),
     ...faultsOfList(result, "routes", ["dst"], ["gw"]),
-    ...(isObject(result["dns"] ?? {}) ? [] : ["dns"]),
+    ...(hasGoodDns(result) ? [] : ["dns"]),
   ];
   if (faults.length > 0) return `its result is none of CNI: ${faults.join(", ")}`;
   return result; // checked just now
@@ -69,4 +69,10 @@ function faultsOfList(
     required.every((field) => typeof entry[field] === "string") &&
     optional.every((field) => typeof (entry[field] ?? "") === "string");
   return list.flatMap((entry, at) => (isGood(entry) ? [] : [`${key}[${at}]`]));
+}
+
+function hasGoodDns({ dns }: JsonObject): boolean {
+  if (!isObject(dns ?? {})) return false;
+  const servers = isObject(dns) ? (dns["nameservers"] ?? []) : [];
+  return Array.isArray(servers) && servers.every((server) => typeof server === "string");
 }
