@@ -32,7 +32,8 @@ Its settings are read from the environment: TSNET_SOCKET, TSNET_STATE_DIR, TSNET
 TSNET_FIREWALL, TSNET_METRICS. The README lists their values.`;
 
 const CNI_HELP = `
-CONF is the name of a network, or the path of its configuration: with a / in it, or .conf, .conflist, .json at its end.`;
+<conf> is the name of a network, or the path of its configuration: with a / in
+it, or .conf, .conflist or .json at its end.`;
 
 /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
@@ -91,13 +92,13 @@ function build(): Command {
     .addHelpText("afterAll", CNI_HELP);
   const addCni = (usage: string, description: string, ifName: string) =>
     add(usage, description, cni)
-      .option("--ifname NAME", ifName)
-      .option("--state-dir PATH", "where it is recorded", STATE_FOLDER);
+      .option("--ifname <name>", ifName)
+      .option("--state-dir <path>", "where it is recorded", STATE_FOLDER);
   addCni("add <container> <conf>", "connect a running container", "its interface; default: eth0, or the next one free")
-    .option("--args KEY=VALUE;...", "CNI_ARGS, for plugins that read them")
-    .option("--cap CAPABILITY=JSON", "runtimeConfig, for plugins that ask for it; may be repeated", collect)
-    .option("--cni-path PATHS", "folders with plugins, a colon between two", PLUGIN_PATH)
-    .option("--conf-dir PATH", "where CONF is found by the name of its network", CONF_FOLDER)
+    .option("--args <pairs>", "CNI_ARGS, KEY=VALUE;KEY=VALUE")
+    .option("--cap <capability=json>", "runtimeConfig, for plugins that ask for it; repeatable", collect)
+    .option("--cni-path <paths>", "folders with plugins, a colon between two", PLUGIN_PATH)
+    .option("--conf-dir <path>", "where CONF is found by the name of its network", CONF_FOLDER)
     .action(async (name: string, conf: string, options) => await cniAdd(tools(), name, conf, options));
   addCni("check <container> <conf>", "ask the plugins whether all is as it was added", "which one, of several").action(
     async (name: string, conf: string, options) => await cniCheck(tools(), name, conf, options),
@@ -108,7 +109,7 @@ function build(): Command {
     "which one, of several",
   ).action(async (name: string, conf: string, options) => await cniDel(tools(), name, conf, options));
   add("ls", "list what was added", cni)
-    .option("--state-dir PATH", "where it is recorded", STATE_FOLDER)
+    .option("--state-dir <path>", "where it is recorded", STATE_FOLDER)
     .action((options) => cniLs(tools(), options));
   return program;
 }

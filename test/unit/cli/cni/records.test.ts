@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConf } from "../../../../src/cli/cni/conf.ts";
@@ -32,7 +32,7 @@ describe("the records of CNI", () => {
   });
 
   it("are not kept where others can write", () => {
-    new CniRecords(folder);
+    mkdirSync(folder, { recursive: true });
     chmodSync(folder, 0o777);
 
     expect(() => new CniRecords(folder)).toThrow(`cannot be kept in ${folder}, which others can change`);
@@ -81,7 +81,7 @@ describe("the records of CNI", () => {
   });
 
   it("are changed by one command at a time: a second one waits", async () => {
-    new CniRecords(folder);
+    mkdirSync(folder, { recursive: true });
     const first = await lockRecords(folder);
     await expect(lockRecords(folder, 0)).rejects.toThrow(
       `${folder}/lock: another tsnet cni is at work and does not end`,
