@@ -107,7 +107,9 @@ function build(): Command {
     "del <container> <conf>",
     "take back what they did, also for a container that is gone",
     "which one, of several",
-  ).action(async (name: string, conf: string, options) => await cniDel(tools(), name, conf, options));
+  )
+    .option("--force", "forget it even if a plugin fails")
+    .action(async (name: string, conf: string, options) => await cniDel(tools(), name, conf, options));
   add("ls", "list what was added", cni)
     .option("--state-dir <path>", "where it is recorded", STATE_FOLDER)
     .action((options) => cniLs(tools(), options));

@@ -5,7 +5,8 @@ import { ExecaError } from "execa";
 import type { LabHost } from "./lab-host.ts";
 import { NODE } from "./lab-serve.ts";
 
-const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
+/** Of the operator, as it is built. */
+export const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
 
 /** How a command ended. */
 export interface Outcome {

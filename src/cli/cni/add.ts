@@ -110,17 +110,23 @@ async function clearAway(tools: Tools, records: CniRecords, earlier: CniRecord):
   records.remove(earlier);
 }
 
-async function addRecorded(records: CniRecords, record: CniRecord): Promise<CniRecord> {
-  const chain = chainOf(record);
+/** Every result is on the disk before the next plugin runs: what comes then may end this command. */
+async function addRecorded(records: CniRecords, begun: CniRecord): Promise<CniRecord> {
+  let record = begun;
   try {
-    const added: CniRecord = { ...record, state: "added", result: await addChain(chain) };
-    records.write(added);
-    return added;
+    await addChain(chainOf(record), (result) => {
+      record = { ...record, result };
+      records.write(record);
+    });
+    record = { ...record, state: "added" };
+    records.write(record);
+    return record;
   } catch (failure) {
     const doing = `container ${record.container.name} could not be added to CNI network ${record.conf.name}`;
-    const left = await takeBackChain(chain);
-    if (left.length > 0)
+    const left = await takeBackChain(chainOf(record), record.result);
+    if (left.length > 0) {
       throw inContext(`${doing}; \`tsnet cni del\` tries again what DEL left (${left.join("; ")})`, failure);
+    }
     records.remove(record);
     throw inContext(doing, failure);
   }

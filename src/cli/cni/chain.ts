@@ -45,15 +45,18 @@ export function hasCheck(version: CniVersion): boolean {
   return CNI_VERSIONS.indexOf(version) >= FIRST_WITH_CHECK;
 }
 
-/** @returns the result of the last plugin. @throws TsnetError of the first one that fails; what was done before stays. */
-export async function addChain(chain: Chain): Promise<CniResult> {
+/**
+ * @param report - gets the result of every plugin as soon as it is there, of the last one as well.
+ * @throws TsnetError of the first one that fails; what was done before stays.
+ */
+export async function addChain(chain: Chain, report: (result: CniResult) => void): Promise<void> {
   let previous: CniResult | undefined;
   for (const step of stepsOf(chain)) {
     const result = parseResult(await call("ADD", step, previous));
     if (typeof result === "string") throw new TsnetError("host", `${step.name} failed at ADD: ${result}`);
+    report(result);
     previous = result;
   }
-  return previous ?? {};
 }
 
 /** @throws TsnetError of the first plugin that finds a fault. */
@@ -62,19 +65,18 @@ export async function checkChain(chain: Chain, result: CniResult): Promise<void>
 }
 
 /**
- * @param result - of ADD; undefined if that did not come to its end.
+ * @param result - of ADD, as far as that came; plugins find by it what they made.
  * @throws TsnetError of the first plugin that fails, as the specification wants: what those before it did still stands.
  */
 export async function delChain(chain: Chain, result: CniResult | undefined): Promise<void> {
-  const previous = hasCheck(chain.cniVersion) ? result : undefined;
-  for (const step of stepsOf(chain).toReversed()) await call("DEL", step, previous);
+  for (const step of stepsOf(chain).toReversed()) await del(step, result);
 }
 
-/** DEL after an ADD that failed: every plugin has its turn. @returns what could not be taken back. */
-export async function takeBackChain(chain: Chain): Promise<readonly string[]> {
+/** The same, but every plugin has its turn. @returns what could not be taken back. */
+export async function takeBackChain(chain: Chain, result: CniResult | undefined): Promise<readonly string[]> {
   const failures: string[] = [];
   for (const step of stepsOf(chain).toReversed()) {
-    await call("DEL", step, undefined).catch((failure: unknown) => failures.push(messageOf(failure)));
+    await del(step, result).catch((failure: unknown) => failures.push(messageOf(failure)));
   }
   return failures;
 }
@@ -92,6 +94,10 @@ function stepsOf(chain: Chain): readonly Step[] {
     const place = plugins.length > 1 ? ` (${at + 1} of ${plugins.length})` : "";
     return { chain, plugin, name: `CNI plugin ${plugin.type}${place}` };
   });
+}
+
+async function del(step: Step, result: CniResult | undefined): Promise<void> {
+  await call("DEL", step, hasCheck(step.chain.cniVersion) ? result : undefined);
 }
 
 async function call(command: CniCommand, { chain, plugin, name }: Step, previous?: CniResult): Promise<string> {

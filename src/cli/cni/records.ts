@@ -46,7 +46,7 @@ export interface CniRecord {
   readonly capabilities: JsonObject;
   /** Folders with plugins. */
   readonly path: string;
-  /** Of the last plugin; absent while adding. */
+  /** Of the last plugin that came to its end; absent before the first one does. */
   readonly result?: CniResult;
 }
 

@@ -79,15 +79,20 @@ describe("tsnet cni add", () => {
     expect(portmap?.input).toHaveProperty("runtimeConfig", { portMappings });
   });
 
-  it("has recorded it before the first plugin runs", async () => {
-    cni.plugin("bridge", {
-      ADD: { stdout: `END\ncp -r ${stateDir()} ${cni.folder}/seen\ncat <<'END'\n${resultOf("x")}` },
-    });
+  it("has recorded it before the first plugin runs, and each result before the next one does", async () => {
+    for (const type of ["bridge", "portmap"]) {
+      const copy = `cp -r ${stateDir()} ${cni.folder}/seen-by-${type}`;
+      cni.plugin(type, { ADD: { stdout: `END\n${copy}\ncat <<'END'\n${resultOf(type)}` } });
+    }
 
     await add();
 
-    const [seen] = new CniRecords(join(cni.folder, "seen")).list();
-    expect(seen).toMatchObject({ state: "adding", container: { id: web.id, name: "web" }, ifName: "eth0" });
+    const seen = ["bridge", "portmap"].map((type) => new CniRecords(join(cni.folder, `seen-by-${type}`)).list()[0]);
+    expect(seen).toMatchObject([
+      { state: "adding", container: { id: web.id, name: "web" }, ifName: "eth0" },
+      { state: "adding", result: { by: "bridge" } },
+    ]);
+    expect(seen[0]).not.toHaveProperty("result");
     expect(records()).toMatchObject([{ state: "added", result: { by: "portmap" } }]);
   });
 
@@ -155,14 +160,13 @@ describe("tsnet cni add", () => {
     await add();
     const [record] = records();
     if (record === undefined) throw new Error("there is one");
-    const { result: _, ...rest } = record;
-    new CniRecords(stateDir()).write({ ...rest, state: "adding" });
+    new CniRecords(stateDir()).write({ ...record, state: "adding" });
     cni.forget();
 
     await add();
 
     expect(cni.steps()).toEqual(["DEL portmap", "DEL bridge", "ADD bridge", "ADD portmap"]);
-    expect(cni.calls()[0]?.input).not.toHaveProperty("prevResult");
+    expect(cni.calls()[0]?.input).toMatchObject({ prevResult: { by: "portmap" } });
     expect(records()).toMatchObject([{ state: "added" }]);
   });
 
@@ -173,6 +177,7 @@ describe("tsnet cni add", () => {
       /^container web could not be added to CNI network lab: CNI plugin portmap \(2 of 2\) failed at ADD: .*code 5: no iptables$/,
     );
     expect(cni.steps()).toEqual(["ADD bridge", "ADD portmap", "DEL portmap", "DEL bridge"]);
+    expect(cni.calls().at(-1)?.input).toMatchObject({ prevResult: { by: "bridge" } });
     expect(records()).toEqual([]);
   });
 

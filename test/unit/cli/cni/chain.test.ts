@@ -42,10 +42,11 @@ describe("a chain of CNI plugins", () => {
   });
   const previous = () => cni.calls().map(({ type, input }) => [type, (input["prevResult"] as typeof RESULT)?.by]);
 
-  it("is added in order, each plugin with the result of the one before, and gives that of the last one", async () => {
-    const result = await addChain(chainOf());
+  it("is added in order, each plugin with the result of the one before, and reports them all", async () => {
+    const results: unknown[] = [];
+    await addChain(chainOf(), (result) => results.push(result));
 
-    expect(result).toEqual(parseResult(resultOf("firewall")));
+    expect(results).toEqual(["bridge", "tuning", "firewall"].map((type) => parseResult(resultOf(type))));
     expect(cni.steps()).toEqual(["ADD bridge", "ADD tuning", "ADD firewall"]);
     expect(previous()).toEqual([
       ["bridge", undefined],
@@ -55,7 +56,7 @@ describe("a chain of CNI plugins", () => {
   });
 
   it("gets the parameters of CNI in its environment, and nothing of ours but language and search path", async () => {
-    await addChain(chainOf());
+    await addChain(chainOf(), () => {});
 
     expect(cni.calls()[0]?.env).toEqual({
       CNI_CONTAINERID: "c0ffee",
@@ -94,7 +95,7 @@ describe("a chain of CNI plugins", () => {
     const error = { code: 100, msg: "no such sysctl", details: "net.x.y" };
     cni.plugin("tuning", { ADD: { stdout: JSON.stringify(error), exitCode: 1 } });
 
-    await expect(addChain(chainOf())).rejects.toMatchObject({
+    await expect(addChain(chainOf(), () => {})).rejects.toMatchObject({
       code: "host",
       message: `CNI plugin tuning (2 of 3) failed at ADD: ${cni.path}/tuning: exit code 1: code 100: no such sysctl (net.x.y)`,
     });
@@ -104,7 +105,7 @@ describe("a chain of CNI plugins", () => {
   it("fails if a plugin prints no result", async () => {
     cni.plugin("bridge", { ADD: { stdout: "hello" } });
 
-    await expect(addChain(chainOf())).rejects.toThrow(
+    await expect(addChain(chainOf(), () => {})).rejects.toThrow(
       "CNI plugin bridge (1 of 3) failed at ADD: what it printed is no JSON object",
     );
   });
@@ -121,7 +122,7 @@ describe("a chain of CNI plugins", () => {
   it("that was added in part is taken back by all plugins, also after failures, which are told", async () => {
     cni.plugin("tuning", { DEL: { exitCode: 3 } });
 
-    const failures = await takeBackChain(chainOf());
+    const failures = await takeBackChain(chainOf(), undefined);
 
     expect(cni.steps()).toEqual(["DEL firewall", "DEL tuning", "DEL bridge"]);
     expect(failures).toEqual([`CNI plugin tuning (2 of 3) failed at DEL: ${cni.path}/tuning: exit code 3`]);
@@ -130,7 +131,7 @@ describe("a chain of CNI plugins", () => {
   it("does not wait for ever for a plugin", async () => {
     cni.plugin("bridge", { ADD: { stdout: "END\nsleep 600\ncat <<'END'" } });
 
-    await expect(addChain(chainOf("1.0.0", 300))).rejects.toThrow(
+    await expect(addChain(chainOf("1.0.0", 300), () => {})).rejects.toThrow(
       /bridge \(1 of 3\) failed at ADD: .*: killed after 300 ms/,
     );
   });

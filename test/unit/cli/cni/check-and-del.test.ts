@@ -184,9 +184,20 @@ describe("tsnet cni del", () => {
     cni.plugin("bridge", { DEL: { exitCode: 1 } });
 
     await expect(del("lab")).rejects.toThrow(
-      /^container web could not be taken off CNI network lab: CNI plugin bridge \(1 of 2\) failed at DEL/,
+      /^container web could not be taken off CNI network lab \(--force forgets it all the same\): CNI plugin bridge \(1 of 2\) failed at DEL/,
     );
     expect(records()).toHaveLength(1);
+  });
+
+  it("with --force runs all plugins and forgets the record, and says what failed", async () => {
+    await added();
+    cni.plugin("tuning", { DEL: { exitCode: 1 } });
+
+    await del("lab", { force: true });
+
+    expect(cni.steps()).toEqual(["DEL tuning", "DEL bridge"]);
+    expect(host.notes.join("")).toMatch(/left as it is: CNI plugin tuning \(2 of 2\) failed at DEL/);
+    expect(records()).toEqual([]);
   });
 
   it("asks which interface is meant if there are several", async () => {
