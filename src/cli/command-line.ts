@@ -32,11 +32,6 @@ export class CommandLine {
     return this.#program.opts<{ socket?: string }>().socket;
   }
 
-  /** A command with commands of its own. */
-  addGroup(name: string, description: string): DeclaredCommand {
-    return this.addPlain(name, description);
-  }
-
   /** @param usage - `inspect <network|container>`. @param group - of which it is a part. */
   add(usage: string, description: string, group?: DeclaredCommand): DeclaredCommand {
     const [name = "", ...operands] = usage.split(" ");
@@ -45,7 +40,7 @@ export class CommandLine {
     return command.option("--json", "print JSON");
   }
 
-  /** A command without `--json`. */
+  /** A command without `--json`, or one that has commands of its own. */
   addPlain(name: string, description: string, group: DeclaredCommand = this.#program): DeclaredCommand {
     const command = group.command(name).description(description).copyInheritedSettings(this.#program);
     return command.helpOption(...HELP);

@@ -2,6 +2,7 @@
 import { readListeningSockets } from "../host/listening-sockets.ts";
 import { addAttachCommands } from "./attach-commands.ts";
 import { addChangeCommands } from "./change-commands.ts";
+import { addCniCommands } from "./cni/commands.ts";
 import { CommandLine, choice } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
@@ -25,6 +26,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   addLookCommands(line, tools);
   addAttachCommands(line, tools);
   addChangeCommands(line, tools);
+  addCniCommands(line, tools);
   return line.run(words);
 }
 

@@ -6,7 +6,8 @@ import type { LabHost } from "./lab-host.ts";
 import type { LabProcess } from "./lab-namespace.ts";
 import { NODE } from "./lab-serve.ts";
 
-const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
+/** Of the operator, as it is built. */
+export const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
 
 /** How a command ended. */
 export interface Outcome {
