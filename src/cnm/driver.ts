@@ -13,6 +13,7 @@ import { isOutOfUse } from "./lost-endpoints.ts";
 import { isAbandoned } from "./lost-networks.ts";
 import type { Network, NetworkId, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
 import { placeNetwork } from "./placement.ts";
 import { planNetwork, planOptions } from "./plan.ts";
 import { modeOf } from "./plan-switch.ts";
@@ -62,12 +63,13 @@ export class Cnm implements verbs.CnmDriver {
     const { registry, datapaths, firewall } = this.#parts;
     registry.damage.requireReadable("network", planned.id);
     registry.damage.requireComplete();
+    const poolIds = poolIdsOf(planned, this.#parts.pools);
     await this.#removeAbandoned(planned);
     refuseOverlap(
       planned,
-      registry.networks().map(({ network }) => network),
+      registry.networks().map(({ network: other }) => other),
     );
-    const network = await placeNetwork(planned, this.#parts);
+    const network = { ...(await placeNetwork(planned, this.#parts)), ...(poolIds !== undefined && { poolIds }) };
     refuseDamaged(network, registry.damage);
     const datapath = datapaths[network.backend];
     await datapath.check(network, registry.sharersOf(network));
@@ -161,6 +163,14 @@ export class Cnm implements verbs.CnmDriver {
   }
 }
 
+function poolIdsOf({ addressSpace, pools }: PlannedNetwork, keeper: PoolKeeper): Network["poolIds"] {
+  const known = pools.flatMap(({ subnet }) => {
+    const id = keeper.idForNew(addressSpace, subnet);
+    return id === undefined ? [] : [[subnet, id] as const];
+  });
+  return known.length === 0 ? undefined : Object.fromEntries(known);
+}
+
 /** @throws TsnetError `host` for a switch on which there may be a network that cannot be read. */
 function refuseDamaged(network: Network, damage: Damage): void {
   if (!damage.mayShare(network)) return;
@@ -178,6 +188,7 @@ function withoutPlace(network: Network): Omit<PlannedNetwork, "auxAddresses"> {
     datapathType: _type,
     tunnel: _tunnel,
     auxAddresses: _aux,
+    poolIds: _ids,
     ...planned
   } = rest;
   return planned;
