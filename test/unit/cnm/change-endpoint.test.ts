@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { SetAnswer } from "../../../src/cnm/change-requests.ts";
 import type { Endpoint } from "../../../src/cnm/endpoint.ts";
+import { releaseLostAddresses } from "../../../src/cnm/lost-addresses.ts";
 import type { Ipam } from "../../../src/ipam/driver.ts";
 import { CnmRig, NEVER } from "../../support/cnm-rig.ts";
 import { endpointId, endpointRequest, joinRequest, networkId, networkRequest } from "../../support/cnm-builder.ts";
@@ -15,19 +16,22 @@ const NEW = "10.1.1.50";
 
 /** A network of tsnet's IPAM with two joined endpoints, .2 and .3, of which the first publishes a port. */
 class Stand {
+  /** Of IPAM. */
+  readonly records: MemoryStore;
   readonly ipam: Ipam;
   readonly rig: CnmRig;
   readonly #poolIds: ReadonlyMap<string, string>;
 
-  private constructor(ipam: Ipam, rig: CnmRig, poolIds: ReadonlyMap<string, string>) {
-    [this.ipam, this.rig, this.#poolIds] = [ipam, rig, poolIds];
+  private constructor(records: MemoryStore, ipam: Ipam, rig: CnmRig, poolIds: ReadonlyMap<string, string>) {
+    [this.records, this.ipam, this.rig, this.#poolIds] = [records, ipam, rig, poolIds];
   }
 
   static async up(options: Readonly<Record<string, string>> = {}): Promise<Stand> {
-    const ipam = ipamWith({ records: new MemoryStore() });
+    const records = new MemoryStore();
+    const ipam = ipamWith({ records });
     const poolIds = new Map<string, string>();
     for (const subnet of [SUBNET, SUBNET6]) poolIds.set(subnet, await makePool(ipam, subnet));
-    const stand = new Stand(ipam, new CnmRig(undefined, ipam.ofNetworks), poolIds);
+    const stand = new Stand(records, ipam, new CnmRig(undefined, ipam.ofNetworks), poolIds);
     const gateways = await Promise.all([...poolIds.values()].map((id) => requestGateway(ipam, id)));
     const pools = [SUBNET, SUBNET6].map((subnet, n) => {
       return { addressSpace: "tsnet", subnet, gateway: gateways[n] ?? "" };
@@ -166,6 +170,17 @@ describe("SetEndpoint ip", () => {
     await again.cnm.deleteEndpoint(joinRequest(1));
     await stand.giveBack(SUBNET, OLD);
     expect(stand.inUse()).toEqual(["10.1.1.3"]);
+  });
+
+  it("leaves both addresses in use when the next start looks for those that are nobody's", async () => {
+    const stand = await Stand.up();
+    await stand.set({ ip: NEW });
+    await stand.set({ ip6: "fd00:1:1::50" });
+
+    const ipam = ipamWith({ records: stand.records.reopened() });
+    const { registry } = new CnmRig(stand.rig);
+
+    expect(await releaseLostAddresses({ registry, pools: ipam.ofNetworks })).toEqual([]);
   });
 
   it.each([

@@ -46,6 +46,21 @@ function portOf(rig: CnmRig, n = 1) {
   return rig.datapath.links.get(hostIfName);
 }
 
+/** Runs a task that never gets beyond the n-th call of rules and switch. @returns whether there was one. */
+async function dies(rig: CnmRig, n: number, task: () => Promise<unknown>): Promise<boolean> {
+  const death = Promise.withResolvers<true>();
+  let calls = 0;
+  const stop = () => {
+    if (++calls < n) return undefined;
+    death.resolve(true);
+    return new Promise<void>(() => {});
+  };
+  [rig.datapath.onCall, rig.firewall.onCall] = [stop, stop];
+  const isDead = await Promise.race([task().then(() => false), death.promise]);
+  [rig.datapath.onCall, rig.firewall.onCall] = [() => {}, () => {}];
+  return isDead;
+}
+
 /** Each option that can be changed: with what the network was made, and what it becomes. */
 const CASES: readonly (readonly [
   key: string,
@@ -408,27 +423,23 @@ describe("SetNetwork", () => {
     });
   });
 
-  it("is finished by the next start when tsnet dies at any change of the switch", async () => {
-    const made = { bridge: "sw0", vlan: "100" };
+  it("is finished, or not begun, by the next start when tsnet dies at any call of the rules and the switch", async () => {
+    const vlans: unknown[] = [];
     for (let n = 1; ; n++) {
-      const rig = await rigWith(made);
-      const writes = rig.datapath.writeCount;
-      rig.datapath.onCall = () => (rig.datapath.writeCount - writes >= n - 1 ? new Promise<void>(() => {}) : undefined);
-      const outcome = set(rig, { vlan: "200" }).then(() => "done");
-      const dead = new Promise((resolve) => setTimeout(resolve, 50, "dead"));
-      const isDead = (await Promise.race([outcome, dead])) === "dead";
-      rig.datapath.onCall = () => {};
-      if (!isDead) break;
+      const rig = await rigWith({ bridge: "sw0", vlan: "100" });
+      if (!(await dies(rig, n, () => set(rig, { vlan: "200" })))) break;
 
       const again = new CnmRig(rig);
       await again.reconciler.recover(false);
 
-      const vlan = networkOf(again).vlans.vlan;
+      const { vlan } = networkOf(again).vlans;
+      vlans.push(vlan);
       const [here, gone] = vlan === 200 ? [NEW_LINK, OLD_LINK] : [OLD_LINK, NEW_LINK];
-      expect([again.datapath.links.has(here), again.datapath.links.has(gone)], `change ${n}`).toEqual([true, false]);
-      expect(portOf(again)?.vlans, `change ${n}`).toEqual({ vlan });
+      expect([again.datapath.links.has(here), again.datapath.links.has(gone)], `call ${n}`).toEqual([true, false]);
+      expect(portOf(again)?.vlans, `call ${n}`).toEqual({ vlan });
       expect(again.records.list("network").get(networkId())).not.toHaveProperty("former");
     }
+    expect(new Set(vlans)).toEqual(new Set([100, 200]));
   });
 
   it("waits for an endpoint that is joining", async () => {
