@@ -58,15 +58,13 @@ export class DaemonClient {
       const advice = "it is older than this command; upgrade the plugin, or start it anew";
       throw new TsnetError("unsupported", `the tsnet on ${this.socket} does not know ${path}: ${advice}`);
     }
-    try {
-      const answer: unknown = JSON.parse(body);
-      const { Err } = answer as Partial<ErrorReply>;
-      if (status === 200 && Err === undefined) return answer;
-      throw new TsnetError("unavailable", Err ?? `HTTP ${status}`);
-    } catch (failure) {
-      if (failure instanceof TsnetError) throw failure;
+    const answer = parseObject(body);
+    if (answer === undefined) {
       throw new TsnetError("unavailable", `what answers on ${this.socket} is not tsnet: HTTP ${status}`);
     }
+    const { Err } = answer;
+    if (status === 200 && Err === undefined) return answer;
+    throw new TsnetError("unavailable", Err ?? `HTTP ${status}`);
   }
 
   async #ask(
@@ -87,12 +85,22 @@ export class DaemonClient {
 /**
  * Where the daemon listens: as named, else where `tsnet serve` and the managed plugin listen both, else where the engine made
  * its socket for the plugin: in a folder of its own beside.
+ *
+ * @param usual - where both of them listen.
  */
-export function findSocket(named: string | undefined): string {
+export function findSocket(named: string | undefined, usual: string = SETTINGS.TSNET_SOCKET.default): string {
   if (named !== undefined && named !== "") return named;
-  const usual = SETTINGS.TSNET_SOCKET.default;
   const candidates = [usual, ...globSync(join(dirname(usual), "*/tsnet.sock"))];
   return candidates.find((path) => globSync(path).length > 0) ?? usual;
+}
+
+function parseObject(text: string): Partial<ErrorReply> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function adviceFor(cause: unknown): string {

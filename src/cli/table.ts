@@ -4,9 +4,13 @@
 const GAP = 2;
 /** No column is made narrower. */
 const NARROWEST = 8;
-/** Of a terminal, or of what stands behind a name that somebody chose. */
-// eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+/** Would move a terminal's cursor, colour what follows or turn its direction. */
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** Two columns of a terminal for each (Unicode, UAX #11, East Asian Wide and Fullwidth). */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+/** None: they stand above the character before. */
+const MARK = /\p{M}/u;
 
 /** A cell: a line, or several of them. */
 export type Cell = string | readonly string[];
@@ -25,7 +29,7 @@ export function formatTable(
 ): string {
   const cells = rows.map((row) => row.map((cell) => [cell].flat().map(plain)));
   const natural = head.map((title, at) =>
-    Math.max(title.length, ...cells.flatMap((row) => (row[at] ?? []).map((line) => line.length))),
+    cells.flatMap((row) => row[at] ?? []).reduce((most, line) => Math.max(most, widthOf(line)), title.length),
   );
   const widths = narrow(natural, head, width);
   const lines = cells.flatMap((row) => formatRow(row, widths));
@@ -64,15 +68,37 @@ function formatRow(row: readonly (readonly string[])[], widths: readonly number[
 
 function formatLine(texts: readonly string[], widths: readonly number[]): string {
   return texts
-    .map((text, at) => text.padEnd((widths[at] ?? 0) + GAP))
+    .map((text, at) => text + " ".repeat(Math.max(0, (widths[at] ?? 0) + GAP - widthOf(text))))
     .join("")
     .trimEnd();
 }
 
 /** Between words where that is possible. */
 function wrap(line: string, width: number): readonly string[] {
-  if (line.length <= width) return [line];
-  const space = line.lastIndexOf(" ", width);
-  const end = space > 0 ? space : width;
+  if (widthOf(line) <= width) return [line];
+  const start = startOf(line, width);
+  const space = line.lastIndexOf(" ", start.length);
+  const end = space > 0 ? space : start.length;
   return [line.slice(0, end), ...wrap(line.slice(end).trimStart(), width)];
+}
+
+/** As much of a line as has room; one character at least. */
+function startOf(line: string, width: number): string {
+  let [start, used] = ["", 0];
+  for (const character of line) {
+    used += widthOfCharacter(character);
+    if (used > width && start !== "") break;
+    start += character;
+  }
+  return start;
+}
+
+/** Columns of a terminal. */
+function widthOf(text: string): number {
+  return [...text].reduce((sum, character) => sum + widthOfCharacter(character), 0);
+}
+
+function widthOfCharacter(character: string): number {
+  if (MARK.test(character)) return 0;
+  return WIDE.test(character) ? 2 : 1;
 }
