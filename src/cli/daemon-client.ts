@@ -94,9 +94,9 @@ export function findSocket(named: string | undefined, usual: string = SETTINGS.T
   return candidates.find((path) => globSync(path).length > 0) ?? usual;
 }
 
-function parseObject(text: string): Partial<ErrorReply> | undefined {
+function parseObject(body: string): Partial<ErrorReply> | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(body);
     return typeof value === "object" && value !== null ? value : undefined;
   } catch {
     return undefined;

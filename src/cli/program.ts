@@ -15,6 +15,7 @@ import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
 import { ports } from "./ports.ts";
+import { show } from "./show.ts";
 import type { Tools } from "./tools.ts";
 
 const FAILED = 1;
@@ -72,6 +73,9 @@ function build(): Command {
   );
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
+  );
+  add("show [switch|network]", "draw the switches with their ports, VLANs, uplinks and tunnels").action(
+    async (name: string | undefined, options) => await show(tools(), name, options),
   );
   return program;
 }

@@ -16,6 +16,8 @@ const MARK = /\p{M}/u;
 export type Cell = string | readonly string[];
 
 /**
+ * Columns that are empty in all rows are left out.
+ *
  * @param head - titles of the columns.
  * @param width - characters of a line at most; a table of very many columns may be wider.
  * @param paintHead - what is done to the line of titles.
@@ -28,12 +30,13 @@ export function formatTable(
   paintHead: (line: string) => string = (line) => line,
 ): string {
   const cells = rows.map((row) => row.map((cell) => [cell].flat().map(plain)));
-  const natural = head.map((title, at) =>
-    cells.flatMap((row) => row[at] ?? []).reduce((most, line) => Math.max(most, widthOf(line)), title.length),
-  );
-  const widths = narrow(natural, head, width);
-  const lines = cells.flatMap((row) => formatRow(row, widths));
-  return [paintHead(formatLine(head, widths)), ...lines].map((line) => `${line}\n`).join("");
+  const filled = head.flatMap((_title, at) => (cells.some((row) => row[at]?.some((line) => line !== "")) ? [at] : []));
+  const columns = filled.map((at) => ({ title: head[at] ?? "", lines: cells.map((row) => row[at] ?? []) }));
+  const widths = narrow(columns, width);
+  const shown = cells.map((row) => filled.map((at) => row[at] ?? []));
+  const lines = shown.flatMap((row) => formatRow(row, widths));
+  const titles = columns.map(({ title }) => title);
+  return [paintHead(formatLine(titles, widths)), ...lines].map((line) => `${line}\n`).join("");
 }
 
 /** Without what would move a terminal's cursor, or colour what follows. */
@@ -41,10 +44,31 @@ export function plain(text: string): string {
   return text.replace(CONTROL, "?");
 }
 
-/** Takes from the widest column until all fit. */
-function narrow(natural: readonly number[], head: readonly string[], width: number): readonly number[] {
-  const widths = [...natural];
-  const least = head.map((title) => Math.max(title.length, NARROWEST));
+interface Column {
+  readonly title: string;
+  /** Of each row. */
+  readonly lines: readonly (readonly string[])[];
+}
+
+/** Takes from the widest column until all fit, first as far as no word is broken. */
+function narrow(columns: readonly Column[], width: number): readonly number[] {
+  const widest = ({ title, lines }: Column, measure: (line: string) => number) =>
+    lines.flat().reduce((most, line) => Math.max(most, measure(line)), title.length);
+  const widths = columns.map((column) => widest(column, widthOf));
+  takeUntil(
+    widths,
+    columns.map((column) => widest(column, (line) => Math.max(...line.split(" ").map(widthOf)))),
+    width,
+  );
+  takeUntil(
+    widths,
+    columns.map(({ title }) => Math.max(title.length, NARROWEST)),
+    width,
+  );
+  return widths;
+}
+
+function takeUntil(widths: number[], least: readonly number[], width: number): void {
   const excess = () => widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1) - width;
   while (excess() > 0) {
     const spare = widths.map((each, at) => (each > (least[at] ?? 0) ? each : 0));
@@ -52,7 +76,6 @@ function narrow(natural: readonly number[], head: readonly string[], width: numb
     if (widest === 0) break;
     widths[spare.indexOf(widest)] = widest - 1;
   }
-  return widths;
 }
 
 function formatRow(row: readonly (readonly string[])[], widths: readonly number[]): readonly string[] {
@@ -95,7 +118,7 @@ function startOf(line: string, width: number): string {
 
 /** Columns of a terminal. */
 function widthOf(text: string): number {
-  return [...text].reduce((sum, character) => sum + widthOfCharacter(character), 0);
+  return Array.from(text).reduce((sum, character) => sum + widthOfCharacter(character), 0);
 }
 
 function widthOfCharacter(character: string): number {

@@ -1,7 +1,7 @@
 // The arguments and results of the NetworkDriver verbs in tsnet's own words. `api/` makes them out of the engine's
 // messages, `driver.ts` gives them their meaning. Ids are checked by then; all other text is as the user typed it.
 import type { EndpointId, EndpointRef } from "./endpoint.ts";
-import type { Backend, NetworkId, NetworkMode } from "./network.ts";
+import type { Backend, NetworkId, NetworkMode, Tunnel } from "./network.ts";
 import type { PublishedPort } from "./ports.ts";
 
 /** One pool of `CreateNetwork`, as IPAM returned it. */
@@ -114,6 +114,8 @@ export interface NetworkStatus {
   readonly trunk?: readonly number[];
   /** The switch's link to the world. */
   readonly parent?: string;
+  /** The switch's way to other hosts. */
+  readonly tunnel?: Tunnel;
   readonly mtu: number;
   readonly subnets: readonly string[];
   readonly icc: boolean;

@@ -39,8 +39,8 @@ function listOf(registry: Registry, maxEntries: number): CnmStatus {
 }
 
 function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" | "endpoints"> {
-  const { mode, isInternal, backend, switchName, vlans, uplink, mtu, pools, isIccAllowed, isGuarded, hostBinding } =
-    network;
+  const { mode, isInternal, backend, switchName, vlans, uplink, tunnel, mtu, pools } = network;
+  const { isIccAllowed, isGuarded, hostBinding } = network;
   return {
     mode,
     isInternal,
@@ -48,6 +48,7 @@ function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" |
     switch: switchName,
     ...vlans,
     ...(uplink !== undefined && { parent: uplink.parent }),
+    ...(tunnel !== undefined && { tunnel }),
     mtu,
     subnets: pools.map(({ subnet }) => subnet),
     icc: isIccAllowed,

@@ -22,7 +22,7 @@ export function maskVolatile(text: string): string {
   return text
     .replace(/\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b/g, "ID")
     .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
-    .replace(/\b(tsn|tsh|tsv|tss)-?[0-9a-f]{6,12}\b/g, "LINK")
+    .replace(/\bts[a-z]-?[0-9a-f]{6,12}\b/g, "LINK")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z?|\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "TIME")
     .replace(/ +/g, " ")
     .replace(/-{2,}|─{2,}/g, "--")

@@ -21,6 +21,18 @@ describe("nameNetworks", () => {
     expect(named[0]?.endpoints[0]?.container?.name).toBe("web");
   });
 
+  it("puts endpoints in the order of their names, and ports in that of their numbers", () => {
+    const ports = [8082, 8080].map(
+      (hostPort) => ({ protocol: "tcp", hostAddress: "", hostPort, containerPort: 80 }) as const,
+    );
+    const status = networkStatus(1, { endpoints: [endpointStatus(1), endpointStatus(2, 1, { ports })] });
+
+    const [named] = nameNetworks([status], dockerWith({}, { "web-10": [1], "web-9": [2] }));
+
+    expect(named?.endpoints.map(callEndpoint)).toEqual(["web-9", "web-10"]);
+    expect(named?.endpoints[0]?.ports.map(({ hostPort }) => hostPort)).toEqual([8080, 8082]);
+  });
+
   it("falls back to the beginning of the id, as Docker prints it", () => {
     const [named] = nameNetworks([networkStatus(1, { endpoints: [endpointStatus(1)] })], dockerWith({}));
 

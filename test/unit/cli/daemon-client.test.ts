@@ -1,6 +1,6 @@
 // The client against a small HTTP server on a socket.
 import { type RequestListener, createServer } from "node:http";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createRawServer } from "node:net";
@@ -50,9 +50,11 @@ describe("DaemonClient", () => {
 
   it("has it do something, with a message as JSON", async () => {
     const seen: string[] = [];
-    using daemon = await clientOf(async (request, response) => {
-      seen.push(`${request.method} ${request.url} ${await text(request)}`);
-      response.end('{"Name":"tsv1"}');
+    using daemon = await clientOf((request, response) => {
+      void text(request).then((message) => {
+        seen.push(`${request.method} ${request.url} ${message}`);
+        response.end('{"Name":"tsv1"}');
+      });
     });
 
     expect(await daemon.client.call("Operator.Try", { A: "é" })).toEqual({ Name: "tsv1" });
@@ -111,7 +113,6 @@ describe("DaemonClient", () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     server.listen(path, resolve);
     await promise;
-    const { rename } = await import("node:fs/promises");
     await rename(path, `${path}.kept`); // closing removes the name under which it was made
     server.close();
 
@@ -135,7 +136,6 @@ describe("findSocket", () => {
   });
 
   it("else that of the usual place, else that in the plugin's own folder, else says the usual place", async () => {
-    const { mkdir, writeFile } = await import("node:fs/promises");
     const usual = join(folder, "plugins/tsnet.sock");
     const own = join(folder, "plugins/0123abcd/tsnet.sock");
     expect(findSocket(undefined, usual)).toBe(usual);

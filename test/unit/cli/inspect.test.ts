@@ -45,9 +45,9 @@ describe("tsnet inspect", () => {
         "  icc        yes",
         "  antispoof  yes",
         "",
-        "CONTAINER     ADDRESSES    MAC                HOST LINK  VLAN  PORTS",
-        "web           10.1.1.2/24  02:42:0a:01:01:02  tsv1             *:8080/tcp to 80",
+        "CONTAINER     ADDRESSES    MAC                HOST LINK  PORTS",
         "db (created)  10.1.1.3/24  02:42:0a:01:01:03  tsv2",
+        "web           10.1.1.2/24  02:42:0a:01:01:02  tsv1       *:8080/tcp to 80",
         "",
       ].join("\n"),
     );

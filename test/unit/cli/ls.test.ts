@@ -39,7 +39,7 @@ describe("tsnet ls", () => {
 
     expect(JSON.parse(desk.out.text)).toMatchObject([
       { name: "floor", id: networkId(2), vlan: 100, trunk: [20, 21], endpoints: [] },
-      { name: "front", endpoints: [{ container: { name: "web-10" } }, { container: { name: "web-9" } }] },
+      { name: "front", endpoints: [{ container: { name: "web-9" } }, { container: { name: "web-10" } }] },
       { name: "inner", isInternal: true },
     ]);
   });

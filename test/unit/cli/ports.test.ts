@@ -62,8 +62,8 @@ describe("tsnet ports", () => {
     await ports(desk, { json: true }, () => [socket("::")]);
 
     expect(JSON.parse(desk.out.text)).toMatchObject([
-      { container: "web", network: "front", hostPort: 8080, containerPort: 80, openTo: "everyone" },
       { hostPort: 81, openTo: "nobody" },
+      { container: "web", network: "front", hostPort: 8080, containerPort: 80, openTo: "everyone" },
     ]);
   });
 

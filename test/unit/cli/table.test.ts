@@ -2,12 +2,19 @@ import { describe, expect, it } from "vitest";
 import { formatTable, plain } from "../../../src/cli/table.ts";
 
 /** Two columns of a terminal for each character that is no letter of Latin. */
-const columnsOf = (line: string) => [...line].reduce((sum, each) => sum + (each > "\u2e80" ? 2 : 1), 0);
+const columnsOf = (line: string) => Array.from(line).reduce((sum, each) => sum + (each > "\u2e80" ? 2 : 1), 0);
 const linesOf = (text: string) => text.trimEnd().split("\n");
 
 describe("formatTable", () => {
   it("puts titles and cells below each other, two spaces apart, without spaces at the end", () => {
-    const text = formatTable(["NAME", "WHERE"], [["web", "here"], ["a longer one", ""]], 80); // prettier-ignore
+    const text = formatTable(
+      ["NAME", "WHERE"],
+      [
+        ["web", "here"],
+        ["a longer one", ""],
+      ],
+      80,
+    );
 
     expect(text).toBe("NAME          WHERE\nweb           here\na longer one\n");
   });
@@ -43,6 +50,28 @@ describe("formatTable", () => {
     expect(lines[1]).toMatch(/^short one {2}x x/);
   });
 
+  it("breaks no word as long as the table fits otherwise", () => {
+    const mac = "02:42:0a:3c:00:02";
+
+    const lines = linesOf(formatTable(["MAC", "A", "B"], [[mac, "xx ".repeat(40), "yyyyy ".repeat(5)]], 60));
+
+    expect(lines.every((line) => line.length <= 60)).toBe(true);
+    expect(lines[1]?.startsWith(`${mac}  xx xx`)).toBe(true);
+  });
+
+  it("leaves out columns that no row fills", () => {
+    expect(
+      formatTable(
+        ["A", "B", "C"],
+        [
+          ["1", "", "2"],
+          ["3", [], "4"],
+        ],
+        80,
+      ),
+    ).toBe("A  C\n1  2\n3  4\n");
+  });
+
   it("has a line for each line of a cell, and an empty row is a line", () => {
     expect(
       formatTable(
@@ -57,7 +86,17 @@ describe("formatTable", () => {
   });
 
   it("gives characters of two columns their room, and marks none", () => {
-    const lines = linesOf(formatTable(["NAME", "B"], [["網路", "1"], ["abcd", "2"], ["e\u0301tat", "3"]], 80)); // prettier-ignore
+    const lines = linesOf(
+      formatTable(
+        ["NAME", "B"],
+        [
+          ["網路", "1"],
+          ["abcd", "2"],
+          ["e\u0301tat", "3"],
+        ],
+        80,
+      ),
+    );
 
     expect(lines).toEqual(["NAME  B", "網路  1", "abcd  2", "e\u0301tat  3"]);
   });
