@@ -11,9 +11,11 @@ export interface OvsPort {
   /** `internal`, `vxlan`, `` for a link of the host. */
   readonly type: string;
   readonly options: ReadonlyMap<string, string>;
-  /** Numbers of it in flows; absent while ovs-vswitchd has not opened it. */
+  /** Number of it in flows; absent while ovs-vswitchd has not opened it. */
   readonly ofport?: number;
   readonly isUp: boolean;
+  /** ovs-vswitchd could not open it: there is no such link. */
+  readonly isLost: boolean;
   readonly marks: ReadonlyMap<string, string>;
 }
 
@@ -76,6 +78,7 @@ function portOf(port: Row, first: Row): OvsPort {
     options: mapOf(first.get("options")),
     ...(ofport !== undefined && ofport > 0 && { ofport }),
     isUp: textOf(first.get("admin_state")) !== "down",
+    isLost: ofport === -1,
     marks: mapOf(port.get("external_ids")),
   };
 }

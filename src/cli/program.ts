@@ -10,10 +10,12 @@ import { VERSION } from "../version.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
+import { events } from "./events.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
+import { macs } from "./macs.ts";
 import { ports } from "./ports.ts";
 import { show } from "./show.ts";
 import type { Tools } from "./tools.ts";
@@ -77,7 +79,22 @@ function build(): Command {
   add("show [switch|network]", "draw the switches with their ports, VLANs, uplinks and tunnels").action(
     async (name: string | undefined, options) => await show(tools(), name, options),
   );
+  add("events", "print what happens until it is interrupted").action(
+    async (options) => await events(tools(), options, untilEnded()),
+  );
+  add("macs <network>", "list where its switch sends frames to which MAC address").action(
+    async (name: string, options) => await macs(tools(), name, options),
+  );
   return program;
+}
+
+/** Aborts when the command shall end, or nobody reads what it prints. */
+function untilEnded(): AbortSignal {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  process.once("SIGINT", end).once("SIGTERM", end);
+  process.stdout.once("error", end);
+  return controller.signal;
 }
 
 function makeTools(socket: string | undefined): Tools {

@@ -126,13 +126,12 @@ function ovsSwitch({ name, marks, ports }: OvsBridge, view: HostView, networks: 
     // A switch of tsnet's own leads to the host by other links.
     return port.name === name && isOurs ? [] : [ovsPort(port, links.get(port.name), networks)];
   });
-  const local = links.get(name);
-  return switchOf({ name, backend: "ovs", isOurs, isUp: local === undefined || isUp(local) }, networks, shown);
+  return switchOf({ name, backend: "ovs", isOurs, isUp: true }, networks, shown);
 }
 
 function ovsPort(port: OvsPort, link: HostLink | undefined, networks: readonly NamedNetwork[]): ShownPort {
   const { name, vlans, type, options, ofport, marks } = port;
-  const base = { name, isUp: port.isUp, isMissing: false, vlans, ...(ofport !== undefined && { ofport }) };
+  const base = { name, isUp: port.isUp, isMissing: port.isLost, vlans, ...(ofport !== undefined && { ofport }) };
   const isOurs = marks.has("tsnet-network");
   const endpointId = marks.get("tsnet-endpoint");
   if (endpointId !== undefined) return { ...base, ...containerOf(endpointId, networks) };

@@ -61,6 +61,9 @@ export function deskIn(scene: Scene): Desk {
     daemon: {
       read: async (path) => replies[path],
       call: async () => Promise.reject(new Error("not expected here")),
+      follow: () => {
+        throw new Error("not expected here");
+      },
     },
     readDocker: async () => ({ networks: [], places: [], ...docker }),
     findContainer: async () => Promise.reject(new Error("not expected here")),

@@ -53,7 +53,7 @@ describe("the port of TSNET_METRICS", () => {
     expect([health.status, await health.json()]).toMatchObject([200, { status: "ok" }]);
   });
 
-  it.each(["/status", "/pools", "/", "/metrics/", "/healthz/x", ...verbNames(fakeDrivers()).map((name) => `/${name}`)])(
+  it.each(["/status", "/pools", "/events", "/", "/metrics/", "/healthz/x", ...verbNames(fakeDrivers()).map((name) => `/${name}`)])(
     "answers %s with 404 and says nothing",
     async (path) => {
       await using port = await listening();

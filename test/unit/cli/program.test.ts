@@ -12,7 +12,7 @@ const REPLIES: Readonly<Record<string, object>> = {
   "/status": { version: VERSION, networks: [networkStatus(1)], isComplete: true },
   "/pools": { version: VERSION, pools: [], isComplete: true },
 };
-const COMMANDS = ["ls", "inspect", "ports", "ipam"];
+const COMMANDS = ["ls", "inspect", "ports", "ipam", "show", "macs", "events"];
 
 let folder = "";
 let socket = "";
