@@ -10,30 +10,54 @@ import type { CommonOptions, Tools } from "./tools.ts";
 /** An event with names, as far as Docker has them. */
 export type NamedEvent = EventLine & { readonly network?: string; readonly container?: string };
 
-/** After an end of the stream tsnet is looked for so often. */
-const RECONNECT_MS = 500;
-/** Docker says who has an endpoint only some time after tsnet has made it: how often it is asked, and after how long each time. */
-const LOOKS = 3;
-const LOOK_MS = 200;
+/** Options of the command. */
+export interface EventsOptions extends CommonOptions {
+  /** Also calls that only ask. */
+  readonly all?: boolean;
+}
+
+/** How long is waited, and for what. */
+export interface Patience {
+  /** After an end of the stream tsnet is looked for so often. */
+  readonly reconnectMs: number;
+  /** Docker says who has an endpoint only when the container has started: how often it is asked before an id has to do. */
+  readonly looks: number;
+  readonly lookMs: number;
+}
+
+const PATIENCE: Patience = { reconnectMs: 500, looks: 10, lookMs: 200 };
+
+const ASKING: readonly string[] = [
+  "Plugin.Activate",
+  "NetworkDriver.GetCapabilities",
+  "NetworkDriver.EndpointOperInfo",
+  "IpamDriver.GetCapabilities",
+  "IpamDriver.GetDefaultAddressSpaces",
+];
 
 /**
  * Prints until the signal aborts. Between two lives of the daemon it waits for the next one.
  *
  * @throws TsnetError `unavailable` if there is none to begin with.
  */
-export async function events(tools: Tools, { json = false }: CommonOptions, signal: AbortSignal): Promise<void> {
+export async function events(
+  tools: Tools,
+  { json = false, all = false }: EventsOptions,
+  signal: AbortSignal,
+  patience = PATIENCE,
+): Promise<void> {
   const { console, daemon } = tools;
-  const names = new Names(tools.readDocker, signal);
+  const names = new Names(tools.readDocker, patience, signal);
   let isFirst = true;
   let isAway = false;
   while (!signal.aborted) {
     let reason = "it broke off";
     try {
       for await (const line of daemon.follow("/events", signal)) {
-        if (isAway) console.note("tsnet is there again");
-        [isFirst, isAway] = [false, false];
+        if (line.kind === "start") console.note(isAway ? "tsnet is there again" : `listening to tsnet ${line.version}`);
         if (line.kind === "end") reason = line.reason;
-        if (line.kind === "end" || line.kind === "start") continue;
+        [isFirst, isAway] = [false, false];
+        if (line.kind === "end" || line.kind === "start" || (!all && isAsking(line))) continue;
         const named = await names.nameOf(line);
         if (json) console.jsonLine(named);
         else console.line(sayEvent(named));
@@ -45,8 +69,12 @@ export async function events(tools: Tools, { json = false }: CommonOptions, sign
     if (signal.aborted) return;
     if (!isAway) console.note(`the stream has ended: ${reason}; waiting for tsnet`);
     isAway = true;
-    await sleep(RECONNECT_MS, undefined, { signal }).catch(() => {}); // aborted: the loop ends
+    await sleep(patience.reconnectMs, undefined, { signal }).catch(() => {}); // aborted: the loop ends
   }
+}
+
+function isAsking(line: EventLine): boolean {
+  return line.kind === "call" && line.outcome === "ok" && ASKING.includes(line.verb);
 }
 
 /** `14:03:09  Join of web on front: ok, 9.8 ms`. */
@@ -80,19 +108,21 @@ function sayObject(event: NamedEvent): string {
   const { networkId, endpointId, poolId, network, container } = event;
   const endpoint = endpointId === undefined ? "" : ` of ${container ?? `endpoint ${shortId(endpointId)}`}`;
   const where = networkId === undefined ? "" : ` on ${network ?? shortId(networkId)}`;
-  return `${endpoint}${where}${poolId === undefined ? "" : ` of pool ${poolId}`}`;
+  return `${endpoint}${where}${poolId === undefined ? "" : ` of pool ${poolId.split("+", 1).join()}`}`; // without what makes it unique
 }
 
 /** What Docker calls networks, and the containers that have endpoints. */
 class Names {
   readonly #readDocker: () => Promise<DockerView>;
+  readonly #patience: Patience;
   readonly #signal: AbortSignal;
   readonly #names = new Map<string, string>();
   /** Asked for in vain: waited for no more. */
   readonly #nameless = new Set<string>();
 
-  constructor(readDocker: () => Promise<DockerView>, signal: AbortSignal) {
+  constructor(readDocker: () => Promise<DockerView>, patience: Patience, signal: AbortSignal) {
     this.#readDocker = readDocker;
+    this.#patience = patience;
     this.#signal = signal;
   }
 
@@ -108,8 +138,9 @@ class Names {
     const unknown = () => ids.filter((id) => !this.#names.has(id));
     if (unknown().length === 0) return;
     const isHopeless = unknown().every((id) => this.#nameless.has(id));
-    for (let look = 0; look < (isHopeless ? 1 : LOOKS) && unknown().length > 0; look++) {
-      if (look > 0) await sleep(LOOK_MS, undefined, { signal: this.#signal }).catch(() => {}); // aborted: one more look
+    const looks = isHopeless ? 1 : this.#patience.looks;
+    for (let look = 0; look < looks && unknown().length > 0 && !this.#signal.aborted; look++) {
+      if (look > 0) await sleep(this.#patience.lookMs, undefined, { signal: this.#signal }).catch(() => {}); // aborted
       const { networks, places } = await this.#readDocker();
       for (const { id, name } of networks) this.#names.set(id, name);
       for (const { endpointId, container } of places)

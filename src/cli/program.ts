@@ -79,9 +79,9 @@ function build(): Command {
   add("show [switch|network]", "draw the switches with their ports, VLANs, uplinks and tunnels").action(
     async (name: string | undefined, options) => await show(tools(), name, options),
   );
-  add("events", "print what happens until it is interrupted").action(
-    async (options) => await events(tools(), options, untilEnded()),
-  );
+  add("events", "print what happens until it is interrupted")
+    .option("--all", "also calls of the engine that only ask")
+    .action(async (options) => await events(tools(), options, untilEnded()));
   add("macs <network>", "list where its switch sends frames to which MAC address").action(
     async (name: string, options) => await macs(tools(), name, options),
   );

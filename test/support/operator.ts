@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExecaError } from "execa";
 import type { LabHost } from "./lab-host.ts";
+import type { LabProcess } from "./lab-namespace.ts";
 import { NODE } from "./lab-serve.ts";
 
 const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
@@ -34,4 +35,9 @@ export async function readTsnet<Answer>(lab: LabHost, ...words: readonly string[
   const { exitCode, stdout, stderr } = await runTsnet(lab, [...words, "--json"]);
   if (exitCode !== 0) throw new Error(`tsnet ${words.join(" ")}: exit code ${exitCode}: ${stderr}`);
   return JSON.parse(stdout) as Answer; // what the command's source says it prints
+}
+
+/** Starts a `tsnet …` that runs on. What it prints, on both outputs, is in its log. */
+export async function startTsnet(lab: LabHost, label: string, words: readonly string[]): Promise<LabProcess> {
+  return await lab.namespace.spawn(label, [NODE, COMMAND, ...words], lab.clientEnv);
 }

@@ -2,11 +2,14 @@
 // from elsewhere say, and the README's examples with what it prints.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { NamedContainer, NamedNetwork } from "../../src/cli/catalog.ts";
+import type { NamedEvent } from "../../src/cli/events.ts";
 import type { NamedPool } from "../../src/cli/ipam.ts";
 import type { Publication } from "../../src/cli/ports.ts";
-import { readTsnet, runTsnet } from "../support/operator.ts";
+import { selectedEngine } from "../support/engines.ts";
+import { readTsnet, runTsnet, startTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
 import { SystemHost, VARIANTS } from "../support/system-host.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const HOST = "192.0.2.10";
 
@@ -127,6 +130,64 @@ describe.each(VARIANTS)("with the %s", (variant) => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^[0-9a-f]{12} +nat/m);
     expect(stderr).toContain("Docker does not answer");
+  });
+
+  it("events has a line for each call in a container's life, what is repaired, and why a call is refused", async () => {
+    const events = await startTsnet(host.lab, "events", ["events"]);
+    const heard = async (text: string) => {
+      await waitUntil(`tsnet events to say ${text}`, async () => events.log().includes(text), { limitMs: 20_000 });
+    };
+    await heard("listening to tsnet");
+    {
+      await using shop = await host.run("shop", host.existingNetwork("front"), "-p", "8090:80");
+      await heard("ProgramExternalConnectivity of shop");
+      expect(shop.name).toBe("shop");
+    }
+    await heard("ReleaseAddress");
+    const life = events
+      .log()
+      .split("\n")
+      .filter((line) => !line.startsWith("tsnet: "));
+    if (selectedEngine() === "20.10") expect(maskVolatile(life.join("\n"))).toBe(readmeOutput("tsnet events"));
+    expect(life.join("\n")).toMatch(/CreateEndpoint of shop on front: ok, .* Leave of shop on front: ok/s);
+
+    const link = (await readTsnet<NamedNetwork>(host.lab, "inspect", "front")).endpoints[0]?.hostLink ?? "";
+    await host.exec(["ip", "link", "set", link, "nomaster"]);
+    await heard("put back: endpoint of web on front");
+    await host.refusalOf("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "-o", "vlan=5000", "wrong");
+    await heard("ReleasePool");
+
+    await host.exec(["kill", "-TERM", String(events.pid)]);
+    expect(await events.ended).toBe(0);
+    expect(events.log()).toMatch(/CreateNetwork on \w{12}: invalid, .* ms: option vlan: "5000" is not permitted/);
+  });
+
+  it("events goes on with the next life of tsnet, and says so", async () => {
+    const events = await startTsnet(host.lab, "events-again", ["events", "--json"]);
+    await waitUntil("tsnet events to listen", async () => events.log().includes("listening"));
+
+    await host.kill9();
+    if (variant === "tsnet serve") await host.start();
+    await waitUntil("tsnet events to find tsnet again", async () => events.log().includes("is there again"), {
+      limitMs: 30_000,
+    });
+    await using again = await host.network("again", "--subnet", "10.69.0.0/24");
+    await waitUntil("the next event", async () => events.log().includes("CreateNetwork"), { limitMs: 20_000 });
+
+    await host.exec(["kill", "-INT", String(events.pid)]);
+    expect(await events.ended).toBe(0);
+    const lines = events
+      .log()
+      .split("\n")
+      .filter((line) => line.startsWith("{"));
+    expect(lines.map((line) => JSON.parse(line) as NamedEvent)).toContainEqual(
+      expect.objectContaining({
+        kind: "call",
+        verb: "NetworkDriver.CreateNetwork",
+        outcome: "ok",
+        network: again.name,
+      }),
+    );
   });
 
   it("nothing of it causes a warning in tsnet's log", () => {

@@ -130,6 +130,55 @@ describe("DaemonClient", () => {
   });
 });
 
+describe("DaemonClient, following events", () => {
+  const collect = async (client: DaemonClient, signal = new AbortController().signal) => {
+    const lines: object[] = [];
+    for await (const line of client.follow("/events", signal)) lines.push(line);
+    return lines;
+  };
+
+  it("hands over each line when it is complete, and ends with the stream", async () => {
+    using daemon = await clientOf((_request, response) => {
+      response.write('{"kind":"st');
+      setImmediate(() => response.end('art"}\n{"kind":"end","reason":"é"}\n'));
+    });
+
+    expect(await collect(daemon.client)).toEqual([{ kind: "start" }, { kind: "end", reason: "é" }]);
+  });
+
+  it("ends without a word when it is told to", async () => {
+    const controller = new AbortController();
+    using daemon = await clientOf((_request, response) => void response.write('{"kind":"start"}\n'));
+
+    const lines: object[] = [];
+    for await (const line of daemon.client.follow("/events", controller.signal)) {
+      lines.push(line);
+      controller.abort();
+    }
+
+    expect(lines).toEqual([{ kind: "start" }]);
+  });
+
+  it.each([
+    ["an older daemon", answering(404, "{}"), "does not know /events: it is older than this command"],
+    ["one that is listened to enough", answering(503, '{"Err":"16 listen already"}'), "16 listen already"],
+    ["what is not tsnet", answering(200, "<html>\n"), "no tsnet answers on"],
+  ])("says what is wrong with %s", async (_what, answer, message) => {
+    using daemon = await clientOf(answer);
+
+    expect((await refusalOf(collect(daemon.client))).message).toContain(message);
+  });
+
+  it("fails when the daemon breaks off", async () => {
+    using daemon = await clientOf((_request, response) => {
+      response.write('{"kind":"start"}\n');
+      setImmediate(() => response.destroy());
+    });
+
+    expect((await refusalOf(collect(daemon.client))).message).toMatch(/^no tsnet answers on .*: aborted$/);
+  });
+});
+
 describe("findSocket", () => {
   it("takes the one that is named", () => {
     expect(findSocket("/run/other.sock", folder)).toBe("/run/other.sock");
