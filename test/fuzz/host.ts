@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
+import { Events } from "../../src/api/events.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
 import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
@@ -157,6 +158,7 @@ export class FuzzHost {
         pools: () => this.#ipam.usage(),
         linkCounters: async () => new Map(),
       }),
+      events: new Events(),
       health: { gate, records: this.#records, damage: () => this.#registry.damage.lines() },
       log: this.#log(),
     });

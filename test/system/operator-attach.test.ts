@@ -305,7 +305,7 @@ describe("with tsnet agent", () => {
   let process: LabProcess;
 
   beforeAll(async () => {
-    process = await startTsnet(host.lab, "agent");
+    process = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
   });
   afterAll(async () => void (await host.exec(["kill", "-KILL", String(process.pid)]).catch(() => {})));
 
@@ -339,7 +339,7 @@ describe("with tsnet agent", () => {
     await host.docker("restart", "--time", "0", "quiet");
     expect(await quiet.interfaces()).toEqual(LOOPBACK_ALONE);
 
-    process = await startTsnet(host.lab, "agent");
+    process = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
 
     await waitUntil("the interface to be back", async () => (await quiet.interfaces()).length === 1);
   });
