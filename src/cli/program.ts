@@ -1,7 +1,7 @@
 // The operator's command: which commands there are, with what options, and how it ends.
 //
 //   exit code 0   done
-//             1   could not be done; standard error says why
+//             1   could not be done, standard error says why; or what was asked is not so, standard output says why
 //             2   the command line is wrong
 import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
@@ -10,6 +10,7 @@ import { VERSION } from "../version.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
+import { explain } from "./explain/explain.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -24,6 +25,16 @@ const SERVE_HELP = `
 Its settings are read from the environment: TSNET_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_OVSDB, TSNET_POOLS,
 TSNET_FIREWALL, TSNET_METRICS. The README lists their values.`;
 
+const EXPLAIN_HELP = `
+FROM is a container, "host", or "outside": somebody beyond the host's own uplink. TO is a container, an IP address, or "host".
+Without a port it is a ping. What is "known" follows from what tsnet has recorded, what is "probed" was looked up on the host
+just now; nothing is changed and no packet is sent. Needs root.
+
+Exit code 0: the packet arrives. 1: it stops, or that could not be told.`;
+
+/** What ends a command that has said on standard output that the answer is no. */
+class AnswerIsNo extends Error {}
+
 /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
   const program = build();
@@ -33,6 +44,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   } catch (failure) {
     // Commander has printed the help or the message itself.
     if (failure instanceof CommanderError) return failure.exitCode === 0 ? 0 : WRONG;
+    if (failure instanceof AnswerIsNo) return FAILED;
     process.stderr.write(`tsnet: ${messageOf(failure)}\n`);
     return FAILED;
   }
@@ -73,6 +85,11 @@ function build(): Command {
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
   );
+  add("explain <from> <to> [port/proto]", "say hop by hop where a packet goes, and where and why it stops")
+    .addHelpText("after", EXPLAIN_HELP)
+    .action(async (from: string, to: string, port: string | undefined, options) => {
+      if (!(await explain(tools(), [from, to, port], options))) throw new AnswerIsNo();
+    });
   return program;
 }
 

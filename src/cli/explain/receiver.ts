@@ -1,0 +1,63 @@
+// A packet comes to a container: by its port into its network namespace, to whoever listens there, and the answer back.
+import { bare } from "../words.ts";
+import { type Container, type Place, type Way, linkOfPlace } from "./facts.ts";
+import { familyOf, linkWith, listens } from "./machine.ts";
+import { type Packet, sayWhat } from "./packet.ts";
+import { passPort } from "./port.ts";
+import { runHook } from "./rule-run.ts";
+import { checkAnswer } from "./sender.ts";
+
+/** From the switch to the container of that endpoint. */
+export async function arriveAt(way: Way, place: Place, packet: Packet): Promise<void> {
+  passPort(way, place);
+  const container = await way.facts.openContainer(place.endpoint);
+  if (container === undefined) {
+    const what = `what is behind ${place.endpoint.hostLink} Docker does not say, so that it was not looked into`;
+    return way.trace.pass("receiver", "known", what);
+  }
+  await receive(way, container, packet, place);
+}
+
+/** In the container. @param place - by which it came; absent for what it sends to itself. */
+export async function receive(way: Way, container: Container, packet: Packet, place?: Place): Promise<void> {
+  const { trace, facts } = way;
+  const { name, machine, enter } = container;
+  if (machine === undefined) return trace.stop("receiver", "probed", `${name} does not run`, `docker start ${name}`);
+  const link = place === undefined ? undefined : linkOfPlace(facts, machine, place);
+  if (place !== undefined && link === undefined) {
+    trace.stop("receiver", "probed", `${name} has no link of network ${place.network.name} any more`);
+  }
+  if (link?.isUp === false) {
+    trace.stop("receiver", "probed", `link ${link.name} of ${name} is down`, `${enter} ip link set ${link.name} up`);
+  }
+  if (place !== undefined && link !== undefined && link.mac !== place.endpoint.mac) {
+    const what = `link ${link.name} of ${name} has the MAC ${link.mac}, and tsnet gave out ${place.endpoint.mac}`;
+    trace.stop("receiver", "probed", what, `${enter} ip link set ${link.name} address ${place.endpoint.mac}`);
+  }
+  if (linkWith(machine, packet.destination) === undefined) {
+    const recorded = place?.endpoint.addresses.find((each) => bare(each) === packet.destination) ?? packet.destination;
+    const fix = link && `${enter} ip address add ${recorded} dev ${link.name}`;
+    trace.stop("receiver", "probed", `${name} has not the address ${packet.destination}`, fix);
+  }
+  const inside = { ...packet, ...(link !== undefined && { inLink: link.name }) };
+  const { verdict, by, fix } = runHook(machine, "input", inside, familyOf(packet.destination));
+  if (verdict === "drop")
+    trace.stop("receiver", "probed", `${name}'s own rules drop it: ${by}`, fix && `${enter} ${fix}`);
+  checkService(way, container, packet);
+  if (place !== undefined) await checkAnswer(way, container, place, packet.source);
+}
+
+function checkService({ trace }: Way, { name, machine }: Container, { destination, port, protocol }: Packet): void {
+  if (machine === undefined) return;
+  if (port === undefined) return trace.pass("receiver", "probed", `${name} gets it`);
+  if (listens(machine, protocol, port, destination)) {
+    return trace.pass("receiver", "probed", `${name} listens on ${sayWhat({ port, protocol })}`);
+  }
+  const others = machine.sockets.filter((socket) => socket.protocol === protocol && socket.port === port);
+  const only = others.length === 0 ? "" : `, only on ${others.map(({ address }) => address).join(", ")}`;
+  trace.stop(
+    "receiver",
+    "probed",
+    `nobody in ${name} listens on ${sayWhat({ port, protocol })} of ${destination}${only}`,
+  );
+}
