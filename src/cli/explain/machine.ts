@@ -78,7 +78,7 @@ export interface Machine {
 
 /** What the host has besides. */
 export interface Host extends Machine {
-  /** Whether it forwards what comes by that link. */
+  /** Whether it forwards what comes by that link, or with `all` anything at all. */
   readonly isForwarding: (family: Family, link: string) => boolean;
   /** Value of rp_filter that holds for the link: 1 is strict. */
   readonly reversePathFilter: (link: string) => number;

@@ -29,7 +29,7 @@ function passBridgePort(way: Way, { network, endpoint }: Place): void {
     const where = port.master === undefined ? "in no switch" : `in switch ${port.master}`;
     const fix = `ip link set ${port.name} master ${network.switch}`;
     trace.stop("port", "probed", `port ${port.name} is ${where}, and belongs into ${network.switch}`, fix);
-  } else if (port.isUp && port.portState !== undefined && port.portState !== "forwarding") {
+  } else if (port.isUp && port.hasCarrier && port.portState !== undefined && port.portState !== "forwarding") {
     trace.stop("port", "probed", `port ${port.name} is in the state ${port.portState} and forwards nothing`);
   }
   checkBridgeVlan(way, { network, endpoint });
@@ -89,13 +89,13 @@ export function checkIdentity(way: Way, { place, packet, link = "eth0" }: Depart
   const { sourceMac, source } = packet;
   if (network.antispoof && sourceMac !== endpoint.mac) {
     const what = `antispoof drops it: it comes from MAC ${sourceMac}, and tsnet gave out ${endpoint.mac}`;
-    return trace.stop("antispoof", "known", what, `${enter} ip link set ${link} address ${endpoint.mac}`);
+    trace.stop("antispoof", "known", what, `${enter} ip link set ${link} address ${endpoint.mac}`);
   }
   if (network.antispoof && endpoint.addresses.length > 0 && !own.includes(source)) {
     const what = `antispoof drops it: it comes from ${source}, and tsnet gave out ${own.join(", ") || "no such address"}`;
-    return trace.stop("antispoof", "known", what);
+    trace.stop("antispoof", "known", what);
   }
-  if (network.backend === "ovs") return;
+  if (network.backend === "ovs" || trace.hops.at(-1)?.hop === "antispoof") return; // its own rules say the same
   noteRules(way, "antispoof", runHook(facts.host, "prerouting", { ...packet, inLink: endpoint.hostLink }, "bridge"));
 }
 
@@ -132,7 +132,9 @@ function checkForwardingTable({ trace, facts }: Way, { network, endpoint }: Plac
   if (network.backend === "ovs") return;
   const entries = facts.switching.fdb.filter(({ mac, master }) => mac === endpoint.mac && master === network.switch);
   const right = entries.find(({ link }) => link === endpoint.hostLink);
-  const wrong = entries.find(({ link, vlan }) => link !== endpoint.hostLink && vlan === endpoint.vlan);
+  const wrong = entries.find(
+    ({ link, vlan }) => link !== endpoint.hostLink && (vlan ?? endpoint.vlan) === endpoint.vlan,
+  );
   const proper = `bridge fdb replace ${endpoint.mac} dev ${endpoint.hostLink} master static sticky`;
   if (wrong !== undefined) {
     const what = `the forwarding table of ${network.switch} has ${endpoint.mac} behind ${wrong.link}, not ${endpoint.hostLink}`;

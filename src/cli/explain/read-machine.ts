@@ -79,7 +79,7 @@ export async function readHost(tools: HostTools, procSys = "/proc/sys/net"): Pro
   const setting = (path: string) => readSetting(`${procSys}/${path}`);
   return {
     ...machine,
-    isForwarding: (family, link) => setting(`ipv${family}/conf/${family === 4 ? link : "all"}/forwarding`) !== 0,
+    isForwarding: (family, link) => setting(`ipv${family}/conf/${link}/forwarding`) !== 0,
     reversePathFilter: (link) => Math.max(...["all", link].map((name) => setting(`ipv4/conf/${name}/rp_filter`) ?? 0)),
     bridgesCallRules: (family: Family) => {
       return (setting(`bridge/bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) ?? 0) !== 0;

@@ -34,7 +34,8 @@ export async function receive(way: Way, container: Container, packet: Packet, pl
     const what = `link ${link.name} of ${name} has the MAC ${link.mac}, and tsnet gave out ${place.endpoint.mac}`;
     trace.stop("receiver", "probed", what, `${enter} ip link set ${link.name} address ${place.endpoint.mac}`);
   }
-  if (linkWith(machine, packet.destination) === undefined) {
+  const hasAddress = linkWith(machine, packet.destination) !== undefined;
+  if (!hasAddress) {
     const recorded = place?.endpoint.addresses.find((each) => bare(each) === packet.destination) ?? packet.destination;
     const fix = link && `${enter} ip address add ${recorded} dev ${link.name}`;
     trace.stop("receiver", "probed", `${name} has not the address ${packet.destination}`, fix);
@@ -44,7 +45,7 @@ export async function receive(way: Way, container: Container, packet: Packet, pl
   if (verdict === "drop")
     trace.stop("receiver", "probed", `${name}'s own rules drop it: ${by}`, fix && `${enter} ${fix}`);
   checkService(way, container, packet);
-  if (place !== undefined) await checkAnswer(way, container, place, packet.source);
+  if (place !== undefined && hasAddress) await checkAnswer(way, container, place, packet.source);
 }
 
 function checkService({ trace }: Way, { name, machine }: Container, { destination, port, protocol }: Packet): void {

@@ -1,4 +1,5 @@
 // The host gets a packet: translates it if its port is published, takes it for itself, or sends it on.
+import type { Family } from "../../cidr.ts";
 import { bare } from "../words.ts";
 import { type Facts, type Way, networkOf, placesOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
@@ -97,17 +98,12 @@ async function forward(way: Way, packet: Packet): Promise<Onward | undefined> {
   const { trace, facts } = way;
   const { host } = facts;
   const { family, inLink = "", source, destination } = packet;
-  let canAsk = true;
-  if (!host.isForwarding(family, inLink)) {
-    const setting = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
-    trace.stop("routing", "probed", `the host forwards nothing that comes by ${inLink}`, `sysctl -w ${setting}=1`);
-    canAsk = false;
-  }
+  let canAsk = checkForwarding(way, family, inLink, "");
   if (family === 4 && host.reversePathFilter(inLink) === 1) {
     const back = await host.findRoute({ to: source });
     if (typeof back !== "string" && back.link !== inLink) {
       const what = `rp_filter of ${inLink} is strict, and the way back to ${source} is by ${back.link}`;
-      const fix = `sysctl -w net.ipv4.conf.${inLink}.rp_filter=2`;
+      const fix = `sysctl -w net.ipv4.conf.${inLink.replaceAll(".", "/")}.rp_filter=2`;
       trace.stop("routing", "probed", what, fix);
       canAsk = false;
     }
@@ -119,9 +115,24 @@ async function forward(way: Way, packet: Packet): Promise<Onward | undefined> {
   }
   const leaving = { ...packet, outLink: route.link };
   sayRoute(way, route, destination);
+  checkForwarding(way, family, route.link, ", the answers");
   checkTable(way, packet);
   passRules(way, leaving);
   return { packet: leaving, nextHop: route.via ?? destination, outLink: route.link };
+}
+
+/** @returns whether the host forwards what comes by that link. IPv6 has one switch for all. */
+function checkForwarding({ trace, facts }: Way, family: Family, link: string, what: string): boolean {
+  const { host } = facts;
+  if (!host.isForwarding(family, "all")) {
+    const setting = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
+    trace.stop("routing", "probed", "the host forwards nothing", `sysctl -w ${setting}=1`);
+    return false;
+  }
+  if (family === 6 || host.isForwarding(family, link)) return true;
+  const fix = `sysctl -w net.ipv4.conf.${link.replaceAll(".", "/")}.forwarding=1`;
+  trace.stop("routing", "probed", `the host forwards nothing that comes by ${link}${what}`, fix);
+  return false;
 }
 
 function sayRoute({ trace }: Way, { link, via }: Route, destination: string): void {

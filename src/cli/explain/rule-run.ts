@@ -104,7 +104,7 @@ function runRule(machine: Machine, walk: Walk, place: Chain, rule: Rule, depth: 
     if (verdict.kind === "jump" || verdict.kind === "goto") {
       const inner = runChain(machine, walk, place, verdict.target, depth + 1);
       if (inner !== undefined && inner.verdict !== "return") return inner;
-      if (verdict.kind === "goto") return depth === 0 ? undefined : { verdict: "return", rule };
+      if (verdict.kind === "goto") return { verdict: "return", rule };
       continue;
     }
     return { verdict: verdict.kind, rule };

@@ -48,7 +48,7 @@ export async function leaveContainer(
   const own = sourceOf(used, packet.destination);
   const chosen = typeof route === "string" ? undefined : route.source;
   const sent: Packet = { ...packet, source: chosen ?? own, sourceMac: link?.mac ?? used.endpoint.mac };
-  if (typeof route !== "string" && link !== undefined) {
+  if (link !== undefined) {
     checkNeighbour(way, container, link, nextHop ?? packet.destination);
     checkOwnRules(way, container, { ...sent, outLink: link.name });
   }
