@@ -117,7 +117,7 @@ export function makeWorld(): World {
       ],
       neighbours: [],
       rules: rulesOfHost(),
-      sockets: [22, 8080].map((port) => ({ protocol: "tcp", address: "0.0.0.0", port })),
+      sockets: [22, 8080].map((number) => ({ protocol: "tcp", address: "0.0.0.0", port: number })),
       routes: [
         { to: "10.1.0.0/24", link: "blue0", source: "10.1.0.1" },
         { to: "10.2.0.0/24", link: "green0", source: "10.2.0.1" },

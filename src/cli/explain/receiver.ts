@@ -23,6 +23,7 @@ export async function receive(way: Way, container: Container, packet: Packet, pl
   const { trace, facts } = way;
   const { name, machine, enter } = container;
   if (machine === undefined) return trace.stop("receiver", "probed", `${name} does not run`, `docker start ${name}`);
+  const before = trace.hops.length;
   const link = place === undefined ? undefined : linkOfPlace(facts, machine, place);
   if (place !== undefined && link === undefined) {
     trace.stop("receiver", "probed", `${name} has no link of network ${place.network.name} any more`);
@@ -44,13 +45,14 @@ export async function receive(way: Way, container: Container, packet: Packet, pl
   const { verdict, by, fix } = runHook(machine, "input", inside, familyOf(packet.destination));
   if (verdict === "drop")
     trace.stop("receiver", "probed", `${name}'s own rules drop it: ${by}`, fix && `${enter} ${fix}`);
-  checkService(way, container, packet);
+  if (packet.port !== undefined) checkService(way, container, packet, packet.port);
+  else if (trace.hops.length === before) trace.pass("receiver", "probed", `${name} gets it`);
   if (place !== undefined && hasAddress) await checkAnswer(way, container, place, packet.source);
 }
 
-function checkService({ trace }: Way, { name, machine }: Container, { destination, port, protocol }: Packet): void {
+function checkService({ trace }: Way, { name, machine }: Container, packet: Packet, port: number): void {
   if (machine === undefined) return;
-  if (port === undefined) return trace.pass("receiver", "probed", `${name} gets it`);
+  const { destination, protocol } = packet;
   if (listens(machine, protocol, port, destination)) {
     return trace.pass("receiver", "probed", `${name} listens on ${sayWhat({ port, protocol })}`);
   }

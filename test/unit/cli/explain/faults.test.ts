@@ -1,5 +1,7 @@
 // Each fault that explain claims to find, planted into the data of a host where everything else is in order: it is named, with
 // the command that mends it, and nothing else is.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Fault } from "../../../../src/cli/explain/hop.ts";
 import {
@@ -626,6 +628,16 @@ describe("explain", () => {
       "table inet tsnet is not there; tsnet puts it back when it runs",
       "it is dropped by the policy of chain FORWARD of table ip filter",
     ]);
+  });
+});
+
+describe("README", () => {
+  it("says of each place where explain can stop what is found there", () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../../../README.md"), "utf8");
+    const [, table = ""] = /^\| stops at \|.*\n\| --- .*\n((?:\|.*\n)+)/m.exec(readme) ?? [];
+    const places = new Set(Array.from(table.matchAll(/^\| `([^`]+)`/gm), ([, place]) => place));
+
+    expect(places).toEqual(new Set(CASES.map(({ where }) => where)));
   });
 });
 

@@ -190,17 +190,17 @@ describe("translation", () => {
       elem: [[{ concat: ["tcp", 80] }, { concat: ["10.1.0.9", 8080] }]],
     },
   };
-  const run = (...rules: readonly Json[]) => translate(machineWith(nat, map, ...rules), "prerouting", PACKET);
+  const find = (...rules: readonly Json[]) => translate(machineWith(nat, map, ...rules), "prerouting", PACKET);
 
   it("finds address and port in a map", () => {
-    const found = run(rule("n", { dnat: { family: "ip", addr: { map: { key, data: "@any4" } } } }));
+    const found = find(rule("n", { dnat: { family: "ip", addr: { map: { key, data: "@any4" } } } }));
 
     expect(found).toMatchObject({ kind: "dnat", address: "10.1.0.9", port: 8080 });
   });
 
   it("is none where the map has no entry, and the next rule's turn", () => {
     const other = { concat: [meta("l4proto"), payload("ip", "daddr")] };
-    const found = run(
+    const found = find(
       rule("n", { dnat: { family: "ip", addr: { map: { key: other, data: "@any4" } } } }),
       rule("n", { dnat: { family: "ip", addr: "10.1.0.7" } }),
     );
@@ -209,7 +209,7 @@ describe("translation", () => {
   });
 
   it("is known of iptables without where to", () => {
-    expect(run(rule("n", { xt: { type: "target", name: "DNAT" } }))).not.toHaveProperty("address");
-    expect(run(rule("n", { xt: { type: "target", name: "MASQUERADE" } }))?.kind).toBe("masquerade");
+    expect(find(rule("n", { xt: { type: "target", name: "DNAT" } }))).not.toHaveProperty("address");
+    expect(find(rule("n", { xt: { type: "target", name: "MASQUERADE" } }))?.kind).toBe("masquerade");
   });
 });
