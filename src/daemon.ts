@@ -6,9 +6,11 @@ import { type MetricsParts, listenForMetrics } from "./api/metrics-listen.ts";
 import { Metrics } from "./api/metrics.ts";
 import { createServer } from "./api/server.ts";
 import type { ChangedLinks } from "./cnm/changed-links.ts";
+import { AttachmentVerbs } from "./cnm/attachment-verbs.ts";
 import { Cnm } from "./cnm/driver.ts";
 import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
 import { isInUse } from "./cnm/lost-networks.ts";
+import { Changes } from "./cnm/changes.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
@@ -82,14 +84,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
+  const { cnm, ipam, operator, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
   const health = { gate, records, damage: () => registry.damage.lines() };
   let listening: Listening;
   try {
-    const app = createServer({ cnm, ipam, log, gate, metrics, health });
+    const app = createServer({ cnm, ipam, operator, log, gate, metrics, health });
     listening = await listen(app, options, { metrics, health, log });
   } catch (failure) {
     ovs.close();
@@ -174,7 +176,6 @@ function buildDrivers(
   };
   const ipam = new Ipam({ records, defaultPools: config.defaultPools, hostRoutes, ...ofNetworks });
   const ports = new HostPorts({ isRefused: (address) => isOfInternalNetwork(registry, address), log });
-  const releaseAddresses = (network: Network, endpoint: Endpoint) => releaseOf(ipam, network, endpoint);
   const parts = {
     registry,
     datapaths,
@@ -183,16 +184,17 @@ function buildDrivers(
     ports,
     locks: new CnmLocks(),
     pools: ipam.ofNetworks,
-    releaseAddresses,
+    releaseAddresses: (network: Network, endpoint: Addresses) => releaseOf(ipam, network, endpoint),
   };
   const cnm = new Cnm(parts);
+  const operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   const metrics = new Metrics({
     status: () => cnm.describe(Infinity),
     pools: () => ipam.usage(),
     linkCounters: readLinkCounters,
   });
   const reconciler = new Reconciler(parts, log, metrics);
-  return { registry, ipam, ports, ovs, pairs, cnm, reconciler, metrics };
+  return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */
@@ -205,8 +207,10 @@ function isOfInternalNetwork(registry: Registry, text: string): boolean {
     );
 }
 
+type Addresses = Pick<Endpoint, "address" | "addressIpv6">;
+
 /** Gives back what an endpoint had, pool by pool; a pool of another IPAM driver is not tsnet's to release. */
-async function releaseOf(ipam: Ipam, network: Network, endpoint: Endpoint): Promise<void> {
+async function releaseOf(ipam: Ipam, network: Network, endpoint: Addresses): Promise<void> {
   for (const text of [endpoint.address, endpoint.addressIpv6]) {
     if (text === undefined) continue;
     const { address } = parseAddressWithLength(text);

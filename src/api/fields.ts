@@ -3,6 +3,7 @@
 //
 // JSON forms: cnm-protocol.md sections 2 to 4. Go sends a nil map or slice as `null`.
 import { type Static, type TSchema, Type } from "typebox";
+import type { AttachmentOwner } from "../cnm/attachment.ts";
 import type { EndpointId } from "../cnm/endpoint.ts";
 import type { NetworkId } from "../cnm/network.ts";
 
@@ -22,6 +23,8 @@ const CIDR = "^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$";
 const CIDR_OR_EMPTY = "^([0-9A-Fa-f:.]{2,45}/[0-9]{1,3})?$";
 const MAC_OR_EMPTY = "^(([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2})?$";
 
+const OWNER_KIND = "^(container|netns|pid)$";
+
 /** What a pattern asks for, as the operator reads it. */
 export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
   [PRINTABLE, "must not have control characters"],
@@ -30,6 +33,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
   [ADDRESS_OR_EMPTY, "must be an IP address without a prefix length"],
   [CIDR, "must be an IP address with a prefix length"],
   [CIDR_OR_EMPTY, "must be an IP address with a prefix length"],
+  [OWNER_KIND, "must be container, netns or pid"],
   [MAC_OR_EMPTY, "must be a MAC address like 02:42:0a:01:02:03"],
 ]);
 
@@ -61,6 +65,9 @@ export const Cidr = text(CIDR);
 export const CidrOrEmpty = text(CIDR_OR_EMPTY);
 /** `02:42:0a:01:02:03`, or "" for none. */
 export const MacOrEmpty = text(MAC_OR_EMPTY);
+
+/** What has a network namespace. */
+export const OwnerKindText = Type.Unsafe<AttachmentOwner["kind"]>(Type.String({ pattern: OWNER_KIND }));
 
 /** The name of an option, for the keyword `propertyNames`. */
 export const OptionKey = { maxLength: MAX_KEY_LENGTH, pattern: PRINTABLE };

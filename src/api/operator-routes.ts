@@ -1,9 +1,11 @@
-// The verbs of the operator's command (`cli/`), beside those of the engine and answered as they are: which message each one
-// reads, which method of the driver it is, what it answers.
+// The verbs of the operator's command (`cli/`), beside those of the engine and answered as they are. What each one reads and
+// answers is in the file of its messages.
 import type { OperatorDriver } from "../cnm/operator.ts";
+import { attachmentVerbs } from "./attachment-messages.ts";
+import { changeVerbs } from "./change-messages.ts";
 import type { Verb } from "./verb.ts";
 
 /** All verbs of the operator. */
-export function operatorVerbs(_operator: OperatorDriver): readonly Verb[] {
-  return [];
+export function operatorVerbs(operator: OperatorDriver): readonly Verb[] {
+  return [...attachmentVerbs(operator.attachments), ...changeVerbs(operator.changes)];
 }

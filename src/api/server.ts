@@ -5,6 +5,7 @@
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { OperatorDriver } from "../cnm/operator.ts";
 import type { CnmDriver } from "../cnm/requests.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
@@ -16,6 +17,7 @@ import { cnmVerbs } from "./cnm-routes.ts";
 import type { Gate } from "./gate.ts";
 import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
+import { operatorVerbs } from "./operator-routes.ts";
 import { METRICS_PATH, addMetricsRoute } from "./metrics-route.ts";
 import type { Metrics } from "./metrics.ts";
 import { poolsRead } from "./pools-read.ts";
@@ -40,6 +42,7 @@ const RECEIVE_CHECKS = 10;
 export interface ServerParts {
   readonly cnm: CnmDriver;
   readonly ipam: IpamDriver;
+  readonly operator: OperatorDriver;
   readonly log: Log;
   readonly gate: Gate;
   readonly metrics: Metrics;
@@ -53,7 +56,7 @@ export interface ServerParts {
 }
 
 /** The names of all verbs that tsnet answers. */
-export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam">): readonly string[] {
+export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam" | "operator">): readonly string[] {
   return verbsOf(parts).map((verb) => verb.name);
 }
 
@@ -92,8 +95,8 @@ export function createServer(parts: ServerParts): FastifyInstance {
   return app;
 }
 
-function verbsOf(parts: Pick<ServerParts, "cnm" | "ipam">) {
-  return [ACTIVATE, ...cnmVerbs(parts.cnm), ...ipamVerbs(parts.ipam)];
+function verbsOf({ cnm, ipam, operator }: Pick<ServerParts, "cnm" | "ipam" | "operator">) {
+  return [ACTIVATE, ...cnmVerbs(cnm), ...ipamVerbs(ipam), ...operatorVerbs(operator)];
 }
 
 function createApp(log: Log, receiveTimeoutMs: number): FastifyInstance {

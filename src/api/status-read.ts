@@ -11,12 +11,15 @@ import type { Read } from "./read-route.ts";
  *       "networks": [
  *         { "id": "63cc06…", "state": "ready", "mode": "nat", "isInternal": false, "backend": "bridge",
  *           "switch": "tsn-63cc06f3c7b", "vlan": 10, "trunk": [20, 30], "parent": "eth1",
- *           "mtu": 1500, "subnets": ["10.1.2.0/24"], "icc": true, "antispoof": true, "hostBinding": "192.0.2.1",
+ *           "mtu": 1500, "ifPrefix": "eth", "subnets": ["10.1.2.0/24"], "icc": true, "antispoof": true, "hostBinding": "192.0.2.1",
  *           "endpoints": [
  *             { "id": "83ad9d…", "state": "joined", "addresses": ["10.1.2.3/24"], "mac": "02:42:0a:01:02:03",
  *               "hostLink": "tsv83ad9d8339a1", "vlan": 10, "trunk": [20, 30],
  *               "ports": [
  *                 { "protocol": "tcp", "hostAddress": "", "hostPort": 8080, "containerPort": 80 }] }] }] }
+ *
+ * An endpoint that `tsnet attach` made has an `attachment` besides: `{ "owner": { "kind": "container", "id": "4f1c…",
+ * "name": "web" }, "ifName": "eth1", "hasDefaultRoute": false, "routes": [], "isOnce": false }`.
  *
  * What the fields mean is said of `CnmStatus`, `NetworkStatus` and `EndpointStatus` in `cnm/requests.ts`.
  */

@@ -25,12 +25,17 @@ export interface NamedContainer {
 export function nameNetworks(networks: readonly NetworkStatus[], docker: DockerView): readonly NamedNetwork[] {
   const names = new Map(docker.networks.map(({ id, name }) => [id, name]));
   const containers = new Map(docker.places.map(({ endpointId, container }) => [endpointId, container]));
+  const namesNow = new Map(docker.places.map(({ container }) => [container.id, container]));
+  const ownerOf = ({ id, attachment }: EndpointStatus) => {
+    if (attachment?.owner.kind !== "container") return containers.get(id);
+    return namesNow.get(attachment.owner.id) ?? attachment.owner;
+  };
   const named = networks.map((network) => ({
     ...network,
     name: names.get(network.id) ?? shortId(network.id),
     endpoints: network.endpoints.map((endpoint) => {
-      const container = containers.get(endpoint.id);
-      return { ...endpoint, ...(container !== undefined && { container }) };
+      const owner = ownerOf(endpoint);
+      return { ...endpoint, ...(owner !== undefined && { container: { id: owner.id, name: owner.name } }) };
     }),
   }));
   return named.sort((a, b) => compareNames(a.name, b.name));
@@ -55,9 +60,9 @@ export function containersOn(networks: readonly NamedNetwork[]): readonly NamedC
   return containers.sort((a, b) => compareNames(a.name, b.name));
 }
 
-/** How an endpoint is called: by its container, else by its own id. */
-export function callEndpoint({ container, id }: NamedEndpoint): string {
-  return container?.name ?? `endpoint ${shortId(id)}`;
+/** How an endpoint is called: by its container, or whose it is else; if nobody's, by its own id. */
+export function callEndpoint({ container, attachment, id }: NamedEndpoint): string {
+  return container?.name ?? attachment?.owner.name ?? `endpoint ${shortId(id)}`;
 }
 
 /**

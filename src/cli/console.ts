@@ -42,6 +42,13 @@ export class Console {
     this.#out.write(`${this.#paint("bold", plain(text))}\n`);
   }
 
+  /** A line for each, in columns. What is empty is left out. */
+  fields(fields: Readonly<Record<string, string>>): void {
+    const shown = Object.entries(fields).filter(([, value]) => value !== "");
+    const width = Math.max(...shown.map(([key]) => key.length));
+    for (const [key, value] of shown) this.line(`  ${key.padEnd(width)}  ${value}`);
+  }
+
   /** @param none - what is said in place of a table without rows. */
   table(head: readonly string[], rows: readonly (readonly Cell[])[], none: string): void {
     if (rows.length === 0) return this.line(none);

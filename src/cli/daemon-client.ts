@@ -3,9 +3,12 @@ import { globSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { AttachAnswer, AttachBody, DetachAnswer, DetachBody } from "../api/attachment-messages.ts";
+import type { PlanMessage, SetEndpointMessage, SetNetworkMessage } from "../api/change-messages.ts";
 import type { ErrorReply } from "../api/reply-error.ts";
 import type { PoolsReply } from "../api/pools-read.ts";
 import type { StatusReply } from "../api/status-read.ts";
+import type { PlanAnswer, SetAnswer } from "../cnm/change-requests.ts";
 import { SETTINGS } from "../config.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 
@@ -20,7 +23,11 @@ interface Replies {
 
 /** What the daemon can be told to do, by verb (`api/operator-routes.ts`). */
 interface Calls {
-  readonly [verb: `Operator.${string}`]: { readonly message: object; readonly answer: unknown };
+  readonly "Operator.Attach": { readonly message: AttachBody; readonly answer: AttachAnswer };
+  readonly "Operator.Detach": { readonly message: DetachBody; readonly answer: DetachAnswer };
+  readonly "Operator.SetNetwork": { readonly message: SetNetworkMessage; readonly answer: SetAnswer };
+  readonly "Operator.SetEndpoint": { readonly message: SetEndpointMessage; readonly answer: SetAnswer };
+  readonly "Operator.Plan": { readonly message: PlanMessage; readonly answer: PlanAnswer };
 }
 
 /** One daemon. */
@@ -47,7 +54,7 @@ export class DaemonClient {
    * @throws TsnetError as `read` does, and with the daemon's own message when it refuses.
    */
   async call<Verb extends keyof Calls>(verb: Verb, message: Calls[Verb]["message"]): Promise<Calls[Verb]["answer"]> {
-    return this.#exchange("POST", `/${verb}`, JSON.stringify(message));
+    return (await this.#exchange("POST", `/${verb}`, JSON.stringify(message))) as Calls[Verb]["answer"]; // the daemon's own words
   }
 
   async #exchange(method: "GET" | "POST", path: string, message = ""): Promise<unknown> {

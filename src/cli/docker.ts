@@ -44,6 +44,11 @@ export interface DockerContainer {
   readonly isOnHost: boolean;
 }
 
+/** What happened to a container; `connected` is no container's: what happened before is not told. */
+export type ContainerEvent =
+  | { readonly kind: "connected" }
+  | { readonly kind: "started" | "removed"; readonly containerId: string };
+
 const TIMEOUT_MS = 10_000;
 
 /** Asks the engine of `DOCKER_HOST`, or of its usual socket. No answer is no failure: then there are no names. */
@@ -84,9 +89,46 @@ export async function findContainer(name: string): Promise<DockerContainer> {
   };
 }
 
-function connect(): Docker {
+/**
+ * What happens to containers from now on, until `signal` aborts.
+ *
+ * @throws TsnetError `unavailable` if the engine does not answer, or ends.
+ */
+export async function* followContainers(signal: AbortSignal): AsyncGenerator<ContainerEvent> {
+  const options: Docker.GetEventsOptions & { readonly abortSignal: AbortSignal } = {
+    filters: { type: ["container"], event: ["start", "destroy"] },
+    abortSignal: signal,
+  };
+  try {
+    const events = await connect(0).getEvents(options);
+    yield { kind: "connected" };
+    for await (const line of linesOf(events)) {
+      const { Action, Actor } = JSON.parse(line) as EventMessage; // the engine's API says so
+      yield { kind: Action === "start" ? "started" : "removed", containerId: Actor.ID };
+    }
+  } catch (failure) {
+    throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(failure)}`, { cause: failure });
+  }
+}
+
+/** `GET /events`, one of a container. */
+interface EventMessage {
+  readonly Action: string;
+  readonly Actor: { readonly ID: string };
+}
+
+async function* linesOf(stream: AsyncIterable<string | Buffer>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + chunk.toString()).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines.filter((line) => line !== "");
+  }
+}
+
+function connect(timeout = TIMEOUT_MS): Docker {
   refuseSsh(process.env["DOCKER_HOST"]);
-  return new Docker({ timeout: TIMEOUT_MS });
+  return new Docker({ timeout });
 }
 
 function isMissing(failure: unknown): boolean {

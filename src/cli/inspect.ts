@@ -42,7 +42,7 @@ function notFound(text: string, networks: readonly NamedNetwork[], type = "netwo
 function printNetwork(console: Console, network: NamedNetwork): void {
   const { name, id, state, mode, isInternal, backend, parent, mtu, subnets, icc, antispoof, hostBinding } = network;
   console.title(`network ${name}`);
-  printFields(console, {
+  console.fields({
     id,
     state,
     mode: isInternal ? `${mode}, internal` : mode,
@@ -63,7 +63,7 @@ function printNetwork(console: Console, network: NamedNetwork): void {
 
 function printContainer(console: Console, { name, id, places }: NamedContainer): void {
   console.title(`container ${name}`);
-  printFields(console, { id });
+  console.fields({ id });
   console.line();
   const head = ["NETWORK", "ADDRESSES", "MAC", "HOST LINK", "VLAN", "PORTS"];
   const rows = places.map(({ network, endpoint }) => [network.name, ...cellsOf(endpoint)]);
@@ -72,18 +72,13 @@ function printContainer(console: Console, { name, id, places }: NamedContainer):
 
 function nameOf(endpoint: NamedEndpoint): string {
   const name = callEndpoint(endpoint);
-  return endpoint.state === "joined" ? name : `${name} (${endpoint.state})`;
+  if (endpoint.state === "removing" || (endpoint.state !== "joined" && endpoint.attachment === undefined))
+    return `${name} (${endpoint.state})`;
+  return endpoint.attachment === undefined ? name : `${name} (attached)`;
 }
 
 function cellsOf(endpoint: NamedEndpoint) {
   const { addresses, mac, hostLink, ports } = endpoint;
   const published = ports.map((port) => `${sayPort(port, endpoint)} to ${port.containerPort}`);
   return [addresses, mac, hostLink, sayVlans(endpoint), published];
-}
-
-/** What is empty is left out. */
-function printFields(console: Console, fields: Readonly<Record<string, string>>): void {
-  const shown = Object.entries(fields).filter(([, value]) => value !== "");
-  const width = Math.max(...shown.map(([key]) => key.length));
-  for (const [key, value] of shown) console.line(`  ${key.padEnd(width)}  ${value}`);
 }

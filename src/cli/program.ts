@@ -1,16 +1,13 @@
-// The operator's command: which commands there are, with what options, and how it ends.
-//
-//   exit code 0   done
-//             1   could not be done, standard error says why; or what was asked is not so, standard output says why
-//             2   the command line is wrong
-import { Command, CommanderError, Option } from "commander";
-import { messageOf } from "../errors.ts";
+// The operator's command: which commands there are. What each one does is in the file of its name.
 import { readListeningSockets } from "../host/listening-sockets.ts";
-import { VERSION } from "../version.ts";
+import { addAttachCommands } from "./attach-commands.ts";
+import { addChangeCommands } from "./change-commands.ts";
+import { addCniCommands } from "./cni/commands.ts";
+import { CommandLine, choice } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
-import { explain } from "./explain/explain.ts";
+import { addExplainCommand } from "./explain/command.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -18,79 +15,44 @@ import { ls } from "./ls.ts";
 import { ports } from "./ports.ts";
 import type { Tools } from "./tools.ts";
 
-const FAILED = 1;
-const WRONG = 2;
-
 const SERVE_HELP = `
 Its settings are read from the environment: TSNET_SOCKET, TSNET_STATE_DIR, TSNET_LOG_LEVEL, TSNET_OVSDB, TSNET_POOLS,
 TSNET_FIREWALL, TSNET_METRICS. The README lists their values.`;
 
-const EXPLAIN_HELP = `
-FROM is a container, "host", or "outside": somebody beyond the host's own uplink. TO is a container, an IP address, or "host".
-Without a port it is a ping. What is "known" follows from what tsnet has recorded, what is "probed" was looked up on the host
-just now; nothing is changed and no packet is sent. Needs root.
-
-Exit code 0: the packet arrives. 1: it stops, or that could not be told.`;
-
-/** What ends a command that has said on standard output that the answer is no. */
-class AnswerIsNo extends Error {}
-
 /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
-  const program = build();
-  try {
-    await program.parseAsync(words, { from: "user" });
-    return 0;
-  } catch (failure) {
-    // Commander has printed the help or the message itself.
-    if (failure instanceof CommanderError) return failure.exitCode === 0 ? 0 : WRONG;
-    if (failure instanceof AnswerIsNo) return FAILED;
-    process.stderr.write(`tsnet: ${messageOf(failure)}\n`);
-    return FAILED;
-  }
+  const line = new CommandLine();
+  const tools = () => makeTools(line.socket);
+  addServe(line);
+  addLookCommands(line, tools);
+  addAttachCommands(line, tools);
+  addChangeCommands(line, tools);
+  addCniCommands(line, tools);
+  addExplainCommand(line, tools);
+  return line.run(words);
 }
 
-function build(): Command {
-  const program = new Command("tsnet")
-    .description("Docker network and IPAM driver: what it has, who is where, and why")
-    .version(VERSION, "--version", "print the version")
-    .helpOption("--help", "print this")
-    .option("--socket PATH", "where tsnet listens; default: TSNET_SOCKET, else where the engine finds it")
-    .showHelpAfterError("(tsnet --help lists what there is)")
-    .configureOutput({ outputError: (text, write) => write(`tsnet: ${text.replace(/^error: /, "")}`) })
-    .exitOverride();
-  // For its help alone: main.ts runs it, and reads its options.
-  program
-    .command("serve")
-    .description("run the daemon that the Docker engine speaks to")
-    .copyInheritedSettings(program)
-    .helpOption("--help", "print this")
-    .option("--plugin-socket PATH", "listen there too: the socket that the engine made for a managed plugin")
-    .option("--sysctl-root PATH", "the folder that stands for /proc/sys/net, where that is read-only")
+/** For its help alone: main.ts runs it, and reads its options. */
+function addServe(line: CommandLine): void {
+  line
+    .addPlain("serve", "run the daemon that the Docker engine speaks to")
+    .option("--plugin-socket <path>", "listen there too: the socket that the engine made for a managed plugin")
+    .option("--sysctl-root <path>", "the folder that stands for /proc/sys/net, where that is read-only")
     .addHelpText("after", SERVE_HELP);
-  const tools = () => makeTools(program.opts<{ socket?: string }>().socket);
-  const add = (usage: string, description: string) => {
-    const [name = "", ...operands] = usage.split(" ");
-    const command = program.command(name).description(description).copyInheritedSettings(program);
-    for (const operand of operands) command.argument(operand);
-    return command.helpOption("--help", "print this").option("--json", "print JSON");
-  };
-  add("ls", "list the networks and who is on them").action(async (options) => await ls(tools(), options));
-  add("inspect <network|container>", "print all that tsnet knows of one of them")
-    .addOption(new Option("--type TYPE", "for a name that both have").choices(["network", "container"]))
+}
+
+function addLookCommands(line: CommandLine, tools: () => Tools): void {
+  line.add("ls", "list the networks and who is on them").action(async (options) => await ls(tools(), options));
+  line
+    .add("inspect <network|container>", "print all that tsnet knows of one of them")
+    .addOption(choice("--type <type>", "for a name that both have", ["network", "container"]))
     .action(async (name: string, options) => await inspect(tools(), name, options));
-  add("ports", "list what is published, and to whom it is open").action(
-    async (options) => await ports(tools(), options, readListeningSockets),
-  );
-  add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
-    async (name: string | undefined, options) => await ipam(tools(), name, options),
-  );
-  add("explain <from> <to> [port/proto]", "say hop by hop where a packet goes, and where and why it stops")
-    .addHelpText("after", EXPLAIN_HELP)
-    .action(async (from: string, to: string, port: string | undefined, options) => {
-      if (!(await explain(tools(), [from, to, port], options))) throw new AnswerIsNo();
-    });
-  return program;
+  line
+    .add("ports", "list what is published, and to whom it is open")
+    .action(async (options) => await ports(tools(), options, readListeningSockets));
+  line
+    .add("ipam [subnet|network]", "list the pools; of one, who has which address")
+    .action(async (name: string | undefined, options) => await ipam(tools(), name, options));
 }
 
 function makeTools(socket: string | undefined): Tools {

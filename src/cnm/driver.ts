@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError } from "../errors.ts";
 import { withUndo } from "../undo.ts";
-import type { Damage } from "./damage.ts";
+import { createdNetwork } from "./created-network.ts";
+import { dryRunAnswer, isDryRun, rehearse } from "./dry-run.ts";
 import type { EndpointRef } from "./endpoint.ts";
 import { EndpointVerbs } from "./endpoint-verbs.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
@@ -16,6 +17,7 @@ import type { CnmParts } from "./parts.ts";
 import { placeNetwork } from "./placement.ts";
 import { planNetwork, planOptions } from "./plan.ts";
 import { modeOf } from "./plan-switch.ts";
+import { requirePossible } from "./possible.ts";
 import { short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
@@ -49,6 +51,7 @@ export class Cnm implements verbs.CnmDriver {
       const known = registry.findNetwork(planned.id);
       if (known !== undefined) return this.#repeatNetwork(known.network, planned);
       try {
+        if (isDryRun(request)) throw dryRunAnswer(await rehearse(planned, this.#parts));
         await this.#makeNetwork(planned, signal);
         for (const { subnet } of planned.pools) pools.claim(addressSpace, subnet);
       } catch (failure) {
@@ -68,15 +71,12 @@ export class Cnm implements verbs.CnmDriver {
       registry.networks().map(({ network }) => network),
     );
     const network = await placeNetwork(planned, this.#parts);
-    refuseDamaged(network, registry.damage);
-    const datapath = datapaths[network.backend];
-    await datapath.check(network, registry.sharersOf(network));
-    await firewall.check(network);
+    await requirePossible(network, this.#parts);
     await withUndo(async (undo) => {
       undo.add(() => this.#removal.network(network));
       await registry.putNetwork(network, "creating");
       await firewall.apply(registry.firewallState()); // first: what the host says on a new switch goes by them
-      await datapath.ensureNetwork(network, registry.sharersOf(network));
+      await datapaths[network.backend].ensureNetwork(network, registry.sharersOf(network));
       await registry.putNetwork(network, "ready");
       signal.throwIfAborted();
     });
@@ -93,7 +93,7 @@ export class Cnm implements verbs.CnmDriver {
   async #repeatNetwork(known: Network, planned: PlannedNetwork): Promise<void> {
     const { registry, datapaths, firewall } = this.#parts;
     const { auxAddresses: _aux, ...wanted } = planned; // not in every record
-    if (!isDeepStrictEqual(withoutPlace(known), wanted))
+    if (!isDeepStrictEqual(createdNetwork(known), wanted))
       throw new TsnetError("conflict", `network ${short(known.id)} exists already, with other options`);
     registry.requireNetwork(known.id);
     await firewall.apply(registry.firewallState());
@@ -111,9 +111,11 @@ export class Cnm implements verbs.CnmDriver {
         const isOver = state !== "joined" || (await isOutOfUse(links, endpoint));
         if (isOver) await locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
       }
-      const joined = registry.endpointsOf(networkId).length;
-      if (joined > 0) {
-        const why = `${joined} of its endpoints are joined; it goes with the last of them`;
+      const left = registry.endpointsOf(networkId);
+      if (left.length > 0) {
+        const attached = left.flatMap(({ attachment }) => attachment?.owner.name ?? []);
+        const advice = attached.length > 0 ? `; \`tsnet detach\` takes ${attached.join(", ")} off` : "";
+        const why = `${left.length} of its endpoints are joined; it goes with the last of them${advice}`;
         throw new TsnetError("conflict", `network ${short(networkId)} cannot be removed now: ${why}`);
       }
       await this.#removal.network(known.network);
@@ -157,26 +159,4 @@ export class Cnm implements verbs.CnmDriver {
   describe(maxEntries?: number): verbs.CnmStatus {
     return statusOf(this.#parts.registry, maxEntries);
   }
-}
-
-/** @throws TsnetError `host` for a switch on which there may be a network that cannot be read. */
-function refuseDamaged(network: Network, damage: Damage): void {
-  if (!damage.mayShare(network)) return;
-  const who = damage.idsOf("network").map(short).join(", ");
-  const why = `network ${who}, whose record is damaged, may be on it; permitted: a switch of its own`;
-  throw new TsnetError("host", `switch ${network.switchName} cannot be shared: ${why}`);
-}
-
-/** A network as it was planned. */
-function withoutPlace(network: Network): Omit<PlannedNetwork, "auxAddresses"> {
-  const { switchName: _switch, hostLink: _link, isSwitchOurs: _ours, keptAddresses: _kept, ...rest } = network;
-  const {
-    untaggedLink: _untagged,
-    mtu: _mtu,
-    datapathType: _type,
-    tunnel: _tunnel,
-    auxAddresses: _aux,
-    ...planned
-  } = rest;
-  return planned;
 }

@@ -4,7 +4,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { TsnetError, inContext } from "../errors.ts";
 import { withUndo } from "../undo.ts";
-import { doMeet } from "../vlan.ts";
+import type { Attachment } from "./attachment.ts";
+import { callOwner } from "./attachment-address.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
 import { ExternalConnectivity } from "./external-connectivity.ts";
 import { joinResult } from "./join-result.ts";
@@ -16,6 +17,7 @@ import { Publishing, needsHairpin } from "./publishing.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
 import type * as verbs from "./requests.ts";
+import { refuseSharedMac } from "./shared-mac.ts";
 
 /** CreateEndpoint, DeleteEndpoint, Join, Leave. */
 export class EndpointVerbs {
@@ -31,8 +33,8 @@ export class EndpointVerbs {
     this.#external = new ExternalConnectivity(parts);
   }
 
-  /** @returns the MAC that tsnet chose; absent when the request had one. */
-  async create(request: verbs.CreateEndpoint, signal: AbortSignal): Promise<{ mac?: string }> {
+  /** @returns the MAC that tsnet chose; absent when the request had one. @param attachment - of one that is not the engine's. */
+  async create(request: verbs.CreateEndpoint, signal: AbortSignal, attachment?: Attachment): Promise<{ mac?: string }> {
     const { registry, locks } = this.#parts;
     return locks.endpoint(request, async () => {
       const network = registry.requireNetwork(request.networkId);
@@ -47,13 +49,16 @@ export class EndpointVerbs {
       registry.damage.requireComplete();
       const bindings = this.#external.planForJoin(request, network);
       await this.#forgetDead(planned, network);
-      const endpoint = { ...planned, ...(await this.#freeNames(request)) };
-      // While names were looked for the network may have gone, and another endpoint may have got the MAC.
-      registry.requireNetwork(request.networkId);
-      this.#refuseSharedMac(planned, network);
+      const names = await this.#freeNames(request);
+      // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
+      const present = registry.requireNetwork(request.networkId);
+      const endpoint = { ...planEndpoint(request, present), ...names };
+      this.#refuseAttached(endpoint);
+      refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
-        await registry.putEndpoint({ endpoint, state: "created", ...(bindings.length > 0 && { bindings }) });
+        const more = { ...(bindings.length > 0 && { bindings }), ...(attachment !== undefined && { attachment }) };
+        await registry.putEndpoint({ endpoint, state: "created", ...more });
         signal.throwIfAborted();
       });
       return answer;
@@ -67,26 +72,28 @@ export class EndpointVerbs {
   async #forgetDead({ mac, address }: Pick<Endpoint, "mac" | "address">, network: Network): Promise<void> {
     const { registry, links, locks } = this.#parts;
     const holders = registry.endpointsOf(network.id).filter(({ endpoint }) => endpoint.mac === mac);
-    for (const { endpoint } of holders) {
+    for (const { endpoint } of holders.filter((holder) => !registry.isKept(holder))) {
       await locks.endpoint(endpoint, async () => {
         const { endpointId } = endpoint;
         const state = registry.findEndpoint(endpointId)?.state;
-        const isReplaced = registry.isOfFormerLife(endpointId) && address !== undefined && endpoint.address === address;
+        const given = endpoint.given?.address ?? endpoint.address;
+        const isReplaced = registry.isOfFormerLife(endpointId) && address !== undefined && given === address;
         const isDead = (state === "joined" || isReplaced) && !(await links.isNameTaken(endpoint.hostIfName));
         if (isDead) await this.#removal.endpoint(endpoint); // its address is the new one's by now
       });
     }
   }
 
-  /** In VLANs of their own two endpoints may have one MAC: with the same subnet in both VLANs they even derive it. */
-  #refuseSharedMac({ mac, vlans }: Pick<Endpoint, "mac" | "vlans">, network: Network): void {
-    const { registry } = this.#parts;
-    const isRival = ({ endpoint }: EndpointRecord) => endpoint.mac === mac && doMeet(endpoint.vlans, vlans);
-    for (const { id } of registry.networksOn(network.switchName)) {
-      const other = registry.endpointsOf(id).find(isRival);
-      if (other === undefined) continue;
-      const owner = `endpoint ${short(other.endpoint.endpointId)} of network ${short(id)}`;
-      throw new TsnetError("conflict", `MAC address ${mac} is in use on ${network.switchName} by ${owner}`);
+  /** The engine's own IPAM does not know which addresses attachments have. */
+  #refuseAttached({ networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">): void {
+    for (const record of this.#parts.registry.endpointsOf(networkId)) {
+      const { endpoint, attachment } = record;
+      if (attachment === undefined) continue;
+      const own = [endpoint.address, endpoint.addressIpv6];
+      const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
+      if (shared === undefined) continue;
+      const advice = "`tsnet detach` frees it; --ip-range of `docker network create` keeps Docker from it";
+      throw new TsnetError("conflict", `address ${shared} is in use by ${callOwner(record)}; ${advice}`);
     }
   }
 

@@ -17,6 +17,11 @@ export interface Endpoint extends EndpointRef {
   readonly address?: string;
   /** `fd00::3/64`; absent without IPv6. */
   readonly addressIpv6?: string;
+  /**
+   * The addresses that the engine gave it and believes it to have, of the families in which it was given another one since.
+   * They stay in use in IPAM until the engine gives them back; the other ones go when the endpoint goes.
+   */
+  readonly given?: Pick<Endpoint, "address" | "addressIpv6">;
   /** `02:42:0a:01:02:03`. */
   readonly mac: string;
   /** The network's, or some of them. */

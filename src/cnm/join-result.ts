@@ -52,14 +52,14 @@ function detours(network: Network, endpoint: Endpoint): JoinResult["routes"] {
 }
 
 /** The pool in which an endpoint's address lies. @param address - with its prefix length; absent if it has none. */
-function poolOf(network: Network, address: string | undefined): NetworkPool | undefined {
+export function poolOf(network: Network, address: string | undefined): NetworkPool | undefined {
   if (address === undefined) return undefined;
   const bare = parseAddressWithLength(address).address;
   return network.pools.find(({ subnet }) => contains(parseSubnet(subnet), bare));
 }
 
 /** Whether the endpoint can send by that router: it lies in the endpoint's own subnet and is another endpoint. */
-function isNextHop(via: string, endpoint: Endpoint): boolean {
+export function isNextHop(via: string, endpoint: Pick<Endpoint, "address" | "addressIpv6">): boolean {
   const own = via.includes(":") ? endpoint.addressIpv6 : endpoint.address;
   if (own === undefined) return false;
   const { address, prefixLength } = parseAddressWithLength(own);

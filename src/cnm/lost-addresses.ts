@@ -40,7 +40,9 @@ export async function releaseLostAddresses({
 function claimedIn(network: Network, registry: CnmParts["registry"]): ReadonlySet<string> | undefined {
   const { auxAddresses, id, pools } = network;
   if (auxAddresses === undefined) return undefined;
-  const ofEndpoints = registry.endpointsOf(id).flatMap(({ endpoint }) => [endpoint.address, endpoint.addressIpv6]);
+  const ofEndpoints = registry
+    .endpointsOf(id)
+    .flatMap(({ endpoint: { given, ...now } }) => [now, given].flatMap((at) => [at?.address, at?.addressIpv6]));
   const gateways = pools.map(({ gateway }) => gateway);
   return new Set([...ofEndpoints, ...gateways, ...auxAddresses].map((text) => text?.split("/")[0] ?? ""));
 }

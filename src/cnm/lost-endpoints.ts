@@ -47,9 +47,10 @@ export class LostEndpoints {
     const starting = new Set<EndpointId>();
     const records = this.#registry.endpoints();
     const names = await this.#links.names();
-    for (const { endpoint, state } of records) {
+    for (const record of records) {
+      const { endpoint, state } = record;
       const { endpointId, hostIfName } = endpoint;
-      if (state === "removing" || !isOutOfUseAmong(names, endpoint)) continue;
+      if (state === "removing" || this.#registry.isKept(record) || !isOutOfUseAmong(names, endpoint)) continue;
       if (this.#mayStart(endpointId)) starting.add(endpointId);
       const isGone = state === "joined" && !names.has(hostIfName);
       found.set(endpointId, starting.has(endpointId) && !isGone ? START_GRACE_MS : GRACE_MS);

@@ -146,6 +146,8 @@ export interface Network {
   readonly pools: readonly NetworkPool[];
   /** Bare addresses of `--aux-address`, which no endpoint gets; absent where it was not recorded. */
   readonly auxAddresses?: readonly string[];
+  /** As it was asked for when it was created, of a network that was changed since: the engine's words stay the same. */
+  readonly created?: CreatedNetwork;
 }
 
 /** What `placement.ts` finds on the host: the switch, and what follows from it. */
@@ -155,4 +157,7 @@ export type NetworkPlace = Pick<
 >;
 
 /** A network as it was asked for, before it has a place. */
-export type PlannedNetwork = Omit<Network, keyof NetworkPlace>;
+export type PlannedNetwork = Omit<Network, keyof NetworkPlace | "created">;
+
+/** What tells a repeated `CreateNetwork` from another one. */
+export type CreatedNetwork = Omit<PlannedNetwork, "auxAddresses">;

@@ -34,6 +34,7 @@ export interface NetworkSettings extends SwitchSettings {
   readonly vni?: number;
   readonly port?: number;
   readonly routes: readonly StaticRoute[];
+  readonly "dry-run": boolean;
 }
 
 /** What a user may set on an endpoint, parsed. */
@@ -96,6 +97,7 @@ export const NETWORK_OPTIONS = {
   ageing: integer(0, 1_000_000, " seconds"),
   "mcast-snooping": bool(),
   hairpin: bool(),
+  "dry-run": bool(false),
 } as const satisfies { readonly [K in keyof NetworkSettings]-?: OptionRule<NetworkSettings[K]> };
 
 /** Every endpoint option. */

@@ -20,7 +20,10 @@ export interface CnmParts {
   /** tsnet's own IPAM. */
   readonly pools: PoolKeeper;
   /** Gives the addresses of an endpoint that the engine forgot back to IPAM, as far as they came from tsnet's own. */
-  readonly releaseAddresses: (network: Network, endpoint: Endpoint) => Promise<void>;
+  readonly releaseAddresses: (
+    network: Network,
+    endpoint: Pick<Endpoint, "endpointId" | "address" | "addressIpv6">,
+  ) => Promise<void>;
 }
 
 /** Networks are made and removed one at a time, since they share switches and rules; endpoints one at a time each. */
@@ -34,6 +37,12 @@ export class CnmLocks {
   /** Whether a task for that endpoint runs or waits. */
   isBusy({ endpointId }: Pick<EndpointRef, "endpointId">): boolean {
     return this.#locks.isHeld(endpointId);
+  }
+
+  /** Holds the locks of all of these at once. Whoever needs that holds the lock of all networks before. */
+  endpoints<T>(refs: readonly Pick<EndpointRef, "endpointId">[], task: () => Promise<T>): Promise<T> {
+    const [first, ...rest] = refs;
+    return first === undefined ? task() : this.endpoint(first, () => this.endpoints(rest, task));
   }
 
   endpoint<T>({ endpointId }: Pick<EndpointRef, "endpointId">, task: () => Promise<T>): Promise<T> {

@@ -24,33 +24,47 @@ const LEAST_IPV6_MTU = 1280;
 /**
  * Completes a planned network with its switch. Changes nothing.
  *
+ * @param present - the same network as it is, if it is: its switch stays.
  * @throws TsnetError `conflict` if that switch cannot serve this network; `not-found`, `invalid` for its uplink.
  */
 export async function placeNetwork(
   planned: PlannedNetwork,
   { registry, datapaths, links }: Pick<CnmParts, "registry" | "datapaths" | "links">,
+  present?: Network,
 ): Promise<Network> {
   const { bridge, datapath } = planned.requested;
-  const named = switchOfUplink(planned, registry) ?? bridge;
+  const named = present?.switchName ?? switchOfUplink(planned, registry) ?? bridge;
   const switchName = named ?? (await freeSwitchName(planned, links));
   const others = registry.networksOn(switchName).filter(({ id }) => id !== planned.id);
   const placedTunnel = await placeTunnel(planned, links);
+  const bound = await narrowest(planned, placedTunnel, links);
+  const asIs = present && { ...present, mtu: Math.min(present.mtu, bound?.mtu ?? Infinity) };
   const network = {
     ...planned,
     ...(placedTunnel && { tunnel: placedTunnel.tunnel }),
     switchName,
     hostLink: hostLinkName(planned.backend, switchName, planned.vlans),
     untaggedLink: hostLinkName(planned.backend, switchName, {}),
-    mtu: mtuFor(planned, switchName, others[0], await narrowest(planned, placedTunnel, links)),
-    datapathType: datapath ?? others[0]?.datapathType ?? "auto",
+    mtu: mtuFor(planned, switchName, asIs ?? others[0], bound),
+    datapathType: present?.datapathType ?? datapath ?? others[0]?.datapathType ?? "auto",
   };
   refuseToShare(network, others);
   refuseTunnel(network, placedTunnel, registry);
   if (named === undefined) return { ...network, isSwitchOurs: true, keptAddresses: [] };
   const found = await datapaths[planned.backend].inspectSwitch(switchName);
-  const isSwitchOurs = others[0]?.isSwitchOurs ?? found.state !== "foreign";
+  const isSwitchOurs = present?.isSwitchOurs ?? others[0]?.isSwitchOurs ?? found.state !== "foreign";
   if (!isSwitchOurs) refuseSettings(network);
-  return { ...network, isSwitchOurs, keptAddresses: keptAddresses(network, found) };
+  const isLinkSame = present?.hostLink === network.hostLink;
+  const kept = isLinkSame ? present.keptAddresses : keptAddresses(network, withoutOwn(found, present));
+  return { ...network, isSwitchOurs, keptAddresses: kept };
+}
+
+/** A switch that somebody else made as it was before the network. */
+function withoutOwn(found: FoundSwitch, present: Network | undefined): FoundSwitch {
+  if (found.state !== "foreign" || present?.hostLink !== present?.switchName) return found;
+  const gateways = (present?.pools ?? []).map(({ gateway }) => gateway);
+  const isOwn = (bare: string) => gateways.includes(bare) && present?.keptAddresses.includes(bare) === false;
+  return { ...found, addresses: found.addresses.filter((address) => !isOwn(address.replace(/\/.*/, ""))) };
 }
 
 /** The switch of which the uplink is a port already, by another network. */

@@ -24,12 +24,8 @@ export function planEndpoint(
   const settings = parseEndpointOptions(request.options);
   const faults = [...addressFaults(address, 4, network), ...addressFaults(addressIpv6, 6, network)];
   const vlans = vlansOf(settings, network);
-  faults.push(...vlanFaults(vlans, network));
-  if (settings.mtu !== undefined && settings.mtu > network.mtu) {
-    faults.push(`option mtu: ${settings.mtu} is more than the network's ${network.mtu}`);
-  } else if (settings.mtu !== undefined && settings.mtu < 1280 && addressIpv6 !== undefined) {
-    faults.push(`option mtu: ${settings.mtu} is too small for IPv6; permitted: 1280-${network.mtu}`);
-  }
+  const { mtu = network.mtu } = settings;
+  faults.push(...endpointFaults({ vlans, mtu, ...(addressIpv6 !== undefined && { addressIpv6 }) }, network));
   if (request.mac !== undefined && !isUnicastMac(request.mac)) {
     faults.push(`MAC address ${request.mac} is no unicast address: the second digit must be even and not all may be 0`);
   }
@@ -44,8 +40,22 @@ export function planEndpoint(
     ...(addressIpv6 !== undefined && { addressIpv6 }),
     mac: (request.mac ?? derived).toLowerCase(),
     vlans,
-    mtu: settings.mtu ?? network.mtu,
+    mtu,
   };
+}
+
+/** What of an endpoint the network does not allow, besides its addresses. */
+export function endpointFaults(
+  { vlans, mtu, addressIpv6 }: Pick<Endpoint, "vlans" | "mtu" | "addressIpv6">,
+  network: Network,
+): string[] {
+  const faults = vlanFaults(vlans, network);
+  if (mtu > network.mtu) {
+    faults.push(`option mtu: ${mtu} is more than the network's ${network.mtu}`);
+  } else if (mtu < 1280 && mtu !== network.mtu && addressIpv6 !== undefined) {
+    faults.push(`option mtu: ${mtu} is too small for IPv6; permitted: 1280-${network.mtu}`);
+  }
+  return faults;
 }
 
 function addressFaults(text: string | undefined, family: Family, network: Network): string[] {
@@ -67,7 +77,7 @@ function isUnicastMac(mac: string): boolean {
 }
 
 /** Of an endpoint that names VLANs, those and no others; else the network's. */
-function vlansOf(settings: EndpointSettings, network: Network): PortVlans {
+export function vlansOf(settings: EndpointSettings, network: Network): PortVlans {
   const own = pickVlans(settings);
   return allVlans(own).length === 0 ? network.vlans : own;
 }

@@ -37,7 +37,27 @@ export function planOptions(request: NetworkOptions): NetworkSettings {
  * @throws TsnetError `invalid` or `unsupported` with all faults.
  */
 export function planNetwork(request: CreateNetwork): PlannedNetwork {
-  const { settings, faults: optionFaults } = readNetworkOptions(request.options);
+  const { settings, faults } = readNetworkOptions(request.options);
+  return planSettings(request, settings, faults);
+}
+
+/** What `planSettings` goes by besides the settings. */
+export interface PlanBase extends Omit<CreateNetwork, "options"> {
+  /** Before IPAM is asked: that there are no pools is no fault. */
+  readonly arePoolsToCome?: boolean;
+}
+
+/**
+ * The same for options that are read already.
+ *
+ * @param optionFaults - what is wrong with them; the settings are complete only without any.
+ * @throws TsnetError `invalid` or `unsupported` with all faults.
+ */
+export function planSettings(
+  request: PlanBase,
+  settings: NetworkSettings,
+  optionFaults: readonly string[] = [],
+): PlannedNetwork {
   const { pools, faults: poolFaults } = readPools(request.pools);
   const { backend, bridge, datapath, parent, mtu, routes, "host-binding": hostBinding } = settings;
   const mode = modeOf(settings);
@@ -76,7 +96,8 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
   };
   const faults = [...optionFaults, ...poolFaults];
   if (optionFaults.length === 0) {
-    faults.push(...switchFaults(settings), ...modeFaults(planned, settings), ...routeFaults(planned));
+    const ofMode = modeFaults(planned, settings, request.arePoolsToCome);
+    faults.push(...switchFaults(settings), ...ofMode, ...routeFaults(planned));
     faults.push(...innerPeerFaults(planned));
   }
   if (hasIpv6 && mtu !== undefined && mtu < 1280)
@@ -85,8 +106,8 @@ export function planNetwork(request: CreateNetwork): PlannedNetwork {
   return planned;
 }
 
-/** @param text - CIDR. */
-function bareAddress(text: string): string {
+/** @param text - an address with its prefix length. */
+export function bareAddress(text: string): string {
   return formatAddress(parseAddressWithLength(text).address);
 }
 
@@ -111,10 +132,10 @@ function readPools(requested: readonly RequestedPool[]): { pools: NetworkPool[];
   return { pools, faults };
 }
 
-function modeFaults(network: PlannedNetwork, settings: NetworkSettings): string[] {
+function modeFaults(network: PlannedNetwork, settings: NetworkSettings, arePoolsToCome = false): string[] {
   const faults: string[] = [];
   const { mode, pools, isInternal, isHostOnSwitch: needsHost } = network;
-  if (needsHost && pools.length === 0) {
+  if (needsHost && pools.length === 0 && !arePoolsToCome) {
     faults.push(`mode ${mode} needs addresses; with --ipam-driver null the modes l2 and isolated are permitted`);
   }
   const bare = needsHost ? pools.filter(({ gateway }) => gateway === undefined) : [];

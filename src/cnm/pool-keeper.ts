@@ -18,6 +18,14 @@ export interface PoolKeeper {
   /** Removes the pool with that subnet, with all its addresses. Where pools of several segments have it, they stay. */
   release(addressSpace: string, subnet: string): Promise<void>;
 
+  /**
+   * Gives out an address of the pool with that subnet, durably. @param address - absent: the next one.
+   *
+   * @returns CIDR.
+   * @throws TsnetError `invalid`, `conflict`, `exhausted`; `unsupported` where pools of several segments have the subnet.
+   */
+  requestAddress(addressSpace: string, subnet: string, address: string | undefined): Promise<string>;
+
   /** Releases an address of the pool with that subnet. Where pools of several segments have it, it stays in use. */
   releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void>;
 

@@ -72,7 +72,7 @@ export class Publishing {
     const { endpoint, ports: former = [] } = record;
     if (former.length === 0) return;
     const network = this.#networkOf(record);
-    const kept = { ...sandboxOf(record), ...bindingsToKeep(network, record) };
+    const kept = { ...sandboxOf(record), ...bindingsToKeep(network, record), ...attachmentOf(record) };
     const next: EndpointRecord = { endpoint, state: record.state, ...kept };
     await this.#retreat(record, next, {
       change: () => firewall.ensureEndpoint({ network, endpoint, ports: [] }, former),
@@ -86,7 +86,8 @@ export class Publishing {
     const { firewall } = this.#parts;
     const { endpoint, ports = [] } = record;
     const network = this.#networkOf(record);
-    const next = { endpoint, state: "created", ...bindingsToKeep(network, record) } as const;
+    const kept = { ...bindingsToKeep(network, record), ...attachmentOf(record) };
+    const next = { endpoint, state: "created", ...kept } as const;
     const guarded = { network, endpoint, ports };
     await this.#retreat(record, next, {
       change: () => firewall.removeEndpoint(guarded),
@@ -163,6 +164,14 @@ export class Publishing {
     if (unheld !== undefined) await this.#hold(unheld.network, unheld.endpoint, unheld.ports.map(bindingOf));
   }
 
+  /** Has what is published of an endpoint lead to the addresses that it has now. */
+  async relayTo(network: Network, { endpoint, ports = [] }: EndpointRecord): Promise<void> {
+    const { ports: holder } = this.#parts;
+    if (holder.heldBy(endpoint.endpointId).length === 0) return;
+    await holder.release(endpoint.endpointId);
+    await this.#hold(network, endpoint, ports.map(bindingOf));
+  }
+
   #networkOf({ endpoint }: EndpointRecord): Network {
     const known = this.#parts.registry.findNetwork(endpoint.networkId);
     if (known !== undefined) return known.network;
@@ -177,6 +186,10 @@ function asPort({ protocol, containerPort, hostAddress, hostPort }: PortBinding)
 
 function sandboxOf({ sandboxKey }: EndpointRecord): Pick<EndpointRecord, "sandboxKey"> {
   return sandboxKey === undefined ? {} : { sandboxKey };
+}
+
+function attachmentOf({ attachment }: EndpointRecord): Pick<EndpointRecord, "attachment"> {
+  return attachment === undefined ? {} : { attachment };
 }
 
 /** What was asked for is forgotten with its end, unless it is published again when the endpoint joins again. */

@@ -1,8 +1,9 @@
 // Makes the host be as the records say: at start, and whenever somebody changed links or rules. What was being made or
-// removed when the daemon died is removed; networks, ports and rules that should be there are put back. It is the same
-// code as creation, so where nothing is wrong nothing is written.
+// removed when the daemon died is removed; what should be there is put back. It is the same code as creation, so where
+// nothing is wrong nothing is written.
 import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { finishChange } from "./change-network.ts";
 import { type ChangedLinks, concernsNetwork, concernsPort, union } from "./changed-links.ts";
 import { type RepairWatch, UNWATCHED } from "./repairs.ts";
 import { Lost } from "./lost.ts";
@@ -24,7 +25,7 @@ export type Changed = "links" | "firewall";
 
 const EVERYTHING: ReadonlySet<Changed> = new Set(["links", "firewall"]);
 
-/** Compares and repairs; see the top of this file. */
+/** See the top of this file. */
 export class Reconciler {
   readonly #parts: CnmParts;
   readonly #log: Log;
@@ -51,15 +52,14 @@ export class Reconciler {
 
   /**
    * Recovery at start. A single network that cannot be brought back is logged and does not keep the others away.
-   *
-   * @param isNewBoot - whether the host was started anew since the records were written: no endpoint survives that.
+   * @param isNewBoot - whether the host was started anew since the records were written: no link survives that.
    */
   async recover(isNewBoot: boolean): Promise<void> {
     const { registry } = this.#parts;
-    for (const { endpoint, state } of registry.endpoints()) {
-      if (!isNewBoot && state !== "removing") continue;
+    for (const record of registry.endpoints()) {
+      if (!isNewBoot && record.state !== "removing") continue;
       // Its rules go when they are applied below: what is there now is not known.
-      await this.#attempt("endpoint", endpoint.endpointId, () => this.#removal.endpointWithoutRules(endpoint));
+      await this.#attempt("endpoint", record.endpoint.endpointId, () => this.#removal.vanished(record));
     }
     if (isNewBoot) registry.damage.noteNewBoot();
     for (const id of isNewBoot ? registry.damage.idsOf("endpoint") : [])
@@ -117,9 +117,7 @@ export class Reconciler {
   }
 
   /** Resolves when nothing is under way. */
-  async idle(): Promise<void> {
-    await this.#running;
-  }
+  idle = (): Promise<void> => this.#running;
 
   /** Nothing starts any more; what is under way ends. */
   close(): void {
@@ -193,6 +191,7 @@ export class Reconciler {
       const record = registry.findNetwork(id);
       if (record?.state !== "ready" || registry.damage.mayShare(record.network)) return;
       const datapath = datapaths[record.network.backend];
+      await finishChange(record, this.#parts);
       const ensure = () => datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
       if (isConcerned && (await ensure())) this.#watch.noteRepair("network");
       for (const endpoint of this.#portsOf(record.network, links)) {

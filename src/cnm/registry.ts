@@ -2,11 +2,12 @@
 // before the host is changed and removed after the host is clean, so that a crash always leaves a trace.
 import { TsnetError } from "../errors.ts";
 import type { RecordStore } from "../state/record-store.ts";
+import type { Attachment } from "./attachment.ts";
 import { Damage } from "./damage.ts";
 import type { Endpoint, EndpointId, EndpointRef } from "./endpoint.ts";
 import type { FirewallState } from "./firewall.ts";
-import { hostLinkName, switchNames } from "./names.ts";
-import type { IfName, Network, NetworkId, RequestedPlace } from "./network.ts";
+import type { IfName, Network, NetworkId } from "./network.ts";
+import { completeEndpoint, completeNetwork } from "./old-records.ts";
 import type { PortBinding, PublishedPort } from "./ports.ts";
 
 /** `creating`: no answer was given yet. `removing`: must go, whatever happens. */
@@ -19,6 +20,8 @@ export type EndpointState = "created" | "joined" | "removing";
 export interface NetworkRecord {
   readonly network: Network;
   readonly state: NetworkState;
+  /** As it was before a change that is not finished: what it had of the host besides must go. */
+  readonly former?: Network;
 }
 
 /** An endpoint as it is recorded. */
@@ -31,6 +34,8 @@ export interface EndpointRecord {
   readonly bindings?: readonly PortBinding[];
   /** What is published, numbers chosen; absent for nothing. */
   readonly ports?: readonly PublishedPort[];
+  /** Of an endpoint that the operator's command made, and not the engine. */
+  readonly attachment?: Attachment;
 }
 
 /** Everything that tsnet has a record of. */
@@ -94,7 +99,7 @@ export class Registry {
     return [...this.#endpoints.values()];
   }
 
-  /** Whether the endpoint was known before this start, and nothing of it has changed since. */
+  /** Whether it was known before this start, and nothing of it has changed since. */
   isOfFormerLife(id: EndpointId): boolean {
     return this.#ofFormerLife.has(id);
   }
@@ -127,6 +132,12 @@ export class Registry {
     throw new TsnetError("not-found", `network ${short(networkId)} has no endpoint ${short(endpointId)}`);
   }
 
+  /** Whether the endpoint is kept though no namespace has its link: that is made again when the owner comes back. */
+  isKept({ endpoint, state, attachment }: EndpointRecord): boolean {
+    if (attachment === undefined || attachment.isOnce || state === "removing") return false;
+    return this.#networks.get(endpoint.networkId)?.state === "ready";
+  }
+
   endpointsOf(id: NetworkId): readonly EndpointRecord[] {
     return this.endpoints().filter(({ endpoint }) => endpoint.networkId === id);
   }
@@ -149,9 +160,7 @@ export class Registry {
   }
 
   /** The switches of all networks, those in creation and removal included. */
-  switchesInUse(): ReadonlySet<IfName> {
-    return new Set(this.networks().map(({ network }) => network.switchName));
-  }
+  switchesInUse = (): ReadonlySet<IfName> => new Set(this.networks().map(({ network }) => network.switchName));
 
   /**
    * Known at once, durable when the promise resolves. When it rejects, what was known before is known again, but for
@@ -160,6 +169,31 @@ export class Registry {
   async putNetwork(network: Network, state: NetworkState): Promise<void> {
     const record = { network, state };
     await this.#put("network", this.#networks, network.id, record);
+  }
+
+  /**
+   * A network and endpoints of it, all of which are known, in one step: known at once, durable when the promise resolves. When
+   * it rejects, what was known before is known again.
+   */
+  async putChange(change: NetworkRecord, endpoints: readonly EndpointRecord[]): Promise<void> {
+    const { id } = change.network;
+    const before = this.#networks.get(id);
+    const formers = endpoints.flatMap(({ endpoint }) => this.#endpoints.get(endpoint.endpointId) ?? []);
+    this.#know(change, endpoints);
+    const puts = endpoints.map(
+      (body) => ({ op: "put", kind: "endpoint", id: body.endpoint.endpointId, body }) as const,
+    );
+    await this.#records
+      .commit([{ op: "put", kind: "network", id, body: change }, ...puts], "change")
+      .catch((failure) => {
+        if (before !== undefined) this.#know(before, formers);
+        throw failure;
+      });
+  }
+
+  #know(record: NetworkRecord, endpoints: readonly EndpointRecord[]): void {
+    this.#networks.set(record.network.id, record);
+    for (const each of endpoints) this.#endpoints.set(each.endpoint.endpointId, each);
   }
 
   async putEndpoint(record: EndpointRecord): Promise<void> {
@@ -211,29 +245,4 @@ export function short(id: string): string {
 
 function isRecord(body: unknown, part: "network" | "endpoint"): body is Readonly<Record<string, unknown>> {
   return typeof body === "object" && body !== null && part in body && "state" in body;
-}
-
-/** Records of before there were VLANs, uplinks and other backends have less. */
-function completeNetwork({ network, state }: NetworkRecord): NetworkRecord {
-  const plain: Partial<Network> = {
-    requested: guessRequested(network),
-    datapathType: "auto",
-    hostLink: network.switchName,
-    untaggedLink: hostLinkName(network.backend, network.switchName, {}),
-    vlans: {},
-    isVlanShared: false,
-    switchSettings: {},
-  };
-  return { network: { ...plain, ...network }, state };
-}
-
-/** What cannot have been tsnet's own choice was asked for. */
-function guessRequested({ id, switchName, mtu }: Network): RequestedPlace {
-  const isNamed = !switchNames(id).includes(switchName);
-  return { ...(isNamed && { bridge: switchName }), ...(mtu !== 1500 && { mtu }) };
-}
-
-function completeEndpoint({ endpoint, ...rest }: EndpointRecord): EndpointRecord {
-  const plain: Partial<Endpoint> = { vlans: {} };
-  return { ...rest, endpoint: { ...plain, ...endpoint } };
 }

@@ -4,9 +4,11 @@ import { TsnetError } from "../errors.ts";
 import { runAll } from "../undo.ts";
 import type { Datapath } from "./datapath.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { poolOf } from "./join-result.ts";
 import { endpointNames } from "./names.ts";
 import type { Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
+import { bareAddress } from "./plan.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 
 type Steps = Parameters<typeof runAll>[1];
@@ -69,6 +71,14 @@ export class Removal {
     if (record !== undefined) await this.#removeEndpoint(record, [], []);
   }
 
+  /** Removes an endpoint whose link has gone with the host's last life; of one that is kept the record stays. */
+  async vanished({ endpoint, attachment, ...rest }: EndpointRecord): Promise<void> {
+    const { registry } = this.#parts;
+    if (attachment === undefined || !registry.isKept({ endpoint, attachment, ...rest }))
+      return this.endpointWithoutRules(endpoint);
+    await registry.putEndpoint({ endpoint, state: "created", attachment });
+  }
+
   async #removeEndpoint(record: EndpointRecord, before: Steps, after: Steps): Promise<void> {
     const { registry, datapaths, ports } = this.#parts;
     const { endpoint } = record;
@@ -78,7 +88,10 @@ export class Removal {
     const mark = () => registry.putEndpoint({ ...record, state: "removing" });
     const unplug = () => (backend === undefined ? this.#onEach(what, detach) : detach(datapaths[backend]));
     const host = [() => ports.release(endpoint.endpointId), unplug];
-    const forget = () => registry.removeEndpoint(endpoint.endpointId);
+    const forget = async () => {
+      await registry.removeEndpoint(endpoint.endpointId);
+      await this.#releaseChanged(endpoint);
+    };
     if (record.state !== "created") {
       await runAll(what, [mark, ...before, ...host, ...after]);
       return forget();
@@ -90,6 +103,18 @@ export class Removal {
     } catch (failure) {
       await mark().catch(() => {}); // in memory it is marked all the same
       throw failure;
+    }
+  }
+
+  /** Addresses that the engine knows nothing of. One that cannot be released now is found to be nobody's at the next start. */
+  async #releaseChanged({ networkId, given, ...now }: Endpoint): Promise<void> {
+    const { registry, pools } = this.#parts;
+    const network = registry.findNetwork(networkId)?.network;
+    for (const key of ["address", "addressIpv6"] as const) {
+      const [at, was] = [now[key], given?.[key]];
+      const pool = network && was !== undefined && was !== at ? poolOf(network, at) : undefined;
+      if (network === undefined || at === undefined || pool === undefined) continue;
+      await pools.releaseAddress(network.addressSpace, pool.subnet, bareAddress(at)).catch(() => {});
     }
   }
 
@@ -147,7 +172,7 @@ export class Removal {
   async lostEndpoint(endpoint: Endpoint): Promise<void> {
     const { registry, releaseAddresses } = this.#parts;
     const network = registry.findNetwork(endpoint.networkId)?.network;
-    const { address, addressIpv6, ...rest } = endpoint;
+    const { address, addressIpv6, ...rest } = { ...endpoint, ...endpoint.given }; // what it got besides goes with it
     const others = registry
       .endpointsOf(endpoint.networkId)
       .filter((other) => other.endpoint.endpointId !== endpoint.endpointId);

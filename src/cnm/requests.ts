@@ -1,5 +1,6 @@
 // The arguments and results of the NetworkDriver verbs in tsnet's own words. `api/` makes them out of the engine's
 // messages, `driver.ts` gives them their meaning. Ids are checked by then; all other text is as the user typed it.
+import type { Attachment } from "./attachment.ts";
 import type { EndpointId, EndpointRef } from "./endpoint.ts";
 import type { Backend, NetworkId, NetworkMode } from "./network.ts";
 import type { PublishedPort } from "./ports.ts";
@@ -97,6 +98,8 @@ export interface EndpointStatus {
   readonly trunk?: readonly number[];
   /** What is published; `hostAddress` "" is all addresses, `hostPort` 0 (mode routed) is not translated. */
   readonly ports: readonly PublishedPort[];
+  /** Of an endpoint that `tsnet attach` made, and not the engine. */
+  readonly attachment?: Attachment;
 }
 
 /** A network as the operator sees it. */
@@ -115,6 +118,8 @@ export interface NetworkStatus {
   /** The switch's link to the world. */
   readonly parent?: string;
   readonly mtu: number;
+  /** What the names of interfaces in containers begin with. */
+  readonly ifPrefix: string;
   readonly subnets: readonly string[];
   readonly icc: boolean;
   readonly antispoof: boolean;

@@ -8,10 +8,11 @@ import type { CnmStatus, EndpointStatus, NetworkStatus } from "./requests.ts";
 const MAX_ENTRIES = 20_000;
 
 /** What is published by an endpoint, and where it is. */
-export function statusOfEndpoint({ endpoint, state, ports = [] }: EndpointRecord): EndpointStatus {
+export function statusOfEndpoint({ endpoint, state, ports = [], attachment }: EndpointRecord): EndpointStatus {
   const { endpointId, address, addressIpv6, mac, hostIfName, vlans } = endpoint;
   const addresses = [address, addressIpv6].filter((text) => text !== undefined);
-  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ...vlans, ports };
+  const more = attachment === undefined ? {} : { attachment };
+  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ...vlans, ports, ...more };
 }
 
 /** @param maxEntries - networks, endpoints and ports that are listed at most. */
@@ -39,8 +40,8 @@ function listOf(registry: Registry, maxEntries: number): CnmStatus {
 }
 
 function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" | "endpoints"> {
-  const { mode, isInternal, backend, switchName, vlans, uplink, mtu, pools, isIccAllowed, isGuarded, hostBinding } =
-    network;
+  const { mode, isInternal, backend, switchName, vlans, uplink, mtu, pools, isIccAllowed, isGuarded } = network;
+  const { ifPrefix, hostBinding } = network;
   return {
     mode,
     isInternal,
@@ -49,6 +50,7 @@ function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" |
     ...vlans,
     ...(uplink !== undefined && { parent: uplink.parent }),
     mtu,
+    ifPrefix,
     subnets: pools.map(({ subnet }) => subnet),
     icc: isIccAllowed,
     antispoof: isGuarded,

@@ -26,27 +26,36 @@ export interface CommandFailure {
   readonly stderr: string;
 }
 
+/** How a command runs. */
+export interface RunOptions {
+  /** Its standard input, nothing by default. */
+  readonly input?: string;
+  /** After this long the command and all that it started in its process group are killed. */
+  readonly timeoutMs?: number;
+  /** Added to the fixed environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Finds out why the command failed in what it wrote to standard output, for those that say it there. */
+  readonly explain?: (stdout: string) => string | undefined;
+}
+
 /**
  * Runs a command and waits for its end.
  *
- * @param input - its standard input, nothing by default.
- * @param timeoutMs - after this long the command and all that it started in its process group are killed.
  * @returns its standard output, up to 16 MiB.
- * @throws TsnetError `host` with argv, exit code or signal, and the first line of standard error.
+ * @throws TsnetError `host` with argv, exit code or signal, and what `explain` found, else the first line of standard error.
  *
  * Source: execa, docs/termination.md and docs/errors.md; setsid(2) for the process group.
  */
 export async function run(
   command: string,
   args: readonly string[],
-  options: { readonly input?: string; readonly timeoutMs?: number } = {},
+  { input, timeoutMs = DEADLINE_MS, env = {}, explain }: RunOptions = {},
 ): Promise<string> {
   const argv = [command, ...args];
-  const { input, timeoutMs = DEADLINE_MS } = options;
   const child = execa(command, args, {
     ...(input === undefined ? { stdin: "ignore" } : { input }),
     cwd: "/", // that of the daemon may be gone
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...env },
     extendEnv: false,
     detached: true, // an own process group, so that children of the command can be killed with it
     reject: false,
@@ -59,7 +68,7 @@ export async function run(
   const result = inTime ?? (await within(KILL_GRACE_MS, child));
   for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy();
   const cause = failureOf(argv, result);
-  const [line = ""] = cause.stderr.trim().split("\n", 1);
+  const line = explain?.(result?.stdout ?? "") ?? cause.stderr.trim().split("\n", 1)[0];
   const why = inTime ? whyOf(inTime) : `killed after ${timeoutMs} ms`;
   throw new TsnetError("host", `${argv.join(" ")}: ${why}${line && `: ${line}`}`, { cause });
 }
@@ -68,6 +77,7 @@ export async function run(
 interface Result {
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
+  readonly stdout?: string | undefined;
   readonly stderr?: string | undefined;
   readonly isMaxBuffer: boolean;
   readonly code?: string | undefined;

@@ -1,7 +1,7 @@
 // Which addresses of one pool are in use, which rest after their release, and which come next. In memory only: `pool.ts` makes
 // each change durable. Nothing is enumerated: what was never used costs nothing, whatever the size of the pool.
 import { ReleaseQueue } from "./release-queue.ts";
-import type { Span } from "./usable-addresses.ts";
+import type { Span } from "../usable-addresses.ts";
 
 /** What an address is used for. Auxiliary addresses count as endpoints, the engine does not tell them apart. */
 export type AddressUse = "endpoint" | "gateway";

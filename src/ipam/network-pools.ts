@@ -1,6 +1,7 @@
 // Pools as networks know them: the engine tells a network its subnets, and not the pools that they are of. Where pools of
 // several segments have one subnet it cannot be told which of them is meant.
 import { formatAddress, formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
+import { TsnetError } from "../errors.ts";
 import type { AddressSpace } from "./address-space.ts";
 import type { PoolId } from "./pool-id.ts";
 import type { Pool } from "./pool.ts";
@@ -43,6 +44,18 @@ export class NetworkPools {
     const found = this.#with(addressSpace, subnet) ?? [];
     if (found.some(({ isUnclaimed }) => isUnclaimed)) return;
     for (const { description } of found) this.#parts.addFalseClaim(description.id);
+  }
+
+  /**
+   * Gives out an address, the next one if none is named. @returns CIDR.
+   *
+   * @throws TsnetError as `Pool.request` does; `unsupported` where pools of several segments have that subnet.
+   */
+  async requestAddress(addressSpace: string, subnet: string, address: string | undefined): Promise<string> {
+    const pool = this.#only(addressSpace, subnet);
+    if (pool !== undefined) return pool.request(address, "endpoint");
+    const why = "pools of several segments, or one whose record is damaged, have this subnet";
+    throw new TsnetError("unsupported", `no address of ${subnet} can be given out: ${why}`);
   }
 
   /** Releases an address. Where pools of several segments have that subnet it stays in use. */

@@ -3,7 +3,7 @@ import { type Family, type Subnet, contains, formatSubnet, parseSubnet } from ".
 import { TsnetError, messageOf } from "../errors.ts";
 import type { RequestPool } from "./requests.ts";
 import { findReservation } from "./reserved-subnets.ts";
-import { automaticSpan } from "./usable-addresses.ts";
+import { automaticSpan } from "../usable-addresses.ts";
 
 /** A RequestPool that was found to be right. */
 export interface PoolPlan {

@@ -8,7 +8,7 @@ import { addressRecordId } from "./pool-id.ts";
 import { hasGone } from "./caller.ts";
 import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
 import { unknownPool } from "./pool-errors.ts";
-import { automaticSpan, findObstacle } from "./usable-addresses.ts";
+import { automaticSpan, findObstacle } from "../usable-addresses.ts";
 
 /** A pool that was given out, with its addresses. */
 export class Pool {

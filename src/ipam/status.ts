@@ -3,7 +3,7 @@ import { formatAddress, formatSubnet } from "../cidr.ts";
 import type { AddressSpace } from "./address-space.ts";
 import type { AddressStatus, IpamStatus, PoolStatus, PoolUsage } from "./requests.ts";
 import type { Pool } from "./pool.ts";
-import { automaticSpan } from "./usable-addresses.ts";
+import { automaticSpan } from "../usable-addresses.ts";
 
 /** Pools and addresses together that one answer has at most: some 2 MB of JSON. */
 const MAX_ENTRIES = 20_000;

@@ -9,9 +9,12 @@ import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
+import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { type EndpointRecord, Registry } from "../../src/cnm/registry.ts";
 import type { CreateEndpoint, CreateNetwork } from "../../src/cnm/requests.ts";
@@ -93,6 +96,7 @@ export class FuzzHost {
   readonly #ports = new FakePortHolder();
   readonly #registry: Registry;
   readonly #cnm: Cnm;
+  readonly #operator: OperatorDriver;
   readonly #ipam: Ipam;
   #listening: Listening | undefined;
   readonly #poolIds = new Map<string, string>();
@@ -104,7 +108,7 @@ export class FuzzHost {
     this.#registry = new Registry(this.#records);
     const { guard } = this;
     this.#ipam = ipamOn(this.#records, this.#registry);
-    this.#cnm = new Cnm({
+    const parts = {
       registry: this.#registry,
       datapaths: { bridge: guard.watch(this.#datapath), ovs: guard.watch(this.#ovs) },
       links: guard.watch(this.#datapath),
@@ -113,7 +117,9 @@ export class FuzzHost {
       locks: new CnmLocks(),
       pools: this.#ipam.ofNetworks,
       releaseAddresses: async () => {},
-    });
+    };
+    this.#cnm = new Cnm(parts);
+    this.#operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   }
 
   /** Starts it; for `await using`. */
@@ -141,6 +147,10 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
+      operator: {
+        attachments: this.#counted(this.#operator.attachments),
+        changes: this.#counted(this.#operator.changes),
+      },
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),

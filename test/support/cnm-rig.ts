@@ -1,4 +1,7 @@
 // The NetworkDriver verbs on a remembered host: records in memory, a fake switch, a fake firewall, fake ports.
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
+import type { ChangeVerbs } from "../../src/cnm/change-requests.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
@@ -36,9 +39,14 @@ export const OTHER_IPAM: PoolKeeper = {
   claim: () => {},
   refuse: () => {},
   release: async () => {},
+  requestAddress: async () => {
+    throw new Error("tsnet's own IPAM has no such pool");
+  },
   releaseAddress: async () => {},
   listOfFormerLife: () => [],
 };
+
+type AddressesOf = Pick<Endpoint, "endpointId" | "address" | "addressIpv6">;
 
 /** A daemon's inside without the socket. */
 export class CnmRig {
@@ -51,6 +59,8 @@ export class CnmRig {
   readonly ports: FakePortHolder;
   readonly registry: Registry;
   readonly cnm: Cnm;
+  readonly attachments: AttachmentVerbs;
+  readonly changes: ChangeVerbs;
   readonly reconciler: Reconciler;
   readonly logged: LogLine[] = [];
   /** What the reconciler repaired, and `fault CODE` for what it could not. */
@@ -71,7 +81,7 @@ export class CnmRig {
     this.registry = new Registry(this.records);
     this.registry.load();
     const { registry, datapath, firewall, ports } = this;
-    const releaseAddresses = async (_: unknown, { endpointId, address, addressIpv6 }: Endpoint) => {
+    const releaseAddresses = async (_: unknown, { endpointId, address, addressIpv6 }: AddressesOf) => {
       this.released.push(endpointId);
       this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
     };
@@ -79,6 +89,8 @@ export class CnmRig {
     const locks = new CnmLocks();
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
     this.cnm = new Cnm(parts);
+    this.attachments = new AttachmentVerbs(parts);
+    this.changes = new Changes(parts);
     const at = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -293,6 +293,7 @@ function networkOf(
     subnets: [subnet],
     icc: true,
     antispoof: true,
+    ifPrefix: "eth",
     endpoints: endpoints.map(([container, address]) => ({
       id: container as EndpointId, // as above
       state: "joined",

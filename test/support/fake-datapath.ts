@@ -191,15 +191,15 @@ export class FakeDatapath implements Datapath, HostLinks {
     if (port === undefined || !this.#isPortOf(port, endpoint)) return;
     this.#requireSwitchFor(network, endpoint, []);
     const { switchName } = network;
-    const { vlans } = endpoint;
+    const { vlans, mtu } = endpoint;
     const guard = guardOf(network, endpoint);
     const isInPlace = port.switchName === switchName;
     const isHairpinRight = isHairpin === undefined || isHairpin === (port.isHairpin ?? false);
-    const isRight = isDeepStrictEqual([port.isUp, port.guard, port.vlans], [true, guard, vlans]);
+    const isRight = isDeepStrictEqual([port.isUp, port.guard, port.vlans, port.mtu], [true, guard, vlans, mtu]);
     if (isInPlace && isRight && isHairpinRight) return;
     this.#write(() => {
       if (!isInPlace) delete port.isHairpin; // the switch took it in as a new one
-      Object.assign(port, { switchName, isUp: true, guard, vlans }, isHairpin !== undefined && { isHairpin });
+      Object.assign(port, { switchName, isUp: true, guard, vlans, mtu }, isHairpin !== undefined && { isHairpin });
     });
   }
 

@@ -1,5 +1,6 @@
 // The two drivers as the wire tests need them: they write down what they were asked and answer at once, unless a test
 // puts another method in their place.
+import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import type { CnmDriver } from "../../src/cnm/requests.ts";
 import type { IpamDriver } from "../../src/ipam/requests.ts";
 
@@ -13,6 +14,7 @@ export interface SeenCall {
 export interface FakeDrivers {
   readonly cnm: CnmDriver;
   readonly ipam: IpamDriver;
+  readonly operator: OperatorDriver;
   readonly seen: SeenCall[];
 }
 
@@ -23,7 +25,12 @@ export const FAKE_MAC = "02:42:0a:32:02:4d";
 export function fakeDrivers(cnm: Partial<CnmDriver> = {}, ipam: Partial<IpamDriver> = {}): FakeDrivers {
   const seen: SeenCall[] = [];
   const note = (method: string, request: unknown) => void seen.push({ method, request });
-  return { seen, cnm: { ...fakeCnm(note), ...cnm }, ipam: { ...fakeIpam(note), ...ipam } };
+  return {
+    seen,
+    cnm: { ...fakeCnm(note), ...cnm },
+    ipam: { ...fakeIpam(note), ...ipam },
+    operator: fakeOperator(note),
+  };
 }
 
 type Note = (method: string, request: unknown) => void;
@@ -84,6 +91,45 @@ function fakeIpam(note: Note): IpamDriver {
     describe: () => {
       note("describe", undefined);
       return { pools: [], isComplete: true };
+    },
+  };
+}
+
+function fakeOperator(note: Note): OperatorDriver {
+  return {
+    attachments: {
+      attach: async (request) => {
+        note("attach", request);
+        return {
+          wasAttached: false,
+          linkName: "tsc0123456789ab",
+          hostLink: "tsv0123456789ab",
+          ifName: request.ifName,
+          mac: FAKE_MAC,
+          mtu: 1500,
+          addresses: ["10.50.2.254/24"],
+          gateways: [],
+          routes: [{ destination: "10.0.0.0/8", via: "10.50.2.9" }, { destination: "10.50.2.1/32" }],
+        };
+      },
+      detach: async (ref) => {
+        note("detach", ref);
+        return true;
+      },
+    },
+    changes: {
+      setNetwork: async (request) => {
+        note("setNetwork", request);
+        return { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] };
+      },
+      setEndpoint: async (request) => {
+        note("setEndpoint", request);
+        return { changes: [], inside: [] };
+      },
+      plan: async (request) => {
+        note("plan", request);
+        return { steps: ["make bridge br0 with mtu 1500"] };
+      },
     },
   };
 }

@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExecaError } from "execa";
 import type { LabHost } from "./lab-host.ts";
+import type { LabProcess } from "./lab-namespace.ts";
 import { NODE } from "./lab-serve.ts";
 
-const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
+/** Of the operator, as it is built. */
+export const COMMAND = join(import.meta.dirname, "../../dist/tsnet.js");
 
 /** How a command ended. */
 export interface Outcome {
@@ -27,6 +29,11 @@ export async function runTsnet(
   if (typeof ended === "string") return { exitCode: 0, stdout: ended, stderr };
   if (!(ended instanceof ExecaError) || ended.exitCode === undefined) throw ended;
   return { exitCode: ended.exitCode, stdout: String(ended.stdout), stderr };
+}
+
+/** Starts a `tsnet …` that goes on until it is told to end. It ends with its lab. */
+export async function startTsnet(lab: LabHost, ...words: readonly string[]): Promise<LabProcess> {
+  return await lab.namespace.spawn(`tsnet-${words[0]}`, [NODE, COMMAND, ...words], lab.clientEnv);
 }
 
 /** The same with `--json`. @throws Error with what it said when it failed. */

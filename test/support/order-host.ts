@@ -1,8 +1,6 @@
 // A remembered host on which tsnet's inside can die: records, switch and rules outlive it, its sockets and all that it was
 // about to do do not. A new process finds what the last one left.
 import { Cnm } from "../../src/cnm/driver.ts";
-import type { Endpoint } from "../../src/cnm/endpoint.ts";
-import type { Network } from "../../src/cnm/network.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
@@ -87,7 +85,7 @@ export class OrderProcess {
     const hostRoutes = { subnets: async () => [] };
     this.ipam = new Ipam({ records, defaultPools: [], hostRoutes, ...NO_NETWORKS });
     const ovs = new FakeDatapath("ovs", host.datapath);
-    const releaseAddresses = async (_network: Network, _endpoint: Endpoint) => {};
+    const releaseAddresses = async () => {};
     const { registry } = this;
     const datapaths = { bridge: datapath, ovs };
     const [locks, pools] = [new CnmLocks(), this.ipam.ofNetworks];

@@ -32,6 +32,7 @@ export const TEST_PACKAGES = [
   "ca-certificates",
   "xz-utils",
   "strace",
+  "containernetworking-plugins",
 ] as const;
 
 /**

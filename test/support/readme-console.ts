@@ -17,12 +17,20 @@ export function readmeOutput(command: string): string {
   throw new Error(`the README has no example of ${command}`);
 }
 
+/** The JSON block that follows the first mention of a file. @throws Error if there is none. */
+export function readmeConfiguration(file: string): unknown {
+  const text = readFileSync(README, "utf8");
+  const [, block] = /^```json\n(.*?)^```$/ms.exec(text.slice(text.indexOf(file))) ?? [];
+  if (block === undefined) throw new Error(`the README has no configuration ${file}`);
+  return JSON.parse(block);
+}
+
 /** Ids, MAC addresses, link names that are made from ids, times and runs of spaces as words that are always the same. */
 export function maskVolatile(text: string): string {
   return text
     .replace(/\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b/g, "ID")
     .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
-    .replace(/\b(tsn|tsh|tsv|tss)-?[0-9a-f]{6,12}\b/g, "LINK")
+    .replace(/\b(tsn|tsh|tsv|tss|veth)-?[0-9a-f]{6,12}\b/g, "LINK")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z?|\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "TIME")
     .replace(/ +/g, " ")
     .replace(/-{2,}|─{2,}/g, "--")

@@ -28,13 +28,14 @@ const LEAVES: Readonly<Record<string, readonly string[]>> = {
   log: [],
   suggest: [],
   undo: [],
+  "usable-addresses": [],
   vlan: [],
   version: [],
 };
 
 /** Where each outside package may be imported. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  commander: "cli/program",
+  commander: "cli/command-line",
   dockerode: "cli/docker",
   execa: "host/run",
   koffi: "host/libc",

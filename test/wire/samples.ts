@@ -9,6 +9,7 @@ export const ENDPOINT_ID = "83ad9d8339a18fd32493a13f684ac0bc0be0df8d71be9a0fdbd3
 export type Kind =
   | "network id"
   | "endpoint id"
+  | "owner kind"
   | "text"
   | "non-empty text"
   | "option value?"
@@ -211,6 +212,42 @@ export const SAMPLES: readonly Sample[] = [
       [["Address"], "address or empty"],
     ],
   },
+  {
+    verb: "Operator.Attach",
+    body: {
+      ...ids,
+      OwnerKind: "container",
+      OwnerID: "4f1c",
+      OwnerName: "web",
+      Interface: "eth1",
+      Address: "10.50.2.77",
+      AddressIPv6: "fd50:2::77",
+      MacAddress: "02:11:22:33:44:55",
+      Options: { vlan: "12" },
+      DefaultRoute: true,
+      Routes: ["10.0.0.0/8 via 10.50.2.9"],
+      Once: false,
+      Lost: false,
+    },
+    places: [
+      ...idPlaces,
+      [["OwnerKind"], "owner kind"],
+      [["OwnerID"], "non-empty text"],
+      [["OwnerName"], "non-empty text"],
+      [["Interface"], "non-empty text"],
+      [["Address"], "address or empty?"],
+      [["AddressIPv6"], "address or empty?"],
+      [["MacAddress"], "mac or empty?"],
+      [["Options"], "string map?"],
+      [["Options", "vlan"], "option value?"],
+      [["DefaultRoute"], "boolean?"],
+      [["Routes"], "list?"],
+      [["Routes", 0], "option value?"],
+      [["Once"], "boolean?"],
+      [["Lost"], "boolean?"],
+    ],
+  },
+  onlyIds("Operator.Detach"),
 ];
 
 /** The sample of one verb. */

@@ -81,6 +81,7 @@ const isAbsent = (value: unknown) => value === MISSING || value === null;
 const ACCEPTS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   "network id": (value) => isString(value) && /^([\da-f]{64}|[\da-z]{25})$/.test(value),
   "endpoint id": (value) => isString(value) && /^[\da-f]{64}$/.test(value),
+  "owner kind": (value) => isString(value) && /^(?:container|netns|pid)$/.test(value),
   text: isLine,
   "non-empty text": (value) => isLine(value) && value !== "",
   "option value?": (value) => value === MISSING || isLine(value),

@@ -59,6 +59,7 @@ async function putBack(host: BridgeHost, network: Network, endpoint: Endpoint, i
   await ensurePortVlans(host, bridge, port.index, { ...endpoint, isBridgeOurs: network.isSwitchOurs });
   if (network.isGuarded) await host.links.ensureFdbEntry(port.index, endpoint.mac); // what is there already is not changed
   const settings = { ...settingsOf(network), ...(isHairpin !== undefined && { isHairpin }) };
+  if (port.mtu !== endpoint.mtu) await host.links.setLink(port.index, { mtu: endpoint.mtu });
   if (isInBridge && port.isUp && isPortAs(settings, port.bridgePort ?? {})) return;
   const bridgePort = network.isGuarded ? { ...settings, forgetsLearned: true as const } : settings;
   await host.links.setLink(port.index, { bridgePort, isUp: true });

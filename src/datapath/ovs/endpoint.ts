@@ -65,6 +65,7 @@ async function putBack(host: OvsHost, network: Network, endpoint: Endpoint): Pro
     await addToSwitch(host, network, endpoint);
   }
   await host.flows.putEndpoint(network, endpoint);
+  if (link.mtu !== endpoint.mtu) await host.links.setLink(link.index, { mtu: endpoint.mtu });
   const isAsMade = isInSwitch && link.isUp;
   if (!isAsMade) await host.links.setLink(link.index, { isUp: true });
 }

@@ -25,6 +25,12 @@ describe("run", () => {
     expect((await run("env", [])).split("\n").sort()).toEqual(["", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
   });
 
+  it("adds to the environment what it is told, and nothing else", async () => {
+    const lines = (await run("env", [], { env: { CNI_COMMAND: "ADD" } })).split("\n").sort();
+
+    expect(lines).toEqual(["", "CNI_COMMAND=ADD", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
+  });
+
   it("gives the input, or none", async () => {
     expect(await run("cat", [], { input: "one\ntwo" })).toBe("one\ntwo");
     expect(await run("cat", [])).toBe("");
@@ -40,6 +46,15 @@ describe("run", () => {
       message: `sh -c ${script}: exit code 3: first`,
       cause: { argv: ["sh", "-c", script], exitCode: 3, stderr: `first\n${"x".repeat(2042)}` },
     });
+  });
+
+  it("says why a command failed that explains it on standard output, else the first line of standard error", async () => {
+    const explain = (stdout: string) => (stdout === "" ? undefined : `because of ${stdout}`);
+
+    await expect(run("sh", ["-c", "echo -n this; echo that >&2; exit 3"], { explain })).rejects.toThrow(
+      /: exit code 3: because of this$/,
+    );
+    await expect(run("sh", ["-c", "echo that >&2; exit 3"], { explain })).rejects.toThrow(/: exit code 3: that$/);
   });
 
   it("says the signal that ended the command [F86]", async () => {

@@ -148,6 +148,7 @@ const CASES: Readonly<Record<string, Case>> = {
   ageing: whole(0, 1_000_000),
   "mcast-snooping": BOOL,
   hairpin: BOOL,
+  "dry-run": BOOL,
   mtu: {
     permitted: [
       ["68", 68],
@@ -316,6 +317,7 @@ describe("all options together", () => {
       icc: true,
       ifprefix: "eth",
       routes: [],
+      "dry-run": false,
     });
   });
 

@@ -34,6 +34,7 @@ describe("the status", () => {
         backend: "bridge",
         switch: network(1).switchName,
         mtu: 1500,
+        ifPrefix: "eth",
         subnets: ["10.1.1.0/24"],
         icc: true,
         antispoof: true,

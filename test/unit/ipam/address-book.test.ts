@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AddressBook } from "../../../src/ipam/address-book.ts";
-import { automaticSpan } from "../../../src/ipam/usable-addresses.ts";
+import { automaticSpan } from "../../../src/usable-addresses.ts";
 import { parseSubnet } from "../../../src/cidr.ts";
 
 /** Takes the next address. */

@@ -1,7 +1,7 @@
 // Which addresses of a subnet may be given out. RFC 3021: both addresses of an IPv4 /31 are hosts. RFC 6164: both of an IPv6
 // /127 too. RFC 4291 2.6.1: the first address of any other IPv6 subnet belongs to its routers together; a user may ask for
 // it by name, tsnet never chooses it.
-import { type Subnet, lastOf } from "../cidr.ts";
+import { type Subnet, lastOf } from "./cidr.ts";
 
 /** Addresses from `first` to `last`, both included; empty when `last` is below `first`. */
 export interface Span {

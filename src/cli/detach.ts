@@ -1,0 +1,67 @@
+// `tsnet detach CONTAINER NETWORK`: takes off what `tsnet attach` put on, also of a container that is no more.
+import { TsnetError } from "../errors.ts";
+import { type AttachOptions, readOperands, requireNetwork } from "./attach.ts";
+import type { NamedEndpoint, NamedNetwork } from "./catalog.ts";
+import { type OwnerChoice, callChoice, isOwner } from "./namespace-owner.ts";
+import { type Tools, readEverything } from "./tools.ts";
+
+/** One who is not attached is no failure: a note says so. @throws TsnetError `conflict` for one whom Docker connected. */
+export async function detach(
+  tools: Tools,
+  operands: readonly string[],
+  { json = false, ...options }: Pick<AttachOptions, "json" | "netns" | "pid">,
+): Promise<void> {
+  const { choice, network: called } = readOperands(operands, options);
+  const network = requireNetwork(called, await readEverything(tools));
+  const endpoint = await findAttachment(tools, network, choice);
+  if (endpoint === undefined) refuseConnected(network, choice);
+  const isDetached = endpoint !== undefined && (await detachEndpoint(tools, network, endpoint));
+  const who = endpoint?.attachment?.owner.name ?? callChoice(choice);
+  const addresses = endpoint?.addresses ?? [];
+  if (json) return tools.console.json({ container: who, network: network.name, wasAttached: isDetached, addresses });
+  if (!isDetached) return tools.console.note(`${who} is not attached to ${network.name}: nothing was changed`);
+  tools.console.line(
+    `${who} is off ${network.name}${addresses.length === 0 ? "" : `, ${addresses.join(", ")} is free`}`,
+  );
+}
+
+/** @returns false if it went meanwhile. */
+export async function detachEndpoint(
+  { daemon }: Tools,
+  network: NamedNetwork,
+  { id }: Pick<NamedEndpoint, "id">,
+): Promise<boolean> {
+  const { WasAttached } = await daemon.call("Operator.Detach", { NetworkID: network.id, EndpointID: id });
+  return WasAttached;
+}
+
+/** By what is recorded; else by the container of that name as Docker knows it, or the one in whose network that is. */
+async function findAttachment(
+  tools: Tools,
+  network: NamedNetwork,
+  choice: OwnerChoice,
+): Promise<NamedEndpoint | undefined> {
+  const attached = network.endpoints.flatMap((endpoint) =>
+    endpoint.attachment === undefined ? [] : [{ endpoint, owner: endpoint.attachment.owner }],
+  );
+  if (choice.container !== undefined) {
+    const known = await tools.findContainer(choice.container).catch(() => undefined);
+    const id = known?.sharedWith?.id ?? known?.id;
+    const found = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
+    if (found !== undefined) return found.endpoint; // else one of that name may have gone and left its attachment
+  }
+  const found = attached.filter(({ owner }) => isOwner(owner, choice));
+  if (found.length < 2) return found[0]?.endpoint;
+  const ids = found.map(({ owner }) => owner.id.slice(0, 12)).join(", ");
+  throw new TsnetError("conflict", `${callChoice(choice)} may be one of several: ${ids}`);
+}
+
+function refuseConnected(network: NamedNetwork, { container }: OwnerChoice): void {
+  const isDockers = network.endpoints.some(
+    (endpoint) =>
+      endpoint.attachment === undefined && container !== undefined && endpoint.container?.name === container,
+  );
+  if (!isDockers) return;
+  const advice = `\`docker network disconnect ${network.name} ${container}\` takes it off`;
+  throw new TsnetError("conflict", `Docker has connected ${container} to ${network.name}; ${advice}`);
+}

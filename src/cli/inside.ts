@@ -1,0 +1,95 @@
+// The end of a container's link that is inside: its MTU and its addresses, changed by `ip` in the container's network
+// namespace. With its last address a link loses its routes (fib_frontend.c, fib_del_ifaddr), so they are put back.
+import type { InsideChange } from "../cnm/change-requests.ts";
+import { TsnetError } from "../errors.ts";
+import type { HostTools } from "./host-tools.ts";
+import type { Tools } from "./tools.ts";
+
+/** Of `ip -json -details link`. */
+interface FoundLink {
+  readonly ifname: string;
+  readonly address?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
+}
+
+/** Of `ip -json route`. */
+interface FoundRoute {
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly protocol?: string;
+  readonly scope?: string;
+  readonly metric?: number;
+  readonly flags?: readonly string[];
+}
+
+type Swap = InsideChange["addresses"][number];
+
+/** @throws TsnetError `host`, `not-found`; then addresses are as before. */
+export async function changeInside(tools: Pick<Tools, "host" | "findContainer">, change: InsideChange): Promise<void> {
+  const { mac, mtu, addresses } = change;
+  await changeLink(tools.host.inside(await findNamespace(tools, change)), { mac, mtu, addresses });
+}
+
+/** The file that stands for the namespace. */
+async function findNamespace({ findContainer }: Pick<Tools, "findContainer">, change: InsideChange): Promise<string> {
+  const { sandboxKey, owner } = change;
+  if (owner === undefined) return sandboxKey;
+  if (owner.kind === "netns") return owner.id;
+  const pid = owner.kind === "pid" ? owner.id : `${(await findContainer(owner.id)).pid}`;
+  return `/proc/${pid}/ns/net`;
+}
+
+async function changeLink(
+  tools: HostTools,
+  { mac, mtu, addresses }: Pick<InsideChange, "mac" | "addresses"> & { readonly mtu: number | undefined },
+): Promise<void> {
+  const name = await findLink(tools, mac);
+  if (mtu !== undefined) await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
+  for (const swap of addresses) await swapAddress(tools, name, swap);
+  if (addresses.length > 0) await tellNeighbours(tools, name, mac).catch(() => {}); // they find out by themselves, later
+}
+
+async function findLink(tools: HostTools, mac: string): Promise<string> {
+  const links = await tools.json<readonly FoundLink[]>("ip", "-json", "-details", "link", "show");
+  const own = links.find(({ address, linkinfo }) => address === mac && linkinfo?.info_kind === "veth");
+  if (own === undefined) throw new TsnetError("not-found", `there is no link with the MAC address ${mac}`);
+  return own.ifname;
+}
+
+async function swapAddress(tools: HostTools, name: string, { from, to }: Swap): Promise<void> {
+  const family = to.includes(":") ? "-6" : "-4";
+  const found = await tools.json<readonly FoundRoute[]>("ip", "-json", family, "route", "show", "dev", name);
+  const routes = found.filter(({ protocol }) => protocol !== "kernel" && protocol !== "ra");
+  await tools.text("ip", family, "address", "delete", from, "dev", name);
+  try {
+    await putAddress(tools, name, to, routes);
+  } catch (failure) {
+    await tools.text("ip", family, "address", "delete", to, "dev", name).catch(() => {}); // perhaps it never came
+    await putAddress(tools, name, from, routes);
+    throw failure;
+  }
+}
+
+async function putAddress(tools: HostTools, name: string, text: string, routes: readonly FoundRoute[]): Promise<void> {
+  const isIpv6 = text.includes(":");
+  const family = isIpv6 ? "-6" : "-4";
+  await tools.text("ip", family, "address", "replace", text, "dev", name, ...(isIpv6 ? ["nodad"] : []));
+  for (const { dst, gateway, protocol, scope, metric, flags = [] } of routes) {
+    const words = [
+      ...(gateway === undefined ? [] : ["via", gateway]),
+      ...(protocol === undefined ? [] : ["proto", protocol]),
+      ...(scope === undefined || isIpv6 ? [] : ["scope", scope]),
+      ...(metric === undefined ? [] : ["metric", `${metric}`]),
+      ...(flags.includes("onlink") ? ["onlink"] : []),
+    ];
+    await tools.text("ip", family, "route", "replace", dst, ...words, "dev", name);
+  }
+}
+
+/** Linux does so when a link gets a MAC address, the same one too, if it is told to (ip-sysctl.rst, arp_notify). */
+async function tellNeighbours(tools: HostTools, name: string, mac: string): Promise<void> {
+  const settings = [`net/ipv4/conf/${name}/arp_notify`, `net/ipv6/conf/${name}/ndisc_notify`];
+  for (const setting of settings) await tools.text("sysctl", "-q", "-e", "-w", `${setting}=1`);
+  await tools.text("ip", "link", "set", "dev", name, "address", mac);
+  for (const setting of settings) await tools.text("sysctl", "-q", "-e", "-w", `${setting}=0`);
+}

@@ -1,0 +1,127 @@
+// Whose network namespace is meant: a container's, a file's (`--netns`) or a process's (`--pid`), and where it is on this host.
+import { createHash } from "node:crypto";
+import { readlinkSync, realpathSync, statSync, statfsSync } from "node:fs";
+import type { AttachmentOwner } from "../cnm/attachment.ts";
+import type { EndpointId } from "../cnm/endpoint.ts";
+import { TsnetError } from "../errors.ts";
+import { shortId } from "./catalog.ts";
+import type { DockerContainer } from "./docker.ts";
+import type { Tools } from "./tools.ts";
+
+/** What the user named: exactly one of them. */
+export interface OwnerChoice {
+  readonly container?: string;
+  readonly netns?: string;
+  readonly pid?: string;
+}
+
+/** An owner whose namespace is there. */
+export interface FoundOwner extends AttachmentOwner {
+  /** Of the namespace; absolute. */
+  readonly path: string;
+  /** What the same owner has each time it comes back. */
+  readonly identity: string;
+}
+
+/** The file system in which namespaces are (linux/magic.h, NSFS_MAGIC). */
+const NSFS_MAGIC = 0x6e73_6673;
+
+/**
+ * @throws TsnetError `not-found`, `conflict` for a container that does not run, `invalid` for what is no namespace, `unsupported`
+ * for the host's own.
+ */
+export async function findOwner(tools: Tools, { container, netns, pid }: OwnerChoice): Promise<FoundOwner> {
+  const owner =
+    container !== undefined
+      ? await ownerOfContainer(tools, container)
+      : netns !== undefined
+        ? ownerOfFile(netns)
+        : ownerOfProcess(pid ?? "");
+  if (idOf(owner.path) !== idOf("/proc/self/ns/net")) return owner;
+  const advice = "networks are attached to namespaces of their own";
+  throw new TsnetError("unsupported", `${owner.name} is in the host's own network namespace; ${advice}`);
+}
+
+async function ownerOfContainer(tools: Tools, called: string): Promise<FoundOwner> {
+  const named = await tools.findContainer(called);
+  if (!named.isRunning) {
+    const advice = `\`docker start ${named.name}\` comes first`;
+    throw new TsnetError("conflict", `container ${named.name} does not run, so it has no network namespace; ${advice}`);
+  }
+  const owner = await whoseNamespace(tools, named);
+  if (owner.id !== named.id)
+    tools.console.note(`${named.name} shares the network of ${owner.name}: that one gets the link`);
+  const { id, name, pid } = owner;
+  return { kind: "container", id, name, path: `/proc/${pid}/ns/net`, identity: id };
+}
+
+/** Follows `--network container:NAME`. */
+async function whoseNamespace({ findContainer }: Tools, container: DockerContainer): Promise<DockerContainer> {
+  let owner = container;
+  while (owner.sharedWith !== undefined) owner = await findContainer(owner.sharedWith.id);
+  return owner;
+}
+
+function ownerOfFile(path: string): FoundOwner {
+  const fault = (why: string) => new TsnetError("invalid", `--netns ${JSON.stringify(path)}: ${why}`);
+  if (!path.startsWith("/")) throw fault("no absolute path; permitted: such as /run/netns/blue");
+  const found = statFile(path);
+  if (found === undefined) throw fault("there is no such file");
+  if (found !== NSFS_MAGIC) throw fault("no network namespace; `ip netns add blue` makes /run/netns/blue");
+  const real = realPathOf(path);
+  return { kind: "netns", id: real, name: real, path: real, identity: `netns ${real}` };
+}
+
+/** Of a file that may be gone. Those below /proc are links to what has no path. */
+function realPathOf(path: string): string {
+  try {
+    return path.startsWith("/proc/") ? path : realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function statFile(path: string): number | undefined {
+  try {
+    return statfsSync(path).type;
+  } catch {
+    return undefined;
+  }
+}
+
+function ownerOfProcess(text: string): FoundOwner {
+  const fault = (why: string) => new TsnetError("invalid", `--pid ${JSON.stringify(text)}: ${why}`);
+  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw fault("no number of a process");
+  const path = `/proc/${text}/ns/net`;
+  try {
+    const namespace = readlinkSync(path);
+    return { kind: "pid", id: text, name: `pid ${text}`, path, identity: `pid ${text} ${namespace}` };
+  } catch {
+    throw fault("there is no such process");
+  }
+}
+
+function idOf(path: string): string {
+  const { dev, ino } = statSync(path);
+  return `${dev} ${ino}`;
+}
+
+/** The id of the owner's endpoint on that network: the same each time, so that one who attaches twice does it once. */
+export function endpointIdOf(networkId: string, { kind, identity }: FoundOwner): EndpointId {
+  const digest = createHash("sha256").update(["tsnet attach", networkId, kind, identity].join("\0")).digest("hex");
+  return digest as EndpointId; // 64 hex digits
+}
+
+/** How the user's choice is called where there is nothing of that name any more. */
+export function callChoice({ container, netns, pid }: OwnerChoice): string {
+  return container ?? netns ?? `pid ${pid}`;
+}
+
+/** Whether an attachment is of the one whom the user named; of a container by name, id, or its first digits at least. */
+export function isOwner({ kind, id, name }: AttachmentOwner, choice: OwnerChoice): boolean {
+  if (choice.pid !== undefined) return kind === "pid" && id === choice.pid;
+  if (choice.netns !== undefined) return kind === "netns" && id === realPathOf(choice.netns);
+  if (kind !== "container" || choice.container === undefined) return false;
+  const isPart = choice.container.length >= shortId(id).length && id.startsWith(choice.container);
+  return name === choice.container || isPart;
+}

@@ -1,0 +1,114 @@
+// `tsnet set NETWORK|CONTAINER KEY=VALUE…`: changes what is in use. The daemon changes switch, rules, records and IPAM; what is
+// inside a container this command changes, since the daemon has no right to be there.
+import type { SetAnswer } from "../cnm/change-requests.ts";
+import { TsnetError, messageOf } from "../errors.ts";
+import { type NamedContainer, type NamedNetwork, callEndpoint, containersOn, findCalled, shortId } from "./catalog.ts";
+import { changeInside } from "./inside.ts";
+import { parsePairs } from "./pairs.ts";
+import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
+
+export interface SetOptions extends CommonOptions {
+  /** Of a container that is on several. */
+  readonly network?: string;
+  /** For a name that both a network and a container have. */
+  readonly type?: "network" | "container";
+}
+
+/** @throws TsnetError with the daemon's own message when it refuses. */
+export async function set(tools: Tools, name: string, words: readonly string[], options: SetOptions): Promise<void> {
+  const { networks } = await readEverything(tools);
+  const { json = false } = options;
+  const pairs = parsePairs(words);
+  const target = findTarget(networks, name, options);
+  const answer = await tools.console.waitFor("tsnet", target.call(tools, pairs)).catch((failure: unknown) => {
+    throw failure instanceof TsnetError ? new TsnetError(failure.code, named(failure.message, networks)) : failure;
+  });
+  await followInside(tools, target, answer, networks);
+  if (json) return tools.console.json({ [target.kind]: target.name, changes: answer.changes });
+  for (const { key, from, to } of answer.changes)
+    tools.console.line(`${target.kind} ${target.name}: ${key} ${from} -> ${to}`);
+  if (answer.changes.length === 0)
+    tools.console.line(`${target.kind} ${target.name}: nothing changes, it is so already`);
+  if (target.kind === "container" && answer.changes.some(({ key }) => key.startsWith("ip")))
+    tools.console.note(
+      "Docker goes on to show the address that it gave, and gives one anew when the container is started again",
+    );
+}
+
+interface Target {
+  readonly kind: "network" | "container";
+  readonly name: string;
+  readonly call: (tools: Tools, options: Readonly<Record<string, string>>) => Promise<SetAnswer>;
+}
+
+function findTarget(networks: readonly NamedNetwork[], text: string, options: SetOptions): Target {
+  const { network: on, type = on === undefined ? undefined : "container" } = options;
+  const network = type === "container" ? undefined : findCalled("network", networks, text);
+  const container = type === "network" ? undefined : findCalled("container", containersOn(networks), text);
+  if (network !== undefined && container !== undefined) {
+    const advice = "say which with --type network or --type container";
+    throw new TsnetError("conflict", `${JSON.stringify(text)} is a network and a container: ${advice}`);
+  }
+  if (container !== undefined) return targetOf(container, on);
+  if (network === undefined) {
+    const what =
+      type === undefined ? "network and no running container" : `${type === "container" ? "running " : ""}${type}`;
+    throw new TsnetError("not-found", `tsnet has no ${what} ${JSON.stringify(text)}`);
+  }
+  const call = (tools: Tools, wishes: Readonly<Record<string, string>>) =>
+    tools.daemon.call("Operator.SetNetwork", { NetworkID: network.id, Options: wishes });
+  return { kind: "network", name: network.name, call };
+}
+
+function targetOf({ name, places }: NamedContainer, on: string | undefined): Target {
+  const networks = places.map(({ network }) => network);
+  const wanted = on === undefined ? undefined : findCalled("network", networks, on);
+  const found = on === undefined ? places : places.filter(({ network }) => network === wanted);
+  const [place] = found;
+  if (place === undefined || found.length > 1) {
+    const names = networks.map((network) => network.name).join(", ");
+    const why = on === undefined ? "it is on several networks" : `it is not on ${on}`;
+    throw new TsnetError("invalid", `container ${name}: ${why}; permitted: --network with one of ${names}`);
+  }
+  const { network, endpoint } = place;
+  const call = (tools: Tools, Options: Readonly<Record<string, string>>) =>
+    tools.daemon.call("Operator.SetEndpoint", { NetworkID: network.id, EndpointID: endpoint.id, Options });
+  return { kind: "container", name, call };
+}
+
+/** The ids of a message as names. */
+function named(message: string, networks: readonly NamedNetwork[]): string {
+  const endpoints = networks.flatMap((network) => network.endpoints);
+  return message.replaceAll(/\b(network|endpoint) ([0-9a-f]{12})\b/g, (text, kind: string, id: string) => {
+    const network = networks.find((one) => shortId(one.id) === id);
+    const endpoint = endpoints.find((one) => shortId(one.id) === id);
+    if (kind === "network") return network === undefined ? text : `network ${network.name}`;
+    return endpoint?.container === undefined ? text : `container ${endpoint.container.name}`;
+  });
+}
+
+/** What cannot be done inside of one container keeps nobody else waiting; an address that could not be changed is taken back. */
+async function followInside(
+  tools: Tools,
+  target: Target,
+  { changes, inside }: SetAnswer,
+  networks: readonly NamedNetwork[],
+): Promise<void> {
+  const failures: string[] = [];
+  for (const change of inside) {
+    await changeInside(tools, change).catch((failure: unknown) => {
+      const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === change.endpointId);
+      const who = endpoint === undefined ? `endpoint ${shortId(change.endpointId)}` : callEndpoint(endpoint);
+      failures.push(`inside ${who}: ${messageOf(failure)}`);
+    });
+  }
+  if (failures.length === 0) return;
+  if (target.kind === "network") {
+    throw new TsnetError(
+      "host",
+      `network ${target.name} was changed, but not all of its containers: ${failures.join("; ")}`,
+    );
+  }
+  await target.call(tools, Object.fromEntries(changes.map(({ key, from }) => [key, from])));
+  throw new TsnetError("host", `nothing was changed: ${failures.join("; ")}`);
+}
