@@ -224,6 +224,12 @@ const MADE: readonly Omit<Plant, "plant" | "undo">[] = [
     why: /^the sender is in VLAN 100, the receiver in VLAN 200$/,
   },
   {
+    title: "a network on which the host is not",
+    ask: ["web", "red-1"],
+    where: "routing",
+    why: /^10\.70\.0\.2 is on network red \(l2\), where the host is not: it goes elsewhere$/,
+  },
+  {
     title: "an address that nobody has",
     ask: ["web", "10.66.0.99"],
     where: "switch",

@@ -1,5 +1,5 @@
 // What leaves this host: by a tunnel to its peers, by the uplink of a switch, or routed by a link of the host's.
-import { type Facts, type Place, type Way, gatewayOf, isOf, networkBehind, networkOf } from "./facts.ts";
+import { type Facts, type Place, type Way, findPlace, gatewayOf, isOf, networkBehind, networkOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { type Link, familyOf, linkNamed } from "./machine.ts";
 import type { Packet } from "./packet.ts";
@@ -110,11 +110,20 @@ export function leaveHost(way: Way, { packet, nextHop, outLink }: Onward): void 
   if (network !== undefined) {
     return trace.stop("switch", "known", `nobody on network ${network.name} has the address ${nextHop}`);
   }
+  checkElsewhere(way, packet.destination);
   passLink(way, "uplink", outLink, nextHop);
   const late = runHook(facts.host, "postrouting", packet, packet.family);
   noteRules(way, "firewall", late);
   sayTranslation(way, late.packet);
   trace.pass("beyond", "known", `it leaves this host by ${outLink}; what becomes of it there tsnet sees not`);
+}
+
+/** A container of this host to which the host has no way: it may have one by what is behind the switch's uplink. */
+function checkElsewhere({ trace, facts }: Way, destination: string): void {
+  const network = findPlace(facts, destination)?.network;
+  if (network === undefined || network.parent !== undefined) return;
+  const what = `${destination} is on network ${network.name} (${network.mode}), where the host is not: it goes elsewhere`;
+  trace.stop("routing", "known", what);
 }
 
 function sayTranslation({ trace, facts }: Way, packet: Packet): void {

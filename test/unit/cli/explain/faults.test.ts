@@ -334,6 +334,13 @@ const CASES: readonly Case[] = [
     why: "the host has no route to 198.51.100.9 (network is unreachable)",
   },
   {
+    title: "a network on which the host is not",
+    ask: ["a", "e"],
+    plant: (world) => delete networkIn(world, "ten").parent,
+    where: "routing",
+    why: "10.3.0.2 is on network ten (l2), where the host is not: it goes elsewhere",
+  },
+  {
     title: "two networks that are kept apart",
     ask: ["a", "c"],
     plant: () => undefined,
@@ -558,6 +565,13 @@ const CASES: readonly Case[] = [
     why: "nobody in b listens on port 81/tcp of 10.1.0.3",
   },
   {
+    title: "nobody behind a port that tsnet relays",
+    ask: ["host", "127.0.0.1", 8080],
+    plant: (world) => (machineOf(world, "a").sockets = []),
+    where: "receiver",
+    why: "nobody in a listens on port 80/tcp of 10.1.0.2",
+  },
+  {
     title: "a service that listens on loopback alone",
     ask: WEB,
     plant: (world) => (machineOf(world, "b").sockets = [{ protocol: "tcp", address: "127.0.0.1", port: 80 }]),
@@ -616,6 +630,20 @@ describe("explain", () => {
 
     const fault = { where, why, ...(fix !== undefined && { fix }) };
     expect(verdict).toEqual({ arrives: false, ...fault, faults: [fault] });
+  });
+
+  it("marks what follows from the records as known, and what was looked up as probed", async () => {
+    const { hops } = await explainIn(makeWorld(), "host", "127.0.0.1", 8080);
+
+    expect(hops.map(({ hop, mark }) => [hop, mark])).toEqual([
+      ["nat", "known"],
+      ["routing", "probed"],
+      ["port", "probed"],
+      ["receiver", "probed"],
+    ]);
+    expect(hops[0]?.text).toBe(
+      "tsnet listens on port 8080/tcp of 127.0.0.1 on the host, and relays it to 10.1.0.2 port 80/tcp",
+    );
   });
 
   it("names rules of tsnet's own that are gone", async () => {

@@ -164,7 +164,7 @@ describe("a hook", () => {
     const late = [base("late", { prio: 10, policy: "drop" }), rule("late", marked, { accept: null })];
 
     expect(run(late).verdict).toBe("drop");
-    expect(run([base("c"), rule("c", set), ...late]).verdict).toBe("accept");
+    expect(run([...late, base("c"), rule("c", set)]).verdict).toBe("accept");
   });
 
   it("takes a rejection, also that of iptables, for a drop", () => {
