@@ -1,11 +1,11 @@
 // What leaves this host: by a tunnel to its peers, by the uplink of a switch, or routed by a link of the host's.
 import { type Facts, type Place, type Way, findPlace, gatewayOf, isOf, networkBehind, networkOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
-import { type Link, familyOf, linkNamed } from "./machine.ts";
+import { familyOf, linkNamed } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import type { Onward } from "./routing.ts";
 import { runHook, translate } from "./rule-run.ts";
-import { requireUp } from "./sender.ts";
+import { passLink, requireUp } from "./host-link.ts";
 
 /** Bytes that a tunnel takes of each packet, over IPv4 (README, Tunnels). */
 const OVERHEAD: Readonly<Record<string, number>> = { vxlan: 50, geneve: 50, gretap: 38, ip6gretap: 38 };
@@ -107,11 +107,12 @@ function passUplink(way: Way, parent: string, switchName: string): void {
 export function leaveHost(way: Way, { packet, nextHop, outLink }: Onward): void {
   const { trace, facts } = way;
   const network = networkBehind(facts, outLink);
-  if (network !== undefined) {
+  if (network !== undefined && network.parent === undefined) {
     return trace.stop("switch", "known", `nobody on network ${network.name} has the address ${nextHop}`);
   }
-  checkElsewhere(way, packet.destination);
+  checkElsewhere(way, packet.destination, outLink);
   passLink(way, "uplink", outLink, nextHop);
+  if (network?.parent !== undefined) passUplink(way, network.parent, network.switch);
   const late = runHook(facts.host, "postrouting", packet, packet.family);
   noteRules(way, "firewall", late);
   sayTranslation(way, late.packet);
@@ -119,10 +120,10 @@ export function leaveHost(way: Way, { packet, nextHop, outLink }: Onward): void 
 }
 
 /** A container of this host to which the host has no way: it may have one by what is behind the switch's uplink. */
-function checkElsewhere({ trace, facts }: Way, destination: string): void {
+function checkElsewhere({ trace, facts }: Way, destination: string, outLink: string): void {
   const network = findPlace(facts, destination)?.network;
   if (network === undefined || network.parent !== undefined) return;
-  const what = `${destination} is on network ${network.name} (${network.mode}), where the host is not: it goes elsewhere`;
+  const what = `${destination} is on network ${network.name} (${network.mode}), and link ${outLink} does not lead there`;
   trace.stop("routing", "known", what);
 }
 
@@ -136,18 +137,4 @@ function sayTranslation({ trace, facts }: Way, packet: Packet): void {
   if (own === undefined) return;
   const what = `it leaves from ${packet.source}: who answers needs a route to ${own.subnets.join(", ")} by this host`;
   trace.pass("nat", "probed", what);
-}
-
-/** A link of the host's, and the one at its other end. @returns the link if it is there. */
-function passLink(way: Way, hop: string, name: string, nextHop: string): Link | undefined {
-  const { trace, facts } = way;
-  const link = requireUp(way, hop, name, "link");
-  if (link?.isUp === true && !link.hasCarrier) {
-    trace.stop(hop, "probed", `link ${name} has no carrier: nobody is at the other end of the cable`);
-  }
-  const entry = facts.host.neighbours.find(({ address, link: on }) => address === nextHop && on === name);
-  if (entry?.states.includes("FAILED") === true) {
-    trace.stop(hop, "probed", `nobody at ${name} answered for ${nextHop} when the host asked last`);
-  }
-  return link;
 }

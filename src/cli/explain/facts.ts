@@ -76,6 +76,11 @@ export function networkBehind(
   });
 }
 
+/** Whether that link of the host's leads into the endpoint's network. */
+export function leadsTo(facts: Pick<Facts, "networks" | "host">, name: string, { network }: Place): boolean {
+  return name === network.switch || networkBehind(facts, name)?.switch === network.switch;
+}
+
 /** The host's own address on a network, of that family. */
 export function gatewayOf(
   { host }: Pick<Facts, "host">,

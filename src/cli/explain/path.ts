@@ -1,16 +1,17 @@
 // The whole way of a packet, from step to step.
 import type { Family } from "../../cidr.ts";
 import { leaveHost, leaveSegment } from "./beyond.ts";
-import { type Container, type Facts, type Place, type Way, findPlace, gatewayOf, networkBehind } from "./facts.ts";
+import { type Container, type Facts, type Way, findPlace, gatewayOf, leadsTo, networkBehind } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { Trace } from "./hop.ts";
-import { type Link, familyOf, linkNamed, linkWith } from "./machine.ts";
+import { checkHostNeighbour, checkHostTag, requireUp } from "./host-link.ts";
+import { familyOf, linkWith } from "./machine.ts";
 import type { Packet, Protocol } from "./packet.ts";
 import { checkIdentity, crossSwitch, passPort } from "./port.ts";
 import { arriveAt, receive } from "./receiver.ts";
 import { type Onward, enterHost, publish, reachHost } from "./routing.ts";
 import { runHook } from "./rule-run.ts";
-import { type Departure, leaveContainer, requireUp } from "./sender.ts";
+import { type Departure, leaveContainer } from "./sender.ts";
 
 /** Who sends. `outside`: somebody behind the host's own uplink. */
 export type Sender =
@@ -66,33 +67,10 @@ async function passSegment(way: Way, { place, packet, nextHop }: Departure): Pro
     return trace.pass("receiver", "known", `${who} is to send it on; what becomes of it there is not known`);
   }
   const hostLink = linkWith(facts.host, nextHop);
-  if (hostLink === undefined || !leadsTo(facts, hostLink, place)) return await leaveSegment(way, place, nextHop);
+  if (hostLink === undefined || !leadsTo(facts, hostLink.name, place)) return await leaveSegment(way, place, nextHop);
   requireUp(way, "host link", hostLink.name, "the host's link");
-  checkHostTag(way, hostLink, place);
+  checkHostTag(way, hostLink.name, place);
   await passHost(way, { ...packet, inLink: hostLink.name });
-}
-
-/** Whether the host's link is that of the endpoint's network. */
-function leadsTo(facts: Facts, link: Link, { network }: Place): boolean {
-  return networkBehind(facts, link.name)?.id === network.id || link.name === network.switch;
-}
-
-/** On Open vSwitch the host's link is a port with a tag as well. */
-function checkHostTag({ trace, facts }: Way, link: Link, { network }: Place): void {
-  const { ovs } = facts.switching;
-  const port =
-    typeof ovs === "object" && network.backend === "ovs" ? ovs.find(({ name }) => name === link.name) : undefined;
-  if (port === undefined || port.tag === network.vlan) return;
-  const fix =
-    network.vlan === undefined
-      ? `ovs-vsctl clear port ${port.name} tag`
-      : `ovs-vsctl set port ${port.name} tag=${network.vlan}`;
-  trace.stop(
-    "host link",
-    "probed",
-    `the host's link ${link.name} has the tag ${port.tag ?? "none"}, its network ${network.vlan ?? "none"}`,
-    fix,
-  );
 }
 
 async function passHost(way: Way, packet: Packet): Promise<void> {
@@ -114,17 +92,11 @@ async function arriveOnHost(way: Way, packet: Packet): Promise<void> {
 async function follow(way: Way, onward: Onward): Promise<void> {
   const { facts } = way;
   const { packet, nextHop, outLink } = onward;
-  const place = findPlace(facts, nextHop, outLink);
-  if (place === undefined || linkNamed(facts.host, outLink) === undefined) return leaveHost(way, onward);
+  const place = findPlace(facts, nextHop, networkBehind(facts, outLink)?.switch);
+  if (place === undefined || !leadsTo(facts, outLink, place)) return leaveHost(way, onward);
+  checkHostTag(way, outLink, place);
   checkHostNeighbour(way, place, nextHop, outLink);
   await arriveAt(way, place, packet);
-}
-
-function checkHostNeighbour({ trace, facts }: Way, { endpoint }: Place, address: string, link: string): void {
-  const entry = facts.host.neighbours.find((each) => each.address === address && each.link === link);
-  if (entry?.states.includes("PERMANENT") !== true || entry.mac === endpoint.mac) return;
-  const what = `the host has a permanent entry that ${address} is at ${entry.mac}, and it is at ${endpoint.mac}`;
-  trace.stop("host link", "probed", what, `ip neighbour del ${address} dev ${link}`);
 }
 
 async function fromHost(way: Way, packet: Omit<Packet, "source">): Promise<void> {
@@ -151,25 +123,17 @@ async function fromOutside(way: Way, packet: Omit<Packet, "source">): Promise<vo
   const isOuter = asked !== undefined && asked.name !== "lo" && networkBehind(facts, asked.name) === undefined;
   const inLink = isOuter ? asked.name : typeof route === "string" ? undefined : route.link;
   if (inLink === undefined) {
-    return trace.stop(
-      "uplink",
-      "probed",
-      "the host has no default route: nobody outside reaches it, or gets an answer",
-    );
+    const none = "the host has no default route: nobody outside reaches it, or gets an answer";
+    return trace.stop("uplink", "probed", none);
   }
   const link = requireUp(way, "uplink", inLink, "link");
   if (link?.isUp === true && !link.hasCarrier) {
     trace.stop("uplink", "probed", `link ${inLink} has no carrier: nobody is at the other end of the cable`);
   }
-  const source =
-    typeof route !== "string" && route.link === inLink
-      ? (route.via ?? SOMEBODY[packet.family])
-      : SOMEBODY[packet.family];
-  trace.pass(
-    "uplink",
-    "probed",
-    `it comes to ${packet.destination} by link ${inLink}, from ${source} or another one there`,
-  );
+  const router = typeof route !== "string" && route.link === inLink ? route.via : undefined;
+  const source = router ?? SOMEBODY[packet.family];
+  const what = `it comes to ${packet.destination} by link ${inLink}, from ${source} or another one there`;
+  trace.pass("uplink", "probed", what);
   await passHost(way, { ...packet, source, inLink });
 }
 

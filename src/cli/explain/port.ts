@@ -5,7 +5,8 @@ import type { Facts, Place, Way } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import type { Packet } from "./packet.ts";
 import { runHook } from "./rule-run.ts";
-import { type Departure, requireUp } from "./sender.ts";
+import { requireUp } from "./host-link.ts";
+import type { Departure } from "./sender.ts";
 
 /** The switch, and the endpoint's port on it. */
 export function passPort(way: Way, place: Place): void {

@@ -1,11 +1,10 @@
 // A packet comes to a container: by its port into its network namespace, to whoever listens there, and the answer back.
 import { bare } from "../words.ts";
-import { type Container, type Place, type Way, linkOfPlace } from "./facts.ts";
-import { familyOf, linkWith, listens } from "./machine.ts";
+import { type Container, type Place, type Way, gatewayOf, linkOfPlace } from "./facts.ts";
+import { familyOf, isOnLink, linkWith, listens } from "./machine.ts";
 import { type Packet, sayWhat } from "./packet.ts";
 import { passPort } from "./port.ts";
 import { runHook } from "./rule-run.ts";
-import { checkAnswer } from "./sender.ts";
 
 /** From the switch to the container of that endpoint. */
 export async function arriveAt(way: Way, place: Place, packet: Packet): Promise<void> {
@@ -63,4 +62,22 @@ function checkService({ trace }: Way, { name, machine }: Container, packet: Pack
     "probed",
     `nobody in ${name} listens on ${sayWhat({ port, protocol })} of ${destination}${only}`,
   );
+}
+
+/** Whether the container has a way back to the one who asked. */
+async function checkAnswer({ trace, facts }: Way, container: Container, place: Place, to: string): Promise<void> {
+  const { name, enter, machine } = container;
+  const link = machine && linkOfPlace(facts, machine, place);
+  if (machine === undefined || link === undefined || !link.isUp || isOnLink(link, to)) return;
+  const route = await machine.findRoute({ to });
+  if (typeof route !== "string") {
+    return trace.pass(
+      "answer",
+      "probed",
+      `${name} answers ${to} by link ${route.link}${route.via ? ` to ${route.via}` : ""}`,
+    );
+  }
+  const gateway = gatewayOf(facts, place.network, familyOf(to));
+  const fix = gateway && `${enter} ip route add default via ${gateway.address}`;
+  trace.stop("answer", "probed", `${name} has no route back to ${to} (${route})`, fix);
 }

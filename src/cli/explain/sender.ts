@@ -2,7 +2,7 @@
 // way goes on from the place where it should have left.
 import { bare } from "../words.ts";
 import { type Container, type Place, type Way, findPlace, gatewayOf, isOf, linkOfPlace } from "./facts.ts";
-import { type Link, type Machine, type Route, familyOf, isOnLink, linkNamed, linkWith } from "./machine.ts";
+import { type Link, type Machine, type Route, familyOf, linkWith } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import { runHook } from "./rule-run.ts";
 
@@ -153,35 +153,4 @@ function checkOwnRules({ trace }: Way, { name, enter, machine }: Container, pack
   if (verdict === "drop") {
     trace.stop("container", "probed", `${name}'s own rules drop it: ${by}`, fix && `${enter} ${fix}`);
   }
-}
-
-/** Whether the container has a way back to the one who asked. */
-export async function checkAnswer(
-  { trace, facts }: Way,
-  container: Container,
-  place: Place,
-  to: string,
-): Promise<void> {
-  const { name, enter, machine } = container;
-  const link = machine && linkOfPlace(facts, machine, place);
-  if (machine === undefined || link === undefined || !link.isUp || isOnLink(link, to)) return;
-  const route = await machine.findRoute({ to });
-  if (typeof route !== "string") {
-    return trace.pass(
-      "answer",
-      "probed",
-      `${name} answers ${to} by link ${route.link}${route.via ? ` to ${route.via}` : ""}`,
-    );
-  }
-  const gateway = gatewayOf(facts, place.network, familyOf(to));
-  const fix = gateway && `${enter} ip route add default via ${gateway.address}`;
-  trace.stop("answer", "probed", `${name} has no route back to ${to} (${route})`, fix);
-}
-
-/** The link of that name, for who has only the name. */
-export function requireUp({ trace, facts }: Way, hop: string, name: string, what: string): Link | undefined {
-  const link = linkNamed(facts.host, name);
-  if (link === undefined) trace.stop(hop, "probed", `${what} ${name} is not there`);
-  else if (!link.isUp) trace.stop(hop, "probed", `${what} ${name} is down`, `ip link set ${name} up`);
-  return link;
 }

@@ -338,7 +338,29 @@ const CASES: readonly Case[] = [
     ask: ["a", "e"],
     plant: (world) => delete networkIn(world, "ten").parent,
     where: "routing",
-    why: "10.3.0.2 is on network ten (l2), where the host is not: it goes elsewhere",
+    why: "10.3.0.2 is on network ten (l2), and link eth0 does not lead there",
+  },
+  {
+    title: "a route of the host that leads past the container",
+    ask: ["host", "b", 80],
+    plant: (world) => world.host.routes.push({ to: "10.1.0.3/32", link: "eth0", source: "192.0.2.10" }),
+    where: "routing",
+    why: "10.1.0.3 is on network blue (nat), and link eth0 does not lead there",
+  },
+  {
+    title: "a wrong tag of the host's link on Open vSwitch",
+    ask: ["c", "10.2.0.1"],
+    plant: (world) => {
+      const network = networkIn(world, "green");
+      network.backend = "ovs";
+      world.ovs = [
+        { name: "tsvc", bridge: "green0", remotes: [] },
+        { name: "green0", bridge: "green0", tag: 30, remotes: [] },
+      ];
+    },
+    where: "host link",
+    why: "the host's link green0 has the tag 30, its network none",
+    fix: "ovs-vsctl clear port green0 tag",
   },
   {
     title: "two networks that are kept apart",
@@ -630,6 +652,19 @@ describe("explain", () => {
 
     const fault = { where, why, ...(fix !== undefined && { fix }) };
     expect(verdict).toEqual({ arrives: false, ...fault, faults: [fault] });
+  });
+
+  it("finds nothing where the host's addresses were moved from the uplink to the switch", async () => {
+    const world = makeWorld();
+    const eth0 = linkIn(world.host, "eth0");
+    world.host.links.push({ ...eth0, name: "lan0", index: 70, mac: "02:00:00:00:00:70" });
+    eth0.addresses = [];
+    for (const route of world.host.routes) if (route.link === "eth0") route.link = "lan0";
+
+    for (const ask of [OUT, IN]) {
+      const trace = await explainIn(world, ...ask);
+      expect(trace.verdict()).toEqual({ arrives: true, faults: [] });
+    }
   });
 
   it("marks what follows from the records as known, and what was looked up as probed", async () => {
