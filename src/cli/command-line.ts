@@ -1,7 +1,7 @@
 // The command line as such: how commands and their options are declared, what --help says, and how it ends.
 //
 //   exit code 0   done
-//             1   could not be done; standard error says why
+//             1   could not be done, standard error says why; or the answer is no, standard output says why
 //             2   the command line is wrong
 import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
@@ -12,6 +12,9 @@ const WRONG = 2;
 
 /** Of `tsnet --help`, and of each command's. */
 const HELP = ["--help", "print this"] as const;
+
+/** Ends a command that has printed why the answer to its question is no. */
+export class AnswerIsNo extends Error {}
 
 /** One command that is being declared. */
 export type DeclaredCommand = Command;
@@ -54,6 +57,7 @@ export class CommandLine {
     } catch (failure) {
       // Commander has printed the help or the message itself.
       if (failure instanceof CommanderError) return failure.exitCode === 0 ? 0 : WRONG;
+      if (failure instanceof AnswerIsNo) return FAILED;
       process.stderr.write(`tsnet: ${messageOf(failure)}\n`);
       return FAILED;
     }

@@ -8,6 +8,7 @@ import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
 import { events } from "./events.ts";
+import { addExplainCommand } from "./explain/command.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -30,6 +31,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   addAttachCommands(line, tools);
   addChangeCommands(line, tools);
   addCniCommands(line, tools);
+  addExplainCommand(line, tools);
   return line.run(words);
 }
 

@@ -1,0 +1,157 @@
+// `tsnet explain FROM TO [PORT/PROTO]`: the way of a packet in words, and where and why it stops.
+import { TsnetError } from "../../errors.ts";
+import { parseAddress } from "../../cidr.ts";
+import { type NamedEndpoint, type NamedNetwork, containersOn, findCalled } from "../catalog.ts";
+import { type CommonOptions, type Tools, readEverything } from "../tools.ts";
+import { bare } from "../words.ts";
+import { type Container, type Facts, type Place, placesOf } from "./facts.ts";
+import type { Hop, Verdict } from "./hop.ts";
+import { familyOf } from "./machine.ts";
+import { type Protocol, sayWhat } from "./packet.ts";
+import { type Question, type Sender, addressOfHost, explainPath } from "./path.ts";
+import { readHost, readMachine } from "./read-machine.ts";
+import { readSwitching } from "./read-switching.ts";
+
+/** What `--json` prints. */
+export interface Explanation {
+  readonly from: string;
+  readonly to: string;
+  /** Bare: the destination. */
+  readonly address: string;
+  /** `80/tcp`; absent for a ping. */
+  readonly port?: string;
+  readonly hops: readonly Hop[];
+  readonly verdict: Verdict;
+}
+
+/** @returns whether the packet arrives. @throws TsnetError `not-found`, `invalid`, `unavailable`, `host`. */
+export async function explain(
+  tools: Tools,
+  [from, to, what]: readonly [string, string, string | undefined],
+  { json = false }: CommonOptions,
+): Promise<boolean> {
+  const wanted = what === undefined ? undefined : parsePort(what);
+  const { networks } = await readEverything(tools);
+  const facts = await tools.console.waitFor("the host", readFacts(tools, networks));
+  const sender = await senderCalled(tools, facts, from);
+  const address = await addressCalled(tools, facts, sender, to);
+  const question: Question = { from: sender, to: address, ...(wanted ?? { protocol: pingOf(address) }) };
+  const trace = await explainPath(facts, question);
+  const explanation: Explanation = {
+    from,
+    to,
+    address,
+    ...(what !== undefined && { port: what }),
+    hops: trace.hops,
+    verdict: trace.verdict(),
+  };
+  if (json) tools.console.json(explanation);
+  else print(tools, explanation, question);
+  return explanation.verdict.arrives;
+}
+
+async function readFacts(tools: Tools, networks: readonly NamedNetwork[]): Promise<Facts> {
+  const hasOvs = networks.some(({ backend }) => backend === "ovs");
+  const [host, switching] = await Promise.all([readHost(tools.host), readSwitching(tools.host, hasOvs)]);
+  const openContainer = async ({ container }: NamedEndpoint) => {
+    return container && (await openContainerCalled(tools, { networks }, container.id));
+  };
+  return { networks, host, switching, openContainer };
+}
+
+/** @param name - or id. */
+async function openContainerCalled(tools: Tools, known: Pick<Facts, "networks">, name: string): Promise<Container> {
+  const { name: called, id, pid, isRunning, sharedWith } = await tools.findContainer(name);
+  const owner = sharedWith?.id ?? id;
+  const places = placesOf(known).filter(({ endpoint }) => endpoint.container?.id === owner);
+  const namespace = `/proc/${pid}/ns/net`;
+  return {
+    name: called,
+    places,
+    enter: `nsenter -t $(docker inspect -f '{{.State.Pid}}' ${called}) -n`,
+    ...(isRunning && { machine: await readMachine(tools.host.inside(namespace), `/proc/${pid}/net`) }),
+  };
+}
+
+async function senderCalled(tools: Tools, facts: Facts, name: string): Promise<Sender> {
+  if (name === "host" || name === "outside") return { kind: name };
+  const { isOnHost } = await tools.findContainer(name);
+  if (isOnHost) return { kind: "host" };
+  const container = await openContainerCalled(tools, facts, name);
+  if (container.places.length === 0) throw notOnNetwork(name);
+  return { kind: "container", container };
+}
+
+async function addressCalled(tools: Tools, facts: Facts, from: Sender, to: string): Promise<string> {
+  if (/^[0-9.]+$|:/.test(to)) {
+    parseAddress(to);
+    return to;
+  }
+  if (to === "host" || to === "outside") return await hostAddress(facts, from, to);
+  const found = findCalled("container", containersOn(facts.networks), to);
+  const { isOnHost } = found === undefined ? await tools.findContainer(to) : { isOnHost: false };
+  if (isOnHost) return await hostAddress(facts, from, "host");
+  const container = await openContainerCalled(tools, facts, found?.id ?? to);
+  const [place] = [...container.places].sort((a, b) => distance(from, a) - distance(from, b));
+  if (place === undefined) throw notOnNetwork(to);
+  const address = place.endpoint.addresses[0] ?? addressInside(container, place);
+  if (address === undefined) throw new TsnetError("not-found", `container ${to} has no address; name one of it`);
+  return bare(address);
+}
+
+/** With an IPAM driver that is not tsnet's the container gets its address otherwise. */
+function addressInside({ machine }: Container, { endpoint }: Place): string | undefined {
+  const link = machine?.links.find(({ mac }) => mac === endpoint.mac);
+  return link?.addresses.find(({ address }) => familyOf(address) === 4)?.address;
+}
+
+async function hostAddress(facts: Facts, from: Sender, to: "host" | "outside"): Promise<string> {
+  if (to === "outside") throw new TsnetError("invalid", "outside is no receiver; permitted: an address there");
+  const address = (await addressOfHost(facts, from, 4)) ?? (await addressOfHost(facts, from, 6));
+  if (address !== undefined) return address;
+  throw new TsnetError("not-found", "the host has no address there; name one of it");
+}
+
+/** A network that both are on comes first, then one of the same switch. */
+function distance(from: Sender, { network }: Place): number {
+  if (from.kind !== "container") return 0;
+  const near = from.container.places.map((place) => place.network);
+  if (near.some(({ id }) => id === network.id)) return 0;
+  return near.some((other) => other.switch === network.switch) ? 1 : 2;
+}
+
+function notOnNetwork(name: string): TsnetError {
+  return new TsnetError("not-found", `container ${JSON.stringify(name)} is on no network of tsnet`);
+}
+
+function parsePort(text: string): { readonly protocol: Protocol; readonly port: number } {
+  const [, digits = "", protocol = "tcp"] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (port < 1 || port > 65_535) {
+    throw new TsnetError("invalid", `${JSON.stringify(text)} is no port; permitted: 1-65535 with /tcp, /udp or /sctp`);
+  }
+  return { protocol: protocol as Protocol, port }; // the pattern has no other
+}
+
+function pingOf(address: string): Protocol {
+  return familyOf(address) === 4 ? "icmp" : "ipv6-icmp";
+}
+
+function print({ console }: Tools, { from, to, address, hops, verdict }: Explanation, question: Question): void {
+  const whom = to === address ? to : `${to} (${address})`;
+  console.title(`${sayWhat(question)} from ${from} to ${whom}`);
+  console.line();
+  const rows = hops.map(({ hop, mark, text, ok }) => [hop, mark, ok ? text : `STOPS: ${text}`]);
+  console.table(["HOP", "MARK", "WHAT"], rows, "");
+  console.line();
+  if (verdict.arrives) return console.line(leaves(hops) ? "It leaves this host." : "It arrives.");
+  console.line(`It stops at: ${verdict.faults.map(({ where }) => where).join(", ")}.`);
+  const fixes = verdict.faults.flatMap(({ fix }) => fix ?? []);
+  if (fixes.length > 0) console.line("To mend it:");
+  for (const fix of fixes) console.line(`  ${fix}`);
+}
+
+/** Whether what becomes of it is not seen from here. */
+function leaves(hops: readonly Hop[]): boolean {
+  return ["beyond", "tunnel", "uplink"].includes(hops.at(-1)?.hop ?? "");
+}

@@ -1,0 +1,151 @@
+// The whole way of a packet, from step to step.
+import type { Family } from "../../cidr.ts";
+import { leaveHost, leaveSegment } from "./beyond.ts";
+import { type Container, type Facts, type Way, findPlace, gatewayOf, leadsTo, networkBehind } from "./facts.ts";
+import { noteRules } from "./firewall.ts";
+import { Trace } from "./hop.ts";
+import { checkHostNeighbour, checkHostTag, requireUp } from "./host-link.ts";
+import { familyOf, linkWith } from "./machine.ts";
+import type { Packet, Protocol } from "./packet.ts";
+import { checkIdentity, crossSwitch, passPort } from "./port.ts";
+import { arriveAt, receive } from "./receiver.ts";
+import { type Onward, enterHost, publish, reachHost } from "./routing.ts";
+import { runHook } from "./rule-run.ts";
+import { type Departure, leaveContainer } from "./sender.ts";
+
+/** Who sends. `outside`: somebody behind the host's own uplink. */
+export type Sender =
+  | { readonly kind: "container"; readonly container: Container }
+  | { readonly kind: "host" | "outside" };
+
+/** What is asked. */
+export interface Question {
+  readonly from: Sender;
+  /** Bare address. */
+  readonly to: string;
+  readonly protocol: Protocol;
+  readonly port?: number;
+}
+
+/** Where `outside` asks from: addresses for documentation, which nobody has (RFC 5737, RFC 3849). */
+const SOMEBODY = { 4: "198.51.100.77", 6: "2001:db8:2::77" } as const satisfies Record<Family, string>;
+
+/** Follows it. */
+export async function explainPath(facts: Facts, { from, to, protocol, port }: Question): Promise<Trace> {
+  const way: Way = { facts, trace: new Trace() };
+  const packet = {
+    family: familyOf(to),
+    protocol,
+    destination: to,
+    ...(port !== undefined && { port }),
+    mark: 0,
+    isTranslated: false,
+  };
+  if (from.kind === "container") await fromContainer(way, from.container, packet);
+  else if (from.kind === "host") await fromHost(way, packet);
+  else await fromOutside(way, packet);
+  return way.trace;
+}
+
+async function fromContainer(way: Way, container: Container, packet: Omit<Packet, "source">): Promise<void> {
+  const departure = await leaveContainer(way, container, packet);
+  if (departure === undefined) return;
+  if (departure === "self") return await receive(way, container, { ...packet, source: packet.destination });
+  passPort(way, departure.place);
+  checkIdentity(way, departure, container.enter);
+  await passSegment(way, departure);
+}
+
+async function passSegment(way: Way, { place, packet, nextHop }: Departure): Promise<void> {
+  const { facts, trace } = way;
+  if (nextHop === undefined) return;
+  const neighbour = findPlace(facts, nextHop, place.network.switch);
+  if (neighbour !== undefined) {
+    crossSwitch(way, place, neighbour, packet);
+    if (nextHop === packet.destination) return await arriveAt(way, neighbour, packet);
+    const who = neighbour.endpoint.container?.name ?? nextHop;
+    return trace.pass("receiver", "known", `${who} is to send it on; what becomes of it there is not known`);
+  }
+  const hostLink = linkWith(facts.host, nextHop);
+  if (hostLink === undefined || !leadsTo(facts, hostLink.name, place)) return await leaveSegment(way, place, nextHop);
+  requireUp(way, "host link", hostLink.name, "the host's link");
+  checkHostTag(way, hostLink.name, place);
+  await passHost(way, { ...packet, inLink: hostLink.name });
+}
+
+async function passHost(way: Way, packet: Packet): Promise<void> {
+  const entered = await enterHost(way, packet);
+  if (entered.kind === "onward") await follow(way, entered.onward);
+  if (entered.kind === "host") await arriveOnHost(way, entered.packet);
+}
+
+/** On the host; from there to a container if tsnet relays it. */
+async function arriveOnHost(way: Way, packet: Packet): Promise<void> {
+  const relay = reachHost(way, packet);
+  if (relay === undefined) return;
+  const { protocol } = packet;
+  const relayed = { family: familyOf(relay.address), protocol, destination: relay.address, port: relay.port };
+  await fromHost(way, { ...relayed, mark: 0, isTranslated: false });
+}
+
+/** What the host sends on or sends itself. */
+async function follow(way: Way, onward: Onward): Promise<void> {
+  const { facts } = way;
+  const { packet, nextHop, outLink } = onward;
+  const place = findPlace(facts, nextHop, networkBehind(facts, outLink)?.switch);
+  if (place === undefined || !leadsTo(facts, outLink, place)) return leaveHost(way, onward);
+  checkHostTag(way, outLink, place);
+  checkHostNeighbour(way, place, nextHop, outLink);
+  await arriveAt(way, place, packet);
+}
+
+async function fromHost(way: Way, packet: Omit<Packet, "source">): Promise<void> {
+  const { facts, trace } = way;
+  const sent = publish(way, "output", { ...packet, source: "" });
+  const route = await facts.host.findRoute({ to: sent.destination });
+  if (typeof route === "string") {
+    return trace.stop("routing", "probed", `the host has no route to ${sent.destination} (${route})`);
+  }
+  const source = route.source ?? sent.destination;
+  if (route.isLocal) return await arriveOnHost(way, { ...sent, source, inLink: "lo" });
+  const leaving = { ...sent, source, outLink: route.link };
+  const via = route.via === undefined ? "directly" : `to the router ${route.via}`;
+  trace.pass("routing", "probed", `the host sends it from ${source} by link ${route.link}, ${via}`);
+  noteRules(way, "firewall", runHook(facts.host, "output", leaving, leaving.family));
+  await follow(way, { packet: leaving, nextHop: route.via ?? sent.destination, outLink: route.link });
+}
+
+/** By the link with the host's address that is asked for, or else with its default route. */
+async function fromOutside(way: Way, packet: Omit<Packet, "source">): Promise<void> {
+  const { facts, trace } = way;
+  const route = await facts.host.findRoute({ to: SOMEBODY[packet.family] });
+  const asked = linkWith(facts.host, packet.destination);
+  const isOuter = asked !== undefined && asked.name !== "lo" && networkBehind(facts, asked.name) === undefined;
+  const inLink = isOuter ? asked.name : typeof route === "string" ? undefined : route.link;
+  if (inLink === undefined) {
+    const none = "the host has no default route: nobody outside reaches it, or gets an answer";
+    return trace.stop("uplink", "probed", none);
+  }
+  const link = requireUp(way, "uplink", inLink, "link");
+  if (link?.isUp === true && !link.hasCarrier) {
+    trace.stop("uplink", "probed", `link ${inLink} has no carrier: nobody is at the other end of the cable`);
+  }
+  const router = typeof route !== "string" && route.link === inLink ? route.via : undefined;
+  const source = router ?? SOMEBODY[packet.family];
+  const what = `it comes to ${packet.destination} by link ${inLink}, from ${source} or another one there`;
+  trace.pass("uplink", "probed", what);
+  await passHost(way, { ...packet, source, inLink });
+}
+
+/** The host's address that is meant by `host`, as seen from there. */
+export async function addressOfHost(facts: Facts, from: Sender, family: Family): Promise<string | undefined> {
+  if (from.kind === "host") return family === 4 ? "127.0.0.1" : "::1";
+  if (from.kind === "container") {
+    for (const { network } of from.container.places) {
+      const gateway = gatewayOf(facts, network, family);
+      if (gateway !== undefined) return gateway.address;
+    }
+  }
+  const route = await facts.host.findRoute({ to: SOMEBODY[family] });
+  return typeof route === "string" ? undefined : route.source;
+}
