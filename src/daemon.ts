@@ -14,6 +14,7 @@ import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
 import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
+import { Repair } from "./cnm/repair.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { PairRemoval } from "./datapath/pair-removal.ts";
@@ -82,14 +83,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
+  const { cnm, ipam, operator, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
   const health = { gate, records, damage: () => registry.damage.lines() };
   let listening: Listening;
   try {
-    const app = createServer({ cnm, ipam, log, gate, metrics, health });
+    const app = createServer({ cnm, ipam, operator, log, gate, metrics, health });
     listening = await listen(app, options, { metrics, health, log });
   } catch (failure) {
     ovs.close();
@@ -192,7 +193,13 @@ function buildDrivers(
     linkCounters: readLinkCounters,
   });
   const reconciler = new Reconciler(parts, log, metrics);
-  return { registry, ipam, ports, ovs, pairs, cnm, reconciler, metrics };
+  const lookAtHost = async () => {
+    await reconciler.idle();
+    await reconciler.run();
+  };
+  const heldForMs = ipam.ofNetworks.heldForMs.bind(ipam.ofNetworks);
+  const operator = { repair: new Repair({ ...parts, lookAtHost, heldForMs }) };
+  return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */

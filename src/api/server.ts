@@ -5,6 +5,7 @@
 // repeats a call with an empty body when its connection breaks; so nothing here closes a connection without need.
 import type { IncomingMessage } from "node:http";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import type { OperatorDriver } from "../cnm/operator.ts";
 import type { CnmDriver } from "../cnm/requests.ts";
 import type { IpamDriver } from "../ipam/requests.ts";
 import type { Log } from "../log.ts";
@@ -18,6 +19,7 @@ import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.
 import { ipamVerbs } from "./ipam-routes.ts";
 import { METRICS_PATH, addMetricsRoute } from "./metrics-route.ts";
 import type { Metrics } from "./metrics.ts";
+import { operatorVerbs } from "./operator-routes.ts";
 import { poolsRead } from "./pools-read.ts";
 import { addRead } from "./read-route.ts";
 import { formatErrorReply } from "./reply-error.ts";
@@ -40,6 +42,7 @@ const RECEIVE_CHECKS = 10;
 export interface ServerParts {
   readonly cnm: CnmDriver;
   readonly ipam: IpamDriver;
+  readonly operator: OperatorDriver;
   readonly log: Log;
   readonly gate: Gate;
   readonly metrics: Metrics;
@@ -52,7 +55,7 @@ export interface ServerParts {
   readonly drainTimeoutMs?: number;
 }
 
-/** The names of all verbs that tsnet answers. */
+/** The names of all verbs that tsnet answers to the engine. */
 export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam">): readonly string[] {
   return verbsOf(parts).map((verb) => verb.name);
 }
@@ -79,7 +82,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     reply.header("content-type", MEDIA_TYPE);
     if (calls.isStopping) reply.header("connection", "close");
   });
-  const verbs = verbsOf(parts);
+  const verbs = [...verbsOf(parts), ...operatorVerbs(parts.operator)];
   for (const verb of verbs) addVerb(app, verb, { calls, metrics: parts.metrics, log });
   const reads = [statusRead(parts.cnm), poolsRead(parts.ipam)];
   for (const read of reads) addRead(app, read, calls, log);

@@ -3,6 +3,8 @@ import { globSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { HealthReply } from "../api/health-route.ts";
+import type { RepairBody, RepairReply } from "../api/repair-messages.ts";
 import type { ErrorReply } from "../api/reply-error.ts";
 import type { PoolsReply } from "../api/pools-read.ts";
 import type { StatusReply } from "../api/status-read.ts";
@@ -16,10 +18,12 @@ const TIMEOUT_MS = 30_000;
 interface Replies {
   readonly "/status": StatusReply;
   readonly "/pools": PoolsReply;
+  readonly "/healthz": HealthReply;
 }
 
 /** What the daemon can be told to do, by verb (`api/operator-routes.ts`). */
 interface Calls {
+  readonly "Operator.Repair": { readonly message: RepairBody; readonly answer: RepairReply };
   readonly [verb: `Operator.${string}`]: { readonly message: object; readonly answer: unknown };
 }
 
@@ -60,8 +64,8 @@ export class DaemonClient {
     }
     try {
       const answer: unknown = JSON.parse(body);
-      const { Err } = answer as Partial<ErrorReply>;
-      if (status === 200 && Err === undefined) return answer;
+      const { Err, status: health } = answer as Partial<ErrorReply & HealthReply>;
+      if ((status === 200 || health !== undefined) && Err === undefined) return answer;
       throw new TsnetError("unavailable", Err ?? `HTTP ${status}`);
     } catch (failure) {
       if (failure instanceof TsnetError) throw failure;

@@ -1,7 +1,7 @@
 // The operator's command: which commands there are, with what options, and how it ends.
 //
 //   exit code 0   done
-//             1   could not be done; standard error says why
+//             1   could not be done; standard error says why. Of `doctor`: it found errors or warnings
 //             2   the command line is wrong
 import { Command, CommanderError, Option } from "commander";
 import { messageOf } from "../errors.ts";
@@ -9,7 +9,8 @@ import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
-import { findContainer, readDocker } from "./docker.ts";
+import { findContainer, readDocker, readEngine } from "./docker.ts";
+import { doctor } from "./doctor/doctor.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -26,10 +27,11 @@ TSNET_FIREWALL, TSNET_METRICS. The README lists their values.`;
 
 /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
-  const program = build();
+  const found = { isWrong: false };
+  const program = build(found);
   try {
     await program.parseAsync(words, { from: "user" });
-    return 0;
+    return found.isWrong ? FAILED : 0;
   } catch (failure) {
     // Commander has printed the help or the message itself.
     if (failure instanceof CommanderError) return failure.exitCode === 0 ? 0 : WRONG;
@@ -38,7 +40,8 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   }
 }
 
-function build(): Command {
+/** @param found - where a command says that it found something wrong. */
+function build(found: { isWrong: boolean }): Command {
   const program = new Command("tsnet")
     .description("Docker network and IPAM driver: what it has, who is where, and why")
     .version(VERSION, "--version", "print the version")
@@ -73,6 +76,12 @@ function build(): Command {
   add("ipam [subnet|network]", "list the pools; of one, who has which address").action(
     async (name: string | undefined, options) => await ipam(tools(), name, options),
   );
+  add("doctor", "say what is wrong on this host, what it means, and what mends it")
+    .option("--fix", "mend what is tsnet's own, then look again")
+    .action(async (options) => {
+      const { readLegacyFilter } = await import("../host/iptables-legacy.ts");
+      found.isWrong = await doctor(tools(), options, { readEngine, readLegacyFilter });
+    });
   return program;
 }
 

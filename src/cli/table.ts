@@ -69,8 +69,8 @@ function formatLine(texts: readonly string[], widths: readonly number[]): string
     .trimEnd();
 }
 
-/** Between words where that is possible. */
-function wrap(line: string, width: number): readonly string[] {
+/** Lines of at most that width, between words where that is possible. */
+export function wrap(line: string, width: number): readonly string[] {
   if (line.length <= width) return [line];
   const space = line.lastIndexOf(" ", width);
   const end = space > 0 ? space : width;

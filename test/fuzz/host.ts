@@ -23,6 +23,7 @@ import { SqliteStore } from "../../src/state/sqlite-store.ts";
 import { NO_NETWORKS } from "../support/ipam-builder.ts";
 import { ask } from "../support/cnm-publishing.ts";
 import { FakeDatapath } from "../support/fake-datapath.ts";
+import { fakeDrivers } from "../support/fake-drivers.ts";
 import { FakeFirewall } from "../support/fake-firewall.ts";
 import { FakePortHolder } from "../support/fake-port-holder.ts";
 import { NamesGuard, type WatchedRecords } from "./names-guard.ts";
@@ -141,6 +142,7 @@ export class FuzzHost {
     const app = createServer({
       cnm: this.#counted(this.#cnm),
       ipam: this.#counted(this.#ipam),
+      operator: fakeDrivers().operator,
       gate,
       metrics: new Metrics({
         status: () => this.#cnm.describe(),

@@ -1,5 +1,6 @@
 // The two drivers as the wire tests need them: they write down what they were asked and answer at once, unless a test
 // puts another method in their place.
+import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import type { CnmDriver } from "../../src/cnm/requests.ts";
 import type { IpamDriver } from "../../src/ipam/requests.ts";
 
@@ -13,6 +14,7 @@ export interface SeenCall {
 export interface FakeDrivers {
   readonly cnm: CnmDriver;
   readonly ipam: IpamDriver;
+  readonly operator: OperatorDriver;
   readonly seen: SeenCall[];
 }
 
@@ -23,7 +25,12 @@ export const FAKE_MAC = "02:42:0a:32:02:4d";
 export function fakeDrivers(cnm: Partial<CnmDriver> = {}, ipam: Partial<IpamDriver> = {}): FakeDrivers {
   const seen: SeenCall[] = [];
   const note = (method: string, request: unknown) => void seen.push({ method, request });
-  return { seen, cnm: { ...fakeCnm(note), ...cnm }, ipam: { ...fakeIpam(note), ...ipam } };
+  return {
+    seen,
+    cnm: { ...fakeCnm(note), ...cnm },
+    ipam: { ...fakeIpam(note), ...ipam },
+    operator: fakeOperator(note),
+  };
 }
 
 type Note = (method: string, request: unknown) => void;
@@ -84,6 +91,17 @@ function fakeIpam(note: Note): IpamDriver {
     describe: () => {
       note("describe", undefined);
       return { pools: [], isComplete: true };
+    },
+  };
+}
+
+function fakeOperator(note: Note): OperatorDriver {
+  return {
+    repair: {
+      run: async (request) => {
+        note("repair", request);
+        return { done: ["tsv0 removed"], left: ["tsn-0 was not removed: it is in use"] };
+      },
     },
   };
 }

@@ -59,7 +59,7 @@ async function hostAt(stage: number) {
   if (stage >= 3) await cnm.createEndpoint(endpointRequest(), NEVER);
   if (stage >= 4) await cnm.join(joinRequest(), NEVER);
   if (stage >= 5) await cnm.programExternalConnectivity({ ...joinRequest(), portMap: [ask(80, 8080)] }, NEVER);
-  return { host, poolId, server: await listeningServer({ cnm, ipam, seen: [] }) };
+  return { host, poolId, server: await listeningServer({ ...fakeDrivers(), cnm, ipam }) };
 }
 
 /** Everything on the host and in the records but addresses at rest. */

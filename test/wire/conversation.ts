@@ -39,12 +39,12 @@ export const SOUND_RECORDS = { fault: undefined, writeFault: undefined };
 /** A server without a socket, for `inject`; gate open unless a test brings its own. */
 export function serverOn(drivers: FakeDrivers, parts: Partial<ServerParts> = {}) {
   const { log, lines } = memoryLog();
-  const { cnm, ipam } = drivers;
+  const { cnm, ipam, operator } = drivers;
   const { gate = openGate() } = parts;
   const sources = { status: () => cnm.describe(), pools: () => ipam.usage(), linkCounters: async () => new Map() };
   const metrics = new Metrics(sources);
   const health = { gate, records: SOUND_RECORDS, damage: () => [] };
-  const app = createServer({ cnm, ipam, log, metrics, health, ...parts, gate });
+  const app = createServer({ cnm, ipam, operator, log, metrics, health, ...parts, gate });
   return { app, lines, metrics, health, [Symbol.asyncDispose]: async () => app.close() };
 }
 
