@@ -46,7 +46,7 @@ function build(found: { isWrong: boolean }): Command {
     .description("Docker network and IPAM driver: what it has, who is where, and why")
     .version(VERSION, "--version", "print the version")
     .helpOption("--help", "print this")
-    .option("--socket PATH", "where tsnet listens; default: TSNET_SOCKET, else where the engine finds it")
+    .option("--socket <PATH>", "where tsnet listens; default: TSNET_SOCKET, else where the engine finds it")
     .showHelpAfterError("(tsnet --help lists what there is)")
     .configureOutput({ outputError: (text, write) => write(`tsnet: ${text.replace(/^error: /, "")}`) })
     .exitOverride();
@@ -56,8 +56,8 @@ function build(found: { isWrong: boolean }): Command {
     .description("run the daemon that the Docker engine speaks to")
     .copyInheritedSettings(program)
     .helpOption("--help", "print this")
-    .option("--plugin-socket PATH", "listen there too: the socket that the engine made for a managed plugin")
-    .option("--sysctl-root PATH", "the folder that stands for /proc/sys/net, where that is read-only")
+    .option("--plugin-socket <PATH>", "listen there too: the socket that the engine made for a managed plugin")
+    .option("--sysctl-root <PATH>", "the folder that stands for /proc/sys/net, where that is read-only")
     .addHelpText("after", SERVE_HELP);
   const tools = () => makeTools(program.opts<{ socket?: string }>().socket);
   const add = (usage: string, description: string) => {
@@ -68,7 +68,7 @@ function build(found: { isWrong: boolean }): Command {
   };
   add("ls", "list the networks and who is on them").action(async (options) => await ls(tools(), options));
   add("inspect <network|container>", "print all that tsnet knows of one of them")
-    .addOption(new Option("--type TYPE", "for a name that both have").choices(["network", "container"]))
+    .addOption(new Option("--type <TYPE>", "for a name that both have").choices(["network", "container"]))
     .action(async (name: string, options) => await inspect(tools(), name, options));
   add("ports", "list what is published, and to whom it is open").action(
     async (options) => await ports(tools(), options, readListeningSockets),

@@ -35,6 +35,7 @@ export interface Check {
   readonly isOurs?: boolean;
   /** Without one of these it does not run. */
   readonly needs: readonly FactName[];
+  /** @throws Error if nothing can be said. */
   readonly look: (facts: FactValues) => readonly Spotted[];
 }
 
@@ -46,4 +47,9 @@ export function check<Needs extends FactName>(
   },
 ): Check {
   return declared;
+}
+
+/** Before something is called nobody's. @throws Error if it may be in a record that cannot be read. */
+export function requireWhole(damage: readonly string[]): void {
+  if (damage.length > 0) throw new Error("records are damaged: what seems to be nobody's may be in them");
 }

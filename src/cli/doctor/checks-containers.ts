@@ -11,11 +11,14 @@ export const CONTAINER_CHECKS = [
     id: "container-address-missing",
     severity: "error",
     meaning: "a container has no more the address that tsnet gave it",
-    needs: ["containers"],
-    look: ({ containers }) =>
+    needs: ["containers", "links"],
+    look: ({ containers, links: ofHost }) =>
       containers.flatMap(({ name, network, endpoint, links }) => {
-        const there = new Set(links.flatMap(addressesOn));
-        const missing = endpoint.addresses.filter((address) => !there.has(bare(address)));
+        const link = linkOf(endpoint, links);
+        const isGone = !ofHost.some(({ ifname }) => ifname === endpoint.hostLink);
+        if (isGone || link?.flags.includes("UP") === false) return []; // and the addresses with it, which is said of the link
+        const there = link === undefined ? [] : addressesOn(link);
+        const missing = endpoint.addresses.filter((address) => !there.includes(bare(address)));
         const mend = `docker restart ${name}`;
         const detail = `${missing.join(", ")} of network ${network.name}`;
         return missing.length === 0 ? [] : [{ object: name, detail, mend }];

@@ -2,7 +2,7 @@
 import { shortId } from "../catalog.ts";
 import type { EngineView } from "../docker.ts";
 import { bare } from "../words.ts";
-import { check } from "./check.ts";
+import { check, requireWhole } from "./check.ts";
 import type { FactValues } from "./facts.ts";
 
 /** As users call the driver: `tsnet`, `tsnet-plugin:latest`, `author/tsnet:1.0`. */
@@ -102,12 +102,17 @@ export const ENGINE_CHECKS = [
   }),
 ];
 
-/** Of networks that both have. What is the network's own, or asked for by a container that does not run now, is not leaked. */
+/**
+ * Of networks that both have. What is the network's own, or asked for by a container that does not run now, is not leaked.
+ *
+ * @throws Error if records are damaged.
+ */
 export function leakedAddresses({
   pools: { pools },
   tsnet,
   engine,
 }: Pick<FactValues, "pools" | "tsnet" | "engine">): readonly LeakedAddress[] {
+  requireWhole(tsnet.damage);
   const ours = tsnet.networks.flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses.map(bare)));
   const held = new Set([...ours, ...heldIn(engine)]);
   const known = new Set(tsnet.networks.flatMap(({ subnets }) => subnets));

@@ -105,15 +105,15 @@ export const LINK_CHECKS = [
     needs: ["tsnet", "links", "routes"],
     look: ({ tsnet, links, routes }) => {
       const world = new Set(routes.flatMap(({ dst, dev }) => (dst === "default" && dev !== undefined ? [dev] : [])));
-      const narrow = links.filter(({ ifname }) => world.has(ifname));
-      return tsnet.networks.flatMap(({ name, mode, isInternal, mtu }) =>
-        narrow
-          .filter((link) => (mode === "nat" || mode === "routed") && !isInternal && link.mtu < mtu)
-          .map((link) => {
-            const detail = `network ${name} has MTU ${mtu}, the link ${link.mtu}`;
-            return { object: link.ifname, detail, mend: `make the network again with -o mtu=${link.mtu}` };
-          }),
+      const wide = tsnet.networks.filter(
+        ({ mode, isInternal }) => (mode === "nat" || mode === "routed") && !isInternal,
       );
+      return links.flatMap(({ ifname, mtu }) => {
+        const longer = world.has(ifname) ? wide.filter((network) => network.mtu > mtu) : [];
+        const names = longer.map((network) => `${network.name} has MTU ${network.mtu}`).join(", ");
+        const mend = `make the network again with -o mtu=${mtu}`;
+        return longer.length === 0 ? [] : [{ object: ifname, detail: `its MTU is ${mtu}, network ${names}`, mend }];
+      });
     },
   }),
   check({

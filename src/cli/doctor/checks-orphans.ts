@@ -1,6 +1,6 @@
 // What carries tsnet's mark and is of nothing that tsnet has a record of.
 import { shortId } from "../catalog.ts";
-import { check } from "./check.ts";
+import { check, requireWhole } from "./check.ts";
 import type { FactValues } from "./facts.ts";
 import { markOf } from "./marks.ts";
 import type { OvsRow } from "./ovs-facts.ts";
@@ -52,15 +52,16 @@ export const ORPHAN_CHECKS = [
   }),
 ];
 
-/** With damaged records nobody knows whose it is. */
 function sayOrphan(object: string, noun: string, id: string | undefined, known: ReadonlySet<string>) {
   return id === undefined || known.has(id) ? [] : [{ object, detail: `${noun} ${shortId(id)}`, mend: FIX }];
 }
 
-function networkIds({ networks }: FactValues["tsnet"]): ReadonlySet<string> {
+function networkIds({ networks, damage }: FactValues["tsnet"]): ReadonlySet<string> {
+  requireWhole(damage);
   return new Set(networks.map(({ id }) => id));
 }
 
-function endpointIds({ networks }: FactValues["tsnet"]): ReadonlySet<string> {
+function endpointIds({ networks, damage }: FactValues["tsnet"]): ReadonlySet<string> {
+  requireWhole(damage);
   return new Set(networks.flatMap(({ endpoints }) => endpoints.map(({ id }) => id)));
 }

@@ -1,4 +1,5 @@
 // All checks of `tsnet doctor`, in the order in which it reports, and how they are run over the facts.
+import { messageOf } from "../../errors.ts";
 import type { Check, Finding } from "./check.ts";
 import { CONTAINER_CHECKS } from "./checks-containers.ts";
 import { ENGINE_CHECKS } from "./checks-engine.ts";
@@ -40,10 +41,12 @@ export function examine(facts: Facts): Report {
   const findings: Finding[] = [];
   const notLookedAt: NotLookedAt[] = [];
   for (const { id, severity, meaning, isOurs = false, needs, look } of CHECKS) {
-    const why = needs.flatMap((name) => ("why" in facts[name] ? [facts[name].why] : []))[0];
-    if (why === undefined)
+    try {
+      for (const name of needs) if ("why" in facts[name]) throw new Error(facts[name].why);
       findings.push(...look(values).map((spotted) => ({ id, severity, meaning, isOurs, ...spotted })));
-    else notLookedAt.push({ id, why });
+    } catch (failure) {
+      notLookedAt.push({ id, why: messageOf(failure) });
+    }
   }
   return { findings, notLookedAt };
 }

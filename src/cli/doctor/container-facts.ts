@@ -20,11 +20,8 @@ const AT_ONCE = 8;
 /** Looks into all of them. One that ends meanwhile is left out. @throws TsnetError `host`, `unavailable`. */
 export async function readContainers(
   tools: Pick<Tools, "findContainer" | "host">,
-  tsnet: Promise<{ readonly networks: readonly NamedNetwork[] }>,
-  engine: Promise<unknown>,
+  networks: readonly NamedNetwork[],
 ): Promise<readonly ContainerView[]> {
-  await engine; // without it no name is known
-  const { networks } = await tsnet;
   const containers = containersOn(networks);
   const views: ContainerView[] = [];
   for (let at = 0; at < containers.length; at += AT_ONCE) {

@@ -25,14 +25,16 @@ export async function doctor(tools: Tools, { json = false, fix = false }: Doctor
 
 /** Again only if there is something: containers come and go between one question and the next. */
 async function lookTwice(tools: Tools, sources: Sources): Promise<{ readonly report: Report; readonly facts: Facts }> {
-  const first = examine(await readFacts(tools, sources));
+  const first = await readFacts(tools, sources);
+  const report = examine(first);
+  if (report.findings.length === 0) return { report, facts: first };
   const facts = await readFacts(tools, sources);
-  return { report: confirm(first, examine(facts)), facts };
+  return { report: confirm(report, examine(facts)), facts };
 }
 
 /** Addresses go only by proof of both: the engine says here that no container has them, the daemon that it made no use of them. */
 async function repair({ daemon, console }: Tools, { pools, tsnet, engine }: Facts, isQuiet: boolean): Promise<void> {
-  const isKnown = "value" in pools && "value" in tsnet && "value" in engine;
+  const isKnown = "value" in pools && "value" in tsnet && "value" in engine && tsnet.value.damage.length === 0;
   const leaked = isKnown ? leakedAddresses({ pools: pools.value, tsnet: tsnet.value, engine: engine.value }) : [];
   const Addresses = leaked.map(({ addressSpace, subnet, address }) => ({
     AddressSpace: addressSpace,

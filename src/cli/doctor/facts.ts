@@ -53,26 +53,33 @@ export interface Sources {
 export async function readFacts(tools: Tools, { readEngine, readLegacyFilter }: Sources): Promise<Facts> {
   const { daemon, host } = tools;
   const [status, pools, health, engine, links, routes, files, rules, legacy] = await Promise.all([
-    reading(daemon.read("/status")),
-    reading(daemon.read("/pools")),
-    reading(daemon.read("/healthz")),
-    reading(readEngine()),
-    reading(readLinks(host)),
-    reading(readRoutes(host)),
-    reading(readFiles()),
-    reading(readRules(host)),
-    reading(readLegacy(readLegacyFilter)),
+    reading(() => daemon.read("/status")),
+    reading(() => daemon.read("/pools")),
+    reading(() => daemon.read("/healthz")),
+    reading(() => readEngine()),
+    reading(() => readLinks(host)),
+    reading(() => readRoutes(host)),
+    reading(() => readFiles()),
+    reading(() => readRules(host)),
+    reading(() => readLegacy(readLegacyFilter)),
   ]);
   const names = "value" in engine ? engine.value : { networks: [], places: [] };
-  const tsnet = map(status, ({ version, damage = [], networks, isComplete }) => {
+  const tsnet = await reading(async () => {
+    const { version, damage = [], networks, isComplete } = need(status);
     if (!isComplete) throw new Error("tsnet has more than fits one answer");
     return { version, damage, networks: nameNetworks(networks, names) };
   });
   const networks = "value" in tsnet ? tsnet.value.networks : [];
-  const [missing, ovs] = await Promise.all([reading(readKernel(host, networks)), reading(readOvs(host, networks))]);
+  const [missing, ovs] = await Promise.all([
+    reading(() => readKernel(host, networks)),
+    reading(() => readOvs(host, networks)),
+  ]);
   const [tunnels, containers] = await Promise.all([
-    reading(readTunnels(host, require(links), require(ovs))),
-    reading(readContainers(tools, require(tsnet), require(engine))),
+    reading(async () => readTunnels(host, need(links), need(ovs))),
+    reading(async () => {
+      need(engine); // without it no container is known
+      return readContainers(tools, need(tsnet).networks);
+    }),
   ]);
   const faults = {
     ...("why" in status && { tsnet: status.why }),
@@ -96,25 +103,16 @@ export async function readFacts(tools: Tools, { readEngine, readLegacyFilter }: 
   };
 }
 
-async function reading<Value>(work: Promise<Value>): Promise<Reading<Value>> {
+async function reading<Value>(read: () => Promise<Value>): Promise<Reading<Value>> {
   try {
-    return { value: await work };
+    return { value: await read() };
   } catch (failure) {
     return { why: messageOf(failure) };
   }
 }
 
-function map<From, To>(from: Reading<From>, change: (value: From) => To): Reading<To> {
-  if ("why" in from) return from;
-  try {
-    return { value: change(from.value) };
-  } catch (failure) {
-    return { why: messageOf(failure) };
-  }
-}
-
-/** Of what another fact is read. */
-async function require<Value>(from: Reading<Value>): Promise<Value> {
-  if ("why" in from) throw new Error(from.why);
-  return from.value;
+/** Of what another fact is read. @throws Error with why there is none. */
+function need<Value>(fact: Reading<Value>): Value {
+  if ("why" in fact) throw new Error(fact.why);
+  return fact.value;
 }

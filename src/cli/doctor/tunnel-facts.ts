@@ -37,13 +37,12 @@ interface FoundRoute {
 /** Of the tunnels of all networks. @throws TsnetError `host`. */
 export async function readTunnels(
   host: HostTools,
-  links: Promise<readonly Link[]>,
-  ovs: Promise<OvsView>,
+  links: readonly Link[],
+  ovs: OvsView,
 ): Promise<readonly TunnelPath[]> {
-  const all = await links;
-  const ofBridges = await Promise.all(all.map((link) => endsOf(host, link)));
-  const ofOvs = (await ovs).interfaces.flatMap(endOf);
-  return Promise.all([...ofBridges.flat(), ...ofOvs].map((end) => followTo(host, all, end)));
+  const ofBridges = await Promise.all(links.map((link) => endsOf(host, link)));
+  const ends = [...ofBridges.flat(), ...ovs.interfaces.flatMap(endOf)];
+  return Promise.all(ends.map((end) => followTo(host, links, end)));
 }
 
 async function endsOf(host: HostTools, link: Link): Promise<readonly TunnelEnd[]> {
