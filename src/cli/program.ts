@@ -11,6 +11,7 @@ import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker, readEngine } from "./docker.ts";
 import { doctor } from "./doctor/doctor.ts";
+import { readFiles } from "./doctor/host-facts.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -80,7 +81,7 @@ function build(found: { isWrong: boolean }): Command {
     .option("--fix", "mend what is tsnet's own, then look again")
     .action(async (options) => {
       const { readLegacyFilter } = await import("../host/iptables-legacy.ts");
-      found.isWrong = await doctor(tools(), options, { readEngine, readLegacyFilter });
+      found.isWrong = await doctor(tools(), options, { readEngine, readFiles, readLegacyFilter });
     });
   return program;
 }

@@ -1,4 +1,5 @@
 // What containers have inside, compared with what tsnet gave them; and who has what somebody else has.
+import { command } from "./command.ts";
 import { callEndpoint, type NamedEndpoint, type NamedNetwork } from "../catalog.ts";
 import { bare } from "../words.ts";
 import { type Spotted, check } from "./check.ts";
@@ -19,7 +20,7 @@ export const CONTAINER_CHECKS = [
         if (isGone || link?.flags.includes("UP") === false) return []; // and the addresses with it, which is said of the link
         const there = link === undefined ? [] : addressesOn(link);
         const missing = endpoint.addresses.filter((address) => !there.includes(bare(address)));
-        const mend = `docker restart ${name}`;
+        const mend = command`docker restart ${name}`;
         const detail = `${missing.join(", ")} of network ${network.name}`;
         return missing.length === 0 ? [] : [{ object: name, detail, mend }];
       }),
@@ -101,7 +102,8 @@ function addressesOn({ addr_info }: Link): readonly string[] {
 }
 
 function within(name: string, { ifname }: Link, change: string): string {
-  return `nsenter --net=/proc/$(docker inspect -f {{.State.Pid}} ${name})/ns/net ip link set ${ifname} ${change}`;
+  const line = command`nsenter --net=/proc/$(docker inspect -f {{.State.Pid}} ${name})/ns/net ip link set ${ifname}`;
+  return `${line} ${change}`;
 }
 
 type Place = Pick<ContainerView, "name"> & { readonly network: NamedNetwork; readonly endpoint: NamedEndpoint };

@@ -1,4 +1,5 @@
 // What the engine has and what tsnet has, compared: networks, endpoints, pools, addresses.
+import { command } from "./command.ts";
 import { shortId } from "../catalog.ts";
 import type { EngineView } from "../docker.ts";
 import { bare } from "../words.ts";
@@ -28,7 +29,7 @@ export const ENGINE_CHECKS = [
     look: ({ tsnet, engine }) => {
       const known = new Set<string>(tsnet.networks.map(({ id }) => id));
       const lost = engine.networks.filter(({ driver, id }) => DRIVER.test(driver) && !known.has(id));
-      return lost.map(({ name }) => ({ object: name, mend: `docker network rm ${name}` }));
+      return lost.map(({ name }) => ({ object: name, mend: command`docker network rm ${name}` }));
     },
   }),
   check({
@@ -133,5 +134,5 @@ function heldIn({ networks, places }: EngineView): readonly string[] {
 /** What to type to have the daemon do what the engine did not ask for. */
 function tell(verb: string, message: object): string {
   const socket = "/run/docker/plugins/tsnet.sock";
-  return `curl -s --unix-socket ${socket} -d '${JSON.stringify(message)}' http://tsnet/${verb}`;
+  return command`curl -s --unix-socket ${socket} -d ${JSON.stringify(message)} http://tsnet/${verb}`;
 }

@@ -1,4 +1,5 @@
 // The host's settings, rules and routes, as far as they meet what tsnet's networks carry.
+import { command } from "./command.ts";
 import { overlaps, parseSubnet } from "../../cidr.ts";
 import type { NamedNetwork } from "../catalog.ts";
 import { type Spotted, check } from "./check.ts";
@@ -73,7 +74,7 @@ export const HOST_CHECKS = [
         settings.get(`netfilter.nf_conntrack_${name}`),
       );
       const detail = `${count} of ${most}`;
-      const mend = `sysctl -w net.netfilter.nf_conntrack_max=${most * 2}`;
+      const mend = command`sysctl -w net.netfilter.nf_conntrack_max=${most * 2}`;
       return count < most * NEARLY ? [] : [{ object: "net.netfilter.nf_conntrack_max", detail, mend }];
     },
   }),
@@ -132,7 +133,7 @@ function forwardingOff(
   const concerned = tsnet.networks.filter((network) => forwardedSubnets(network, isIpv6 ? 6 : 4).length > 0);
   if (concerned.length === 0 || settings.get(setting) !== 0) return [];
   const detail = `network ${concerned.map(({ name }) => name).join(", ")}`;
-  return [{ object: `net.${setting}`, detail, mend: `sysctl -w net.${setting}=1` }];
+  return [{ object: `net.${setting}`, detail, mend: command`sysctl -w net.${setting}=1` }];
 }
 
 function foreignDrops(
@@ -161,7 +162,7 @@ function bridgedDrops({ tsnet, files, rules }: Pick<FactValues, "tsnet" | "files
       if (backend !== "bridge" || files.settings.get(setting) !== 1) return [];
       const subnet = parseSubnet(text);
       const inside: Traffic = { from: [own], to: [own], source: subnet, destination: subnet, family };
-      const mend = `sysctl -w net.${setting}=0`;
+      const mend = command`sysctl -w net.${setting}=0`;
       return dropsOf(rules, inside).map((drop) => ({ ...drop, mend, network: name }));
     }),
   );

@@ -1,4 +1,5 @@
 // What tsnet's networks stand on: switches, the links of containers, uplinks, tunnels, MTUs.
+import { command } from "./command.ts";
 import { callEndpoint } from "../catalog.ts";
 import { check } from "./check.ts";
 import type { FactValues } from "./facts.ts";
@@ -20,7 +21,7 @@ export const LINK_CHECKS = [
       const there = namesOf(links);
       const missing = tsnet.networks.filter((network) => network.backend === "bridge" && !there.has(network.switch));
       return missing.map(({ name, switch: object }) => {
-        const mend = `ip link add ${object} type bridge && ip link set ${object} up`;
+        const mend = command`ip link add ${object} type bridge && ip link set ${object} up`;
         return { object, detail: `network ${name}`, mend };
       });
     },
@@ -36,7 +37,7 @@ export const LINK_CHECKS = [
         network.endpoints.flatMap((endpoint) => {
           if (endpoint.state !== "joined" || there.has(endpoint.hostLink)) return [];
           const who = callEndpoint(endpoint);
-          const words = `${network.name} ${endpoint.container?.name ?? "CONTAINER"}`;
+          const words = command`${network.name} ${endpoint.container?.name ?? "CONTAINER"}`;
           const mend = `docker network disconnect ${words} && docker network connect ${words}`;
           return [{ object: who, detail: `${endpoint.hostLink} of network ${network.name}`, mend }];
         }),
@@ -61,7 +62,7 @@ export const LINK_CHECKS = [
     look: (facts) =>
       uplinks(facts)
         .filter(({ link }) => link !== undefined && !link.flags.includes("UP"))
-        .map(({ object, detail }) => ({ object, detail, mend: `ip link set ${object} up` })),
+        .map(({ object, detail }) => ({ object, detail, mend: command`ip link set ${object} up` })),
   }),
   check({
     id: "uplink-no-carrier",
@@ -94,7 +95,7 @@ export const LINK_CHECKS = [
     look: (facts) =>
       uplinks(facts).flatMap(({ object, detail, link, mtu }) => {
         const sizes = `${detail} has MTU ${mtu}, the link ${link?.mtu}`;
-        const mend = `ip link set ${object} mtu ${mtu}`;
+        const mend = command`ip link set ${object} mtu ${mtu}`;
         return link !== undefined && link.mtu < mtu ? [{ object, detail: sizes, mend }] : [];
       }),
   }),
@@ -126,7 +127,7 @@ export const LINK_CHECKS = [
         .filter(({ route }) => route === undefined)
         .map(({ peer, networkId }) => {
           const network = tsnet.networks.find(({ id }) => id === networkId)?.name ?? networkId;
-          return { object: peer, detail: `network ${network}`, mend: `ip route add ${peer} via GATEWAY` };
+          return { object: peer, detail: `network ${network}`, mend: command`ip route add ${peer} via GATEWAY` };
         }),
   }),
   check({

@@ -1,4 +1,5 @@
 // Open vSwitch: whether it runs, and what it says of its ports.
+import { command } from "./command.ts";
 import { check } from "./check.ts";
 
 const START = "systemctl restart openvswitch-switch";
@@ -29,7 +30,7 @@ export const OVS_CHECKS = [
       const missing = tsnet.networks.filter((network) => network.backend === "ovs" && !there.has(network.switch));
       if (ovs.fault !== undefined) return [];
       return missing.map(({ name, switch: object }) => {
-        return { object, detail: `network ${name}`, mend: `ovs-vsctl add-br ${object}` };
+        return { object, detail: `network ${name}`, mend: command`ovs-vsctl add-br ${object}` };
       });
     },
   }),
@@ -41,6 +42,6 @@ export const OVS_CHECKS = [
     look: ({ ovs: { interfaces } }) =>
       interfaces
         .filter(({ error }) => error !== "")
-        .map(({ name, error }) => ({ object: name, detail: error, mend: `ovs-vsctl del-port ${name}` })),
+        .map(({ name, error }) => ({ object: name, detail: error, mend: command`ovs-vsctl del-port ${name}` })),
   }),
 ];

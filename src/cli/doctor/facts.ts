@@ -6,7 +6,7 @@ import { type NamedNetwork, nameNetworks } from "../catalog.ts";
 import type { EngineView } from "../docker.ts";
 import type { Tools } from "../tools.ts";
 import { type ContainerView, readContainers } from "./container-facts.ts";
-import { type Files, type Link, type Route, readFiles, readKernel, readLinks, readRoutes } from "./host-facts.ts";
+import { type Files, type Link, type Route, readKernel, readLinks, readRoutes } from "./host-facts.ts";
 import { type OvsView, readOvs } from "./ovs-facts.ts";
 import { type LegacyFilter, type Ruleset, readLegacy, readRules } from "./rules-facts.ts";
 import { type TunnelPath, readTunnels } from "./tunnel-facts.ts";
@@ -46,11 +46,12 @@ export type Facts = { readonly [Name in FactName]: Reading<FactValues[Name]> };
 /** Where facts come from, besides the tools of every command. */
 export interface Sources {
   readonly readEngine: () => Promise<EngineView>;
+  readonly readFiles: () => Promise<Files>;
   readonly readLegacyFilter: (family: 4 | 6) => LegacyFilter | undefined;
 }
 
 /** Reads all of them. Never rejects. */
-export async function readFacts(tools: Tools, { readEngine, readLegacyFilter }: Sources): Promise<Facts> {
+export async function readFacts(tools: Tools, { readEngine, readFiles, readLegacyFilter }: Sources): Promise<Facts> {
   const { daemon, host } = tools;
   const [status, pools, health, engine, links, routes, files, rules, legacy] = await Promise.all([
     reading(() => daemon.read("/status")),

@@ -1,5 +1,6 @@
 // Which foreign rules drop what tsnet lets pass: the base chains of the forward hook are followed rule by rule, with jumps, as
 // the kernel does it. A packet must pass all of them.
+import { command } from "./command.ts";
 import { type Fit, type Traffic, both, fitOf } from "./rule-fit.ts";
 import type { Chain, Rule, Ruleset, Statement } from "./rules-facts.ts";
 
@@ -86,11 +87,11 @@ function verdictOf(statement: Statement): Verdict | undefined {
 
 function placeOf({ family, table, chain, handle }: Rule): Pick<Drop, "where" | "mend"> {
   const where = `${family} ${table} ${chain} handle ${handle}`;
-  return { where, mend: `nft delete rule ${where}` };
+  return { where, mend: command`nft delete rule ${family} ${table} ${chain} handle ${handle}` };
 }
 
 function policyOf({ family, table, name }: Chain): Drop {
   const where = `${family} ${table} ${name}`;
-  const words = "meta mark & 0x20000000 == 0x20000000 accept";
-  return { where, mend: `nft add rule ${where} ${words}`, fit: "all" };
+  const rule = "meta mark & 0x20000000 == 0x20000000 accept";
+  return { where, mend: command`nft add rule ${family} ${table} ${name} ${rule}`, fit: "all" };
 }

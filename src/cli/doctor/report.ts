@@ -3,10 +3,12 @@
 import type { Console } from "../console.ts";
 import { wrap } from "../table.ts";
 import type { Finding, Severity } from "./check.ts";
+import { wrapCommand } from "./command.ts";
 import type { NotLookedAt, Report } from "./checks.ts";
 
 const WIDTH = 80;
 const INDENT = "    ";
+const MEND = "mend: ";
 
 const TITLES = { error: "errors", warning: "warnings", note: "notes" } as const satisfies Record<Severity, string>;
 
@@ -28,12 +30,9 @@ export function printReport(console: Console, { findings, notLookedAt }: Report)
 function printFinding(console: Console, { id, object, meaning, detail, mend }: Finding): void {
   console.line(`  ${id}: ${object}`);
   printText(console, detail === undefined ? meaning : `${meaning} (${detail})`);
-  const lines = wrap(mend, WIDTH - INDENT.length - "mend: ".length - " \\".length);
-  const last = lines.length - 1;
-  lines.forEach((line, at) => {
-    const end = at < last && isCommand(mend) ? " \\" : "";
-    console.line(`${INDENT}${at === 0 ? "mend: " : "      "}${line}${end}`);
-  });
+  const width = WIDTH - INDENT.length - MEND.length;
+  const lines = isCommand(mend) ? wrapCommand(mend, width) : wrap(mend, width);
+  lines.forEach((line, at) => console.line(`${INDENT}${at === 0 ? MEND : " ".repeat(MEND.length)}${line}`));
   console.line();
 }
 
