@@ -18,6 +18,7 @@ import type { Network } from "./cnm/network.ts";
 import { tellAll } from "./cnm/repairs.ts";
 import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
+import { Repair } from "./cnm/repair.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { PairRemoval } from "./datapath/pair-removal.ts";
@@ -189,7 +190,6 @@ function buildDrivers(
     releaseAddresses: (network: Network, endpoint: Addresses) => releaseOf(ipam, network, endpoint),
   };
   const cnm = new Cnm(parts);
-  const operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   const metrics = new Metrics({
     status: () => cnm.describe(Infinity),
     pools: () => ipam.usage(),
@@ -197,6 +197,16 @@ function buildDrivers(
   });
   const events = new Events();
   const reconciler = new Reconciler(parts, log, tellAll(metrics, events));
+  const lookAtHost = async () => {
+    await reconciler.idle();
+    await reconciler.run();
+  };
+  const heldForMs = ipam.ofNetworks.heldForMs.bind(ipam.ofNetworks);
+  const operator = {
+    attachments: new AttachmentVerbs(parts),
+    changes: new Changes(parts),
+    repair: new Repair({ ...parts, lookAtHost, heldForMs }),
+  };
   return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics, events };
 }
 

@@ -6,6 +6,8 @@ import { text } from "node:stream/consumers";
 import type { AttachAnswer, AttachBody, DetachAnswer, DetachBody } from "../api/attachment-messages.ts";
 import type { PlanMessage, SetEndpointMessage, SetNetworkMessage } from "../api/change-messages.ts";
 import type { EventLine } from "../api/events.ts";
+import type { HealthReply } from "../api/health-route.ts";
+import type { RepairBody, RepairReply } from "../api/repair-messages.ts";
 import type { ErrorReply } from "../api/reply-error.ts";
 import type { PoolsReply } from "../api/pools-read.ts";
 import type { StatusReply } from "../api/status-read.ts";
@@ -20,6 +22,7 @@ const TIMEOUT_MS = 30_000;
 interface Replies {
   readonly "/status": StatusReply;
   readonly "/pools": PoolsReply;
+  readonly "/healthz": HealthReply;
 }
 
 /** What the daemon can be told to do, by verb (`api/operator-routes.ts`). */
@@ -29,6 +32,7 @@ interface Calls {
   readonly "Operator.SetNetwork": { readonly message: SetNetworkMessage; readonly answer: SetAnswer };
   readonly "Operator.SetEndpoint": { readonly message: SetEndpointMessage; readonly answer: SetAnswer };
   readonly "Operator.Plan": { readonly message: PlanMessage; readonly answer: PlanAnswer };
+  readonly "Operator.Repair": { readonly message: RepairBody; readonly answer: RepairReply };
 }
 
 /** One daemon. */
@@ -102,8 +106,8 @@ export class DaemonClient {
     if (answer === undefined) {
       throw new TsnetError("unavailable", `what answers on ${this.socket} is not tsnet: HTTP ${status}`);
     }
-    const { Err } = answer;
-    if (status === 200 && Err === undefined) return answer;
+    const { Err, status: health } = answer;
+    if ((status === 200 || health !== undefined) && Err === undefined) return answer;
     throw new TsnetError("unavailable", Err ?? `HTTP ${status}`);
   }
 
@@ -143,7 +147,7 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
   }
 }
 
-function parseObject(body: string): Partial<ErrorReply> | undefined {
+function parseObject(body: string): Partial<ErrorReply & HealthReply> | undefined {
   try {
     const value: unknown = JSON.parse(body);
     return typeof value === "object" && value !== null ? value : undefined;

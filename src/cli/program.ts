@@ -9,6 +9,7 @@ import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
 import { events } from "./events.ts";
 import { addExplainCommand } from "./explain/command.ts";
+import { addDoctorCommand } from "./doctor/command.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
@@ -32,6 +33,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   addChangeCommands(line, tools);
   addCniCommands(line, tools);
   addExplainCommand(line, tools);
+  addDoctorCommand(line, tools);
   return line.run(words);
 }
 

@@ -96,8 +96,8 @@ function formatLine(texts: readonly string[], widths: readonly number[]): string
     .trimEnd();
 }
 
-/** Between words where that is possible. */
-function wrap(line: string, width: number): readonly string[] {
+/** Lines of at most that width, between words where that is possible. */
+export function wrap(line: string, width: number): readonly string[] {
   if (widthOf(line) <= width) return [line];
   const start = startOf(line, width);
   const space = line.lastIndexOf(" ", start.length);

@@ -81,6 +81,13 @@ export class NetworkPools {
     return this.#only(addressSpace, subnet)?.listOfFormerLife().map(formatAddress) ?? [];
   }
 
+  /** @returns for how long an endpoint's address has been given out; undefined if it is not, or several pools have the subnet. */
+  heldForMs(addressSpace: string, subnet: string, address: string): number | undefined {
+    const holdings = this.#only(addressSpace, subnet)?.holdings() ?? [];
+    const found = holdings.find(([held, use]) => use === "endpoint" && formatAddress(held) === address);
+    return found && performance.now() - found[2];
+  }
+
   #meant(addressSpace: string, subnet: string, id: string | undefined): Pool | undefined {
     if (id === undefined) return this.#only(addressSpace, subnet);
     return this.#with(addressSpace, subnet)?.find(({ description }) => description.id === id);

@@ -1,5 +1,6 @@
 // What the operator's command works with, made up: a daemon and an engine that say always the same, tools of the host that print
 // what a test gives them, and standard output and standard error to be read again.
+import type { HealthReply } from "../../src/api/health-route.ts";
 import type { PoolsReply } from "../../src/api/pools-read.ts";
 import type { StatusReply } from "../../src/api/status-read.ts";
 import { Console } from "../../src/cli/console.ts";
@@ -49,10 +50,12 @@ export interface Desk extends Tools {
 /** A desk in such a scene. */
 export function deskIn(scene: Scene): Desk {
   const { networks = [], damage, isComplete = true, pools = [], docker = {} } = scene;
-  const replies: { readonly "/status": StatusReply; readonly "/pools": PoolsReply } = {
-    "/status": { version: VERSION, networks, isComplete, ...(damage !== undefined && { damage }) },
-    "/pools": { version: VERSION, pools, isComplete },
-  };
+  const replies: { readonly "/status": StatusReply; readonly "/pools": PoolsReply; readonly "/healthz": HealthReply } =
+    {
+      "/healthz": { version: VERSION, status: "ok" },
+      "/status": { version: VERSION, networks, isComplete, ...(damage !== undefined && { damage }) },
+      "/pools": { version: VERSION, pools, isComplete },
+    };
   const [out, notes] = [new MemoryOutput(), new MemoryOutput()];
   return {
     out,
