@@ -52,7 +52,7 @@ export class EndpointVerbs {
       const endpoint = { ...planned, ...(await this.#freeNames(request)) };
       // While names were looked for the network may have gone, and another endpoint may have got the MAC.
       registry.requireNetwork(request.networkId);
-      this.#refuseAttached(planned);
+      this.#refuseAttached(planned, attachment !== undefined);
       this.#refuseSharedMac(planned, network);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
@@ -82,11 +82,14 @@ export class EndpointVerbs {
     }
   }
 
-  /** The engine's own IPAM does not know which addresses attachments have. */
-  #refuseAttached({ networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">): void {
+  /** The engine's own IPAM does not know which addresses attachments have. @param isAttachment - of the new one. */
+  #refuseAttached(
+    { networkId, address, addressIpv6 }: Omit<Endpoint, "hostIfName" | "sandboxIfName">,
+    isAttachment: boolean,
+  ): void {
     for (const record of this.#parts.registry.endpointsOf(networkId)) {
       const { endpoint, attachment } = record;
-      if (attachment === undefined) continue;
+      if (attachment === undefined && !isAttachment) continue;
       const own = [endpoint.address, endpoint.addressIpv6];
       const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
       if (shared === undefined) continue;
