@@ -8,7 +8,7 @@ import { type NamedEndpoint, type NamedNetwork, nameNetworks } from "./catalog.t
 import { detachEndpoint } from "./detach.ts";
 import type { ContainerEvent, DockerContainer } from "./docker.ts";
 import { findOwner } from "./namespace-owner.ts";
-import type { Tools } from "./tools.ts";
+import type { CommonOptions, Tools } from "./tools.ts";
 
 /** How long it waits before it tries again. */
 const PAUSE_MS = 3000;
@@ -22,8 +22,14 @@ export type Pause = (signal: AbortSignal) => Promise<unknown>;
 const pauseForSeconds: Pause = (signal) => passed(PAUSE_MS, undefined, { signal }).catch(() => {});
 
 /** Runs until `signal` aborts. What it does and what fails it says, a line each. */
-export async function agent(tools: Tools, follow: Follow, signal: AbortSignal, pause = pauseForSeconds): Promise<void> {
-  const keeper = new Keeper(tools);
+export async function agent(
+  tools: Tools,
+  { json = false }: CommonOptions,
+  follow: Follow,
+  signal: AbortSignal,
+  pause = pauseForSeconds,
+): Promise<void> {
+  const keeper = new Keeper(tools, (line, done) => (json ? tools.console.json(done) : tools.console.line(line)));
   let fault = "";
   while (!signal.aborted) {
     try {
@@ -80,11 +86,13 @@ const EVERYTHING = "";
 
 class Keeper {
   readonly #tools: Tools;
+  readonly #say: (line: string, done: object) => void;
   /** What could not be done, by endpoint. */
   readonly #faults = new Map<string, string>();
 
-  constructor(tools: Tools) {
+  constructor(tools: Tools, say: (line: string, done: object) => void) {
     this.#tools = tools;
+    this.#say = say;
   }
 
   async serve(event: ContainerEvent | Quiet): Promise<void> {
@@ -115,17 +123,17 @@ class Keeper {
   }
 
   async #settle({ network, endpoint, id }: Kept): Promise<void> {
-    const { console, findContainer } = this.#tools;
-    const container = await findIfThere(findContainer, id);
+    const container = await findIfThere(this.#tools.findContainer, id);
     if (container === undefined) {
+      const removed = { container: nameOf({ endpoint }), network: network.name, isRemoved: true };
       const isDetached = await detachEndpoint(this.#tools, network, endpoint);
-      if (isDetached) console.line(`${nameOf({ endpoint })} is removed and off ${network.name}`);
+      if (isDetached) this.#say(`${removed.container} is removed and off ${removed.network}`, removed);
       return;
     }
     if (!container.isRunning || endpoint.attachment?.isOnce === true) return;
     const owner = await findOwner(this.#tools, { container: id });
     const done = await attachOwner(this.#tools, owner, network, {});
-    if (done.isChanged) console.line(sayDone(done));
+    if (done.isChanged) this.#say(sayDone(done), done);
   }
 }
 

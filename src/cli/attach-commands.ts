@@ -1,7 +1,8 @@
 // The commands that put namespaces on networks, as they stand on the command line.
+import { messageOf } from "../errors.ts";
 import { agent } from "./agent.ts";
-import { attach } from "./attach.ts";
-import { type CommandLine, repeated } from "./command-line.ts";
+import { type AttachOptions, type Target, attach, readOperands } from "./attach.ts";
+import { type CommandLine, type DeclaredCommand, repeated } from "./command-line.ts";
 import { detach } from "./detach.ts";
 import { followContainers } from "./docker.ts";
 import type { Tools } from "./tools.ts";
@@ -14,7 +15,6 @@ export function addAttachCommands(line: CommandLine, tools: () => Tools): void {
       .usage("[options] CONTAINER NETWORK")
       .option("--netns <path>", "in place of CONTAINER: the file of a network namespace")
       .option("--pid <pid>", "in place of CONTAINER: a process");
-  const operands = (container?: string, network?: string) => [container, network].filter((word) => word !== undefined);
   addWithOwner("attach", "give a running container one more interface")
     .option("--ip <address>", "IPv4 address; default: a free one")
     .option("--ip6 <address>", "IPv6 address; default: a free one")
@@ -26,13 +26,21 @@ export function addAttachCommands(line: CommandLine, tools: () => Tools): void {
     .option("--default-route", "lead all else by this interface")
     .addOption(repeated("--route <route>", "10.0.0.0/8 via 10.1.2.9; may be given several times"))
     .option("--once", "not again when the container starts again")
-    .action(async (container, network, options) => await attach(tools(), operands(container, network), options));
+    .action(async (_container, _network, options, command) => await attach(tools(), targetOf(command), options));
   addWithOwner("detach", "take off what attach put on").action(
-    async (container, network, options) => await detach(tools(), operands(container, network), options),
+    async (_container, _network, options, command) => await detach(tools(), targetOf(command), options),
   );
-  line.add("agent", "attach again when containers start again, until it is ended").action(async () => {
+  line.add("agent", "attach again when containers start again, until it is ended").action(async (options) => {
     const controller = new AbortController();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
-    await agent(tools(), followContainers, controller.signal);
+    await agent(tools(), options, followContainers, controller.signal);
   });
+}
+
+function targetOf(command: DeclaredCommand): Target {
+  try {
+    return readOperands(command.args, command.opts<AttachOptions>());
+  } catch (fault) {
+    return command.error(messageOf(fault));
+  }
 }

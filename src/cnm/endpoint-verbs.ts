@@ -53,7 +53,7 @@ export class EndpointVerbs {
       // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
       const present = registry.requireNetwork(request.networkId);
       const endpoint = { ...planEndpoint(request, present), ...names };
-      this.#refuseAttached(endpoint);
+      this.#refuseAttached(endpoint, attachment !== undefined);
       refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
@@ -84,11 +84,14 @@ export class EndpointVerbs {
     }
   }
 
-  /** The engine's own IPAM does not know which addresses attachments have. */
-  #refuseAttached({ networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">): void {
+  /** The engine's own IPAM does not know which addresses attachments have. @param isAttachment - of the new one. */
+  #refuseAttached(
+    { networkId, address, addressIpv6 }: Omit<Endpoint, "hostIfName" | "sandboxIfName">,
+    isAttachment: boolean,
+  ): void {
     for (const record of this.#parts.registry.endpointsOf(networkId)) {
       const { endpoint, attachment } = record;
-      if (attachment === undefined) continue;
+      if (attachment === undefined && !isAttachment) continue;
       const own = [endpoint.address, endpoint.addressIpv6];
       const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
       if (shared === undefined) continue;

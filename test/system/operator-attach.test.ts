@@ -172,6 +172,17 @@ describe("a container that Docker gave no network", () => {
 
 describe("tsnet attach", () => {
   it.each([
+    ["a network alone", ["blue"]],
+    ["a container besides --pid", ["quiet", "blue", "--pid", "1"]],
+    ["an option that there is not", ["quiet", "blue", "--wlan", "7"]],
+  ])("ends with 2 for a wrong command line: %s", async (_what, words) => {
+    const outcome = await tsnet("attach", ...words);
+
+    expect(outcome.exitCode).toBe(2);
+    expect(outcome.stderr).toMatch(/^tsnet: .*\n(?:.*\n)?\(tsnet --help lists what there is\)\n$/);
+  });
+
+  it.each([
     ["the gateway", "10.70.0.1", /address 10\.70\.0\.1 is the gateway/],
     ["the broadcast address", "10.70.0.255", /address 10\.70\.0\.255 is the broadcast address of 10\.70\.0\.0\/24/],
     ["another container's address", "10.70.0.2", /address 10\.70\.0\.2 is in use by endpoint/],

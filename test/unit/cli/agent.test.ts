@@ -39,7 +39,7 @@ async function follow(
     await turns(100); // and with it several pauses
     controller.abort();
   };
-  await agent(tools, events, controller.signal, () => turns(5));
+  await agent(tools, {}, events, controller.signal, () => turns(5));
 }
 
 async function turns(count: number): Promise<void> {

@@ -49,22 +49,27 @@ describe("attach", () => {
     const networks = await networkWith();
     const { tools } = fakeTools({ networks, docker: named(networks), containers: [fakeContainer("web")] });
 
-    await expect(attach(tools, ["web", "red"], {})).rejects.toThrow('tsnet has no network "red"; it has blue');
+    await expect(attach(tools, readOperands(["web", "red"], {}), {})).rejects.toThrow(
+      'tsnet has no network "red"; it has blue',
+    );
   });
 
   it("says so of a network of another driver", async () => {
     const other = { id: "b", name: "bridge", ipamDriver: "default", subnets: [] };
     const { tools } = fakeTools({ docker: { networks: [other] } });
 
-    await expect(attach(tools, ["web", "bridge"], {})).rejects.toThrow(/that one is of another driver; it has none/);
+    await expect(attach(tools, readOperands(["web", "bridge"], {}), {})).rejects.toThrow(
+      /that one is of another driver; it has none/,
+    );
   });
 
   it("is refused in the host's own namespace", async () => {
     const networks = await networkWith();
     const docker = named(networks);
     const { tools, calls } = fakeTools({ networks, docker });
+    const options = { pid: String(process.pid) };
 
-    const attempt = attach(tools, ["blue"], { pid: String(process.pid) });
+    const attempt = attach(tools, readOperands(["blue"], options), options);
 
     await expect(attempt).rejects.toThrow(/is in the host's own network namespace/);
     expect(calls).toEqual([]);
@@ -132,7 +137,7 @@ describe("detach", () => {
     const networks = await networkWith(WEB);
     const { tools, calls, lines } = fakeTools({ networks, containers, docker: named(networks), answer });
 
-    await detach(tools, [called, "blue"], {});
+    await detach(tools, readOperands([called, "blue"], {}), {});
 
     const ids = { NetworkID: network().id, EndpointID: endpointId() };
     expect(calls).toEqual([{ verb: "Operator.Detach", message: ids }]);
@@ -144,7 +149,7 @@ describe("detach", () => {
     const networks = await networkWith(WEB);
     const { tools, calls } = fakeTools({ networks, containers: [guest], docker: named(networks), answer });
 
-    await detach(tools, ["guest", "blue"], {});
+    await detach(tools, readOperands(["guest", "blue"], {}), {});
 
     expect(calls).toHaveLength(1);
   });
@@ -153,7 +158,7 @@ describe("detach", () => {
     const networks = await networkWith(WEB);
     const { tools, calls, notes } = fakeTools({ networks, docker: named(networks), answer });
 
-    await detach(tools, ["db", "blue"], {});
+    await detach(tools, readOperands(["db", "blue"], {}), {});
 
     expect(calls).toEqual([]);
     expect(notes).toEqual(["tsnet: db is not attached to blue: nothing was changed"]);
@@ -166,7 +171,9 @@ describe("detach", () => {
     const docker = { ...named(networks), places: [place] };
     const { tools } = fakeTools({ networks, containers: [web], docker, answer });
 
-    await expect(detach(tools, ["web", "blue"], {})).rejects.toThrow(/`docker network disconnect blue web`/);
+    await expect(detach(tools, readOperands(["web", "blue"], {}), {})).rejects.toThrow(
+      /`docker network disconnect blue web`/,
+    );
   });
 });
 
