@@ -48,7 +48,7 @@ const REMOVABLE: ReadonlySet<string> = new Set(["vlan", "trunk"]);
 /**
  * The network as it would be.
  *
- * @returns without its place; and which options were named.
+ * @returns without its place.
  * @throws TsnetError `invalid` or `unsupported` with all faults.
  */
 export function planChange(network: Network, options: ReadonlyMap<string, string>): PlannedNetwork {
