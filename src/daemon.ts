@@ -216,7 +216,12 @@ async function releaseOf(ipam: Ipam, network: Network, endpoint: Addresses): Pro
     const { address } = parseAddressWithLength(text);
     const pool = network.pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
     if (pool !== undefined)
-      await ipam.ofNetworks.releaseAddress(network.addressSpace, pool.subnet, formatAddress(address));
+      await ipam.ofNetworks.releaseAddress(
+        network.addressSpace,
+        pool.subnet,
+        formatAddress(address),
+        network.poolIds?.[pool.subnet],
+      );
   }
 }
 

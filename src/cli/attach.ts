@@ -36,9 +36,16 @@ export interface Attachment {
   readonly isChanged: boolean;
 }
 
-/** @param operands - CONTAINER NETWORK, or NETWORK alone with `--netns` or `--pid`. @throws TsnetError with what is in the way. */
-export async function attach(tools: Tools, operands: readonly string[], options: AttachOptions): Promise<void> {
-  const { choice, network: called } = readOperands(operands, options);
+/** What the operands of `attach` and `detach` name. */
+export interface Target {
+  readonly choice: OwnerChoice;
+  /** As it is called. */
+  readonly network: string;
+}
+
+/** @throws TsnetError with what is in the way. */
+export async function attach(tools: Tools, target: Target, options: AttachOptions): Promise<void> {
+  const { choice, network: called } = target;
   const everything = await readEverything(tools);
   const network = requireNetwork(called, everything);
   const owner = await findOwner(tools, choice);
@@ -54,11 +61,8 @@ export function sayDone({ container, network, interface: name, addresses, isChan
   return `${container} has ${name} on ${network}: ${what}${isChanged ? "" : " (as before)"}`;
 }
 
-/** The operands of `attach` and `detach`. @throws TsnetError `invalid` for too many or too few. */
-export function readOperands(
-  operands: readonly string[],
-  { netns, pid }: Omit<OwnerChoice, "container">,
-): { readonly choice: OwnerChoice; readonly network: string } {
+/** Reads CONTAINER NETWORK, or NETWORK alone with `--netns` or `--pid`. @throws TsnetError `invalid` for too many or too few. */
+export function readOperands(operands: readonly string[], { netns, pid }: Omit<OwnerChoice, "container">): Target {
   const [first = "", second] = operands;
   const isNamed = netns !== undefined || pid !== undefined;
   if (netns !== undefined && pid !== undefined)

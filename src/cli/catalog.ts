@@ -3,7 +3,7 @@ import type { EndpointStatus, NetworkStatus } from "../cnm/requests.ts";
 import { TsnetError } from "../errors.ts";
 import type { DockerPlace, DockerView } from "./docker.ts";
 
-/** An endpoint, and the container that has it as far as Docker says so. */
+/** An endpoint, and the container that has it, as far as Docker or the attachment says so. */
 export interface NamedEndpoint extends EndpointStatus {
   readonly container?: DockerPlace["container"];
 }

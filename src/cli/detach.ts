@@ -1,17 +1,16 @@
 // `tsnet detach CONTAINER NETWORK`: takes off what `tsnet attach` put on, also of a container that is no more.
 import { TsnetError } from "../errors.ts";
-import { type AttachOptions, readOperands, requireNetwork } from "./attach.ts";
+import { type Target, requireNetwork } from "./attach.ts";
 import type { NamedEndpoint, NamedNetwork } from "./catalog.ts";
 import { type OwnerChoice, callChoice, isOwner } from "./namespace-owner.ts";
-import { type Tools, readEverything } from "./tools.ts";
+import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 
 /** One who is not attached is no failure: a note says so. @throws TsnetError `conflict` for one whom Docker connected. */
 export async function detach(
   tools: Tools,
-  operands: readonly string[],
-  { json = false, ...options }: Pick<AttachOptions, "json" | "netns" | "pid">,
+  { choice, network: called }: Target,
+  { json = false }: CommonOptions,
 ): Promise<void> {
-  const { choice, network: called } = readOperands(operands, options);
   const network = requireNetwork(called, await readEverything(tools));
   const endpoint = await findAttachment(tools, network, choice);
   if (endpoint === undefined) refuseConnected(network, choice);
@@ -48,7 +47,7 @@ async function findAttachment(
     const known = await tools.findContainer(choice.container).catch(() => undefined);
     const id = known?.sharedWith?.id ?? known?.id;
     const found = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
-    if (found !== undefined || known !== undefined) return found?.endpoint;
+    if (found !== undefined) return found.endpoint; // else one of that name may have gone and left its attachment
   }
   const found = attached.filter(({ owner }) => isOwner(owner, choice));
   if (found.length < 2) return found[0]?.endpoint;

@@ -68,8 +68,17 @@ function ownerOfFile(path: string): FoundOwner {
   const found = statFile(path);
   if (found === undefined) throw fault("there is no such file");
   if (found !== NSFS_MAGIC) throw fault("no network namespace; `ip netns add blue` makes /run/netns/blue");
-  const real = path.startsWith("/proc/") ? path : realpathSync(path); // those are links to what has no path
+  const real = realPathOf(path);
   return { kind: "netns", id: real, name: real, path: real, identity: `netns ${real}` };
+}
+
+/** Of a file that may be gone. Those below /proc are links to what has no path. */
+function realPathOf(path: string): string {
+  try {
+    return path.startsWith("/proc/") ? path : realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function statFile(path: string): number | undefined {
@@ -111,7 +120,7 @@ export function callChoice({ container, netns, pid }: OwnerChoice): string {
 /** Whether an attachment is of the one whom the user named; of a container by name, id, or its first digits at least. */
 export function isOwner({ kind, id, name }: AttachmentOwner, choice: OwnerChoice): boolean {
   if (choice.pid !== undefined) return kind === "pid" && id === choice.pid;
-  if (choice.netns !== undefined) return kind === "netns" && id === choice.netns;
+  if (choice.netns !== undefined) return kind === "netns" && id === realPathOf(choice.netns);
   if (kind !== "container" || choice.container === undefined) return false;
   const isPart = choice.container.length >= shortId(id).length && id.startsWith(choice.container);
   return name === choice.container || isPart;

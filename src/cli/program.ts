@@ -8,7 +8,7 @@ import { messageOf } from "../errors.ts";
 import { readListeningSockets } from "../host/listening-sockets.ts";
 import { VERSION } from "../version.ts";
 import { agent } from "./agent.ts";
-import { attach } from "./attach.ts";
+import { type AttachOptions, type Target, attach, readOperands } from "./attach.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { detach } from "./detach.ts";
@@ -99,7 +99,13 @@ function addAttachments(add: (usage: string, description: string) => Command, to
       .usage("[options] CONTAINER NETWORK")
       .option("--netns <path>", "in place of CONTAINER: the file of a network namespace")
       .option("--pid <pid>", "in place of CONTAINER: a process");
-  const operands = (container?: string, network?: string) => [container, network].filter((word) => word !== undefined);
+  const targetOf = (command: Command): Target => {
+    try {
+      return readOperands(command.args, command.opts<AttachOptions>());
+    } catch (fault) {
+      return command.error(messageOf(fault));
+    }
+  };
   addWithOwner("attach", "give a running container one more interface")
     .option("--ip <address>", "IPv4 address; default: a free one")
     .option("--ip6 <address>", "IPv6 address; default: a free one")
@@ -111,14 +117,14 @@ function addAttachments(add: (usage: string, description: string) => Command, to
     .option("--default-route", "lead all else by this interface")
     .option("--route <route>", "10.0.0.0/8 via 10.1.2.9; may be given several times", collect)
     .option("--once", "not again when the container starts again")
-    .action(async (container, network, options) => await attach(tools(), operands(container, network), options));
+    .action(async (_container, _network, options, command) => await attach(tools(), targetOf(command), options));
   addWithOwner("detach", "take off what attach put on").action(
-    async (container, network, options) => await detach(tools(), operands(container, network), options),
+    async (_container, _network, options, command) => await detach(tools(), targetOf(command), options),
   );
-  add("agent", "attach again when containers start again, until it is ended").action(async () => {
+  add("agent", "attach again when containers start again, until it is ended").action(async (options) => {
     const controller = new AbortController();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
-    await agent(tools(), followContainers, controller.signal);
+    await agent(tools(), options, followContainers, controller.signal);
   });
 }
 

@@ -53,7 +53,7 @@ export class EndpointVerbs {
       // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
       const present = registry.requireNetwork(request.networkId);
       const endpoint = { ...planEndpoint(request, present), ...names };
-      this.#refuseTaken(endpoint);
+      this.#refuseTaken(endpoint, attachment !== undefined);
       refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
@@ -84,11 +84,18 @@ export class EndpointVerbs {
     }
   }
 
-  /** The engine and its IPAM do not know which addresses attachments have, nor which ones endpoints got since. */
-  #refuseTaken({ networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">): void {
+  /**
+   * The engine and its IPAM do not know which addresses attachments have, nor which ones endpoints got since.
+   *
+   * @param isAttachment - of the new one.
+   */
+  #refuseTaken(
+    { networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">,
+    isAttachment: boolean,
+  ): void {
     for (const record of this.#parts.registry.endpointsOf(networkId)) {
       const { endpoint, attachment } = record;
-      if (attachment === undefined && endpoint.given === undefined) continue;
+      if (attachment === undefined && endpoint.given === undefined && !isAttachment) continue;
       const own = [endpoint.address, endpoint.addressIpv6];
       const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
       if (shared === undefined) continue;

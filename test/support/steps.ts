@@ -39,7 +39,7 @@ export class Steps implements Disposable {
       platform: "node",
       target: "node24",
       format: "cjs",
-      external: ["koffi"],
+      external: ["koffi", "dockerode"], // the daemon asks no engine
       logLevel: "warning",
     });
     return new Steps(folder);

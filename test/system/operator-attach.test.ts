@@ -93,6 +93,33 @@ describe("a container that Docker gave no network", () => {
     expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
   });
 
+  it.each([
+    ["is in the namespace, as it was moved", (link: string) => ["ip", "link", "set", "dev", "eth0", "name", link]],
+    ["is on the host still", (link: string) => ["ip", "link", "set", "dev", "eth0", "netns", "1", "name", link]],
+    ["is gone", () => ["ip", "link", "del", "eth0"]],
+  ])("gets its interface when it is attached once more and the link %s", async (_where, change) => {
+    const { hostLink } = await readTsnet<{ readonly hostLink: string }>(host.lab, "attach", "quiet", "blue");
+    const whole = await quiet.interfaces();
+    await quiet.exec(["ip", "link", "set", "dev", "eth0", "down"]);
+    await quiet.exec(change(hostLink.replace("tsv", "tsc")));
+
+    expect((await tsnet("attach", "quiet", "blue")).stdout).toBe("quiet has eth0 on blue: 10.70.0.3/24");
+
+    expect(await quiet.interfaces()).toEqual(whole);
+    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+  });
+
+  it("gets a new interface when its link is in a foreign namespace, and the old one is gone", async () => {
+    await host.exec(["ip", "netns", "add", "foreign"]);
+    await quiet.exec(["ip", "link", "set", "dev", "eth0", "netns", "foreign"]);
+
+    await tsnet("attach", "quiet", "blue");
+
+    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    expect(await host.exec(["ip", "-n", "foreign", "-o", "link", "show", "type", "veth"])).toBe("");
+    await host.exec(["ip", "netns", "del", "foreign"]);
+  });
+
   it("keeps it when tsnet is killed and comes back", async () => {
     await host.kill9();
     await waitUntil("tsnet to answer", async () => (await tsnet("ls")).exitCode === 0);
@@ -144,6 +171,17 @@ describe("a container that Docker gave no network", () => {
 });
 
 describe("tsnet attach", () => {
+  it.each([
+    ["a network alone", ["blue"]],
+    ["a container besides --pid", ["quiet", "blue", "--pid", "1"]],
+    ["an option that there is not", ["quiet", "blue", "--wlan", "7"]],
+  ])("ends with 2 for a wrong command line: %s", async (_what, words) => {
+    const outcome = await tsnet("attach", ...words);
+
+    expect(outcome.exitCode).toBe(2);
+    expect(outcome.stderr).toMatch(/^tsnet: .*\n\(tsnet --help lists what there is\)/);
+  });
+
   it.each([
     ["the gateway", "10.70.0.1", /address 10\.70\.0\.1 is the gateway/],
     ["the broadcast address", "10.70.0.255", /address 10\.70\.0\.255 is the broadcast address of 10\.70\.0\.0\/24/],
@@ -200,6 +238,24 @@ describe("tsnet attach", () => {
 });
 
 describe("containers on one Open vSwitch switch", () => {
+  it("of two networks with the same subnet get an address of their own network, and reach that one's alone", async () => {
+    const options = ["--subnet", "192.168.0.0/24", "-o", "mode=l2", "-o", "bridge=sw0"];
+    await using red = await host.network("red", ...options, "-o", "vlan=100", "--ipam-opt", "segment=red");
+    await using floor = await host.network("floor", ...options, "-o", "vlan=200", "--ipam-opt", "segment=floor");
+    await using friend = await host.run("friend", red);
+    await using stranger = await host.run("stranger", floor, "--ip", "192.168.0.99");
+    await using lonely = await runQuiet("lonely");
+
+    expectAsInReadme("tsnet attach lonely red", await tsnet("attach", "lonely", "red"));
+
+    expect(await host.tryReach(lonely, await friend.address())).toEqual(OPEN);
+    expect(await host.tryReach(lonely, await stranger.address())).toEqual(CLOSED);
+    await tsnet("detach", "lonely", "red");
+    expect((await tsnet("attach", "lonely", "floor", "--ip", "192.168.0.3")).exitCode).toBe(0);
+    expect(await host.tryReach(lonely, await stranger.address())).toEqual(OPEN);
+    await tsnet("detach", "lonely", "floor");
+  });
+
   it("reach those in their own VLAN and nobody in the other one", async () => {
     await host.network("vlans", "--subnet", "10.71.0.0/24", "-o", "mode=l2", "-o", "vlan=100", "-o", "trunk=200");
     const names = ["one", "two", "three"];
@@ -221,6 +277,24 @@ describe("containers on one Open vSwitch switch", () => {
     expect(await host.ovs.vsctl("--bare", "--columns=tag", "find", "port", "tag=200")).toBe("");
     await host.docker("rm", "-f", ...names);
     await host.docker("network", "rm", "vlans");
+  });
+});
+
+describe("a network of both families", () => {
+  it("gives an address of each, and default routes by both gateways", async () => {
+    await using dual = await host.network("dual", "--ipv6", "--subnet", "10.74.0.0/24", "--subnet", "fd00:74::/64");
+
+    const outcome = await tsnet("attach", "quiet", dual.name, "--default-route");
+
+    expect(outcome.stdout).toBe("quiet has eth0 on dual: 10.74.0.2/24, fd00:74::2/64");
+    expect(await quiet.routesVia()).toEqual(["default via 10.74.0.1 dev eth0", "default via fd00:74::1 dev eth0"]);
+    expect(await quiet.exec(["busybox", "ping", "-c1", "-W2", "fd00:74::1"])).toContain(" 0% packet loss");
+    expect((await tsnet("attach", "quiet", dual.name)).stdout).toContain("(as before)");
+    expect((await tsnet("attach", "quiet", "blue", "--default-route")).stderr).toMatch(
+      /there is a default route by eth0 already/,
+    );
+    expect(await quiet.interfaces()).toHaveLength(1);
+    await tsnet("detach", "quiet", dual.name);
   });
 });
 
