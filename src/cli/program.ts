@@ -17,7 +17,8 @@ import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
-import { plan } from "./plan.ts";
+import { parsePairs } from "./pairs.ts";
+import { plan, readPlan } from "./plan.ts";
 import { ports } from "./ports.ts";
 import { set } from "./set.ts";
 import type { Tools } from "./tools.ts";
@@ -81,14 +82,28 @@ function build(): Command {
   add("set <network|container> <key=value...>", "change what is in use, without creating it anew")
     .option("--network <network>", "of a container that is on several")
     .addOption(new Option("--type <type>", "for a name that both have").choices(["network", "container"]))
-    .action(async (name: string, words: string[], options) => await set(tools(), name, words, options));
+    .action(async (name: string, words: string[], options, command) => {
+      await set(
+        tools(),
+        name,
+        readOr(command, () => parsePairs(words)),
+        options,
+      );
+    });
   add("plan", "say what `docker network create -d tsnet` would do, and do nothing")
     .option("-o, --opt <key=value>", "an option of the network", collect)
     .option("--subnet <cidr>", "a subnet; default: IPAM gives one", collect)
     .option("--gateway <address>", "in one of the subnets; default: its first address", collect)
     .option("--internal", "without a way to the world")
     .option("--ipv6", "with IPv6")
-    .action(async (options) => await plan(tools(), options));
+    .action(
+      async (options, command) =>
+        await plan(
+          tools(),
+          readOr(command, () => readPlan(options)),
+          options,
+        ),
+    );
   addAttachments(add, tools);
   return program;
 }
@@ -99,13 +114,8 @@ function addAttachments(add: (usage: string, description: string) => Command, to
       .usage("[options] CONTAINER NETWORK")
       .option("--netns <path>", "in place of CONTAINER: the file of a network namespace")
       .option("--pid <pid>", "in place of CONTAINER: a process");
-  const targetOf = (command: Command): Target => {
-    try {
-      return readOperands(command.args, command.opts<AttachOptions>());
-    } catch (fault) {
-      return command.error(messageOf(fault));
-    }
-  };
+  const targetOf = (command: Command): Target =>
+    readOr(command, () => readOperands(command.args, command.opts<AttachOptions>()));
   addWithOwner("attach", "give a running container one more interface")
     .option("--ip <address>", "IPv4 address; default: a free one")
     .option("--ip6 <address>", "IPv6 address; default: a free one")
@@ -126,6 +136,15 @@ function addAttachments(add: (usage: string, description: string) => Command, to
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
     await agent(tools(), options, followContainers, controller.signal);
   });
+}
+
+/** What is wrong with the words ends the command as a wrong command line. */
+function readOr<Value>(command: Command, read: () => Value): Value {
+  try {
+    return read();
+  } catch (fault) {
+    return command.error(messageOf(fault));
+  }
 }
 
 function collect(value: string, previous: readonly string[] = []): readonly string[] {

@@ -149,6 +149,18 @@ describe("tsnet set NETWORK", () => {
   });
 });
 
+describe("a wrong command line", () => {
+  it.each([
+    [["set", "lab", "vlan"], '"vlan" is no KEY=VALUE'],
+    [["set", "lab"], "missing required argument"],
+    [["plan", "--subnet", "10.61.0.0/24", "--gateway", "10.9.9.1"], "gateway 10.9.9.1 is in no --subnet"],
+  ])("%o ends with exit code 2", async (words, why) => {
+    const { exitCode, stderr } = await tsnet(...words);
+
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(why)]);
+  });
+});
+
 describe("tsnet set CONTAINER", () => {
   it("gives a running container another address, by which it is reached and published, and keeps its routes", async () => {
     const [former, routes] = [await web.address(), await web.routesVia()];
