@@ -1,8 +1,7 @@
 // The commands that put namespaces on networks, as they stand on the command line.
-import { messageOf } from "../errors.ts";
 import { agent } from "./agent.ts";
 import { type AttachOptions, type Target, attach, readOperands } from "./attach.ts";
-import { type CommandLine, type DeclaredCommand, repeated } from "./command-line.ts";
+import { type CommandLine, type DeclaredCommand, readWords, repeated } from "./command-line.ts";
 import { detach } from "./detach.ts";
 import { followContainers } from "./docker.ts";
 import type { Tools } from "./tools.ts";
@@ -38,9 +37,5 @@ export function addAttachCommands(line: CommandLine, tools: () => Tools): void {
 }
 
 function targetOf(command: DeclaredCommand): Target {
-  try {
-    return readOperands(command.args, command.opts<AttachOptions>());
-  } catch (fault) {
-    return command.error(messageOf(fault));
-  }
+  return readWords(command, () => readOperands(command.args, command.opts<AttachOptions>()));
 }

@@ -64,6 +64,15 @@ export class CommandLine {
   }
 }
 
+/** Reads what commander does not. What is wrong with it ends the command as a wrong command line. */
+export function readWords<Value>(command: DeclaredCommand, read: () => Value): Value {
+  try {
+    return read();
+  } catch (fault) {
+    return command.error(messageOf(fault));
+  }
+}
+
 /** An option that takes one of a few words. */
 export function choice(flags: string, description: string, words: readonly string[]): Option {
   return new Option(flags, description).choices(words);

@@ -1,4 +1,5 @@
 // `tsnet plan`: what `docker network create -d tsnet` with these options would do, or why it could not.
+import type { PlanMessage } from "../api/change-messages.ts";
 import { contains, parseAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
 import { parsePairs } from "./pairs.ts";
@@ -14,23 +15,19 @@ export interface PlanOptions extends CommonOptions {
   readonly ipv6?: boolean;
 }
 
+/** @throws TsnetError `invalid` for what cannot be read. */
+export function readPlan(options: PlanOptions): PlanMessage {
+  const { opt = [], subnet: subnets = [], gateway: gateways = [], internal = false, ipv6 = false } = options;
+  return { Options: parsePairs(opt), Internal: internal, IPv6: ipv6, Subnets: withGateways(subnets, gateways) };
+}
+
 /** Prints a line for each step. @throws TsnetError as the creation would. */
-export async function plan({ console, daemon }: Tools, options: PlanOptions): Promise<void> {
-  const {
-    json = false,
-    opt = [],
-    subnet: subnets = [],
-    gateway: gateways = [],
-    internal = false,
-    ipv6 = false,
-  } = options;
-  const call = daemon.call("Operator.Plan", {
-    Options: parsePairs(opt),
-    Internal: internal,
-    IPv6: ipv6,
-    Subnets: withGateways(subnets, gateways),
-  });
-  const { steps } = await console.waitFor("tsnet", call);
+export async function plan(
+  { console, daemon }: Tools,
+  message: PlanMessage,
+  { json = false }: CommonOptions,
+): Promise<void> {
+  const { steps } = await console.waitFor("tsnet", daemon.call("Operator.Plan", message));
   if (json) return console.json({ steps });
   steps.forEach((step, n) => console.line(`${`${n + 1}.`.padStart(3)} ${step}`));
 }

@@ -4,7 +4,6 @@ import type { SetAnswer } from "../cnm/change-requests.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 import { type NamedContainer, type NamedNetwork, callEndpoint, containersOn, findCalled, shortId } from "./catalog.ts";
 import { changeInside } from "./inside.ts";
-import { parsePairs } from "./pairs.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 
 export interface SetOptions extends CommonOptions {
@@ -14,11 +13,13 @@ export interface SetOptions extends CommonOptions {
   readonly type?: "network" | "container";
 }
 
+/** What shall be, as the operator typed it. */
+type Pairs = Readonly<Record<string, string>>;
+
 /** @throws TsnetError with the daemon's own message when it refuses. */
-export async function set(tools: Tools, name: string, words: readonly string[], options: SetOptions): Promise<void> {
+export async function set(tools: Tools, name: string, pairs: Pairs, options: SetOptions): Promise<void> {
   const { networks } = await readEverything(tools);
   const { json = false } = options;
-  const pairs = parsePairs(words);
   const target = findTarget(networks, name, options);
   const answer = await tools.console.waitFor("tsnet", target.call(tools, pairs)).catch((failure: unknown) => {
     throw failure instanceof TsnetError ? new TsnetError(failure.code, named(failure.message, networks)) : failure;
@@ -38,7 +39,7 @@ export async function set(tools: Tools, name: string, words: readonly string[], 
 interface Target {
   readonly kind: "network" | "container";
   readonly name: string;
-  readonly call: (tools: Tools, options: Readonly<Record<string, string>>) => Promise<SetAnswer>;
+  readonly call: (tools: Tools, options: Pairs) => Promise<SetAnswer>;
 }
 
 function findTarget(networks: readonly NamedNetwork[], text: string, options: SetOptions): Target {
@@ -55,7 +56,7 @@ function findTarget(networks: readonly NamedNetwork[], text: string, options: Se
       type === undefined ? "network and no running container" : `${type === "container" ? "running " : ""}${type}`;
     throw new TsnetError("not-found", `tsnet has no ${what} ${JSON.stringify(text)}`);
   }
-  const call = (tools: Tools, wishes: Readonly<Record<string, string>>) =>
+  const call = (tools: Tools, wishes: Pairs) =>
     tools.daemon.call("Operator.SetNetwork", { NetworkID: network.id, Options: wishes });
   return { kind: "network", name: network.name, call };
 }
@@ -71,7 +72,7 @@ function targetOf({ name, places }: NamedContainer, on: string | undefined): Tar
     throw new TsnetError("invalid", `container ${name}: ${why}; permitted: --network with one of ${names}`);
   }
   const { network, endpoint } = place;
-  const call = (tools: Tools, Options: Readonly<Record<string, string>>) =>
+  const call = (tools: Tools, Options: Pairs) =>
     tools.daemon.call("Operator.SetEndpoint", { NetworkID: network.id, EndpointID: endpoint.id, Options });
   return { kind: "container", name, call };
 }

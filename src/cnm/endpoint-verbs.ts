@@ -53,7 +53,7 @@ export class EndpointVerbs {
       // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
       const present = registry.requireNetwork(request.networkId);
       const endpoint = { ...planEndpoint(request, present), ...names };
-      this.#refuseAttached(endpoint, attachment !== undefined);
+      this.#refuseTaken(endpoint, attachment !== undefined);
       refuseSharedMac(endpoint, present, registry);
       await withUndo(async (undo) => {
         undo.add(() => this.#removal.endpoint(endpoint));
@@ -84,18 +84,23 @@ export class EndpointVerbs {
     }
   }
 
-  /** The engine's own IPAM does not know which addresses attachments have. @param isAttachment - of the new one. */
-  #refuseAttached(
-    { networkId, address, addressIpv6 }: Omit<Endpoint, "hostIfName" | "sandboxIfName">,
+  /**
+   * The engine and its IPAM do not know which addresses attachments have, nor which ones endpoints got since.
+   *
+   * @param isAttachment - of the new one.
+   */
+  #refuseTaken(
+    { networkId, address, addressIpv6 }: Pick<Endpoint, "networkId" | "address" | "addressIpv6">,
     isAttachment: boolean,
   ): void {
     for (const record of this.#parts.registry.endpointsOf(networkId)) {
       const { endpoint, attachment } = record;
-      if (attachment === undefined && !isAttachment) continue;
+      if (attachment === undefined && endpoint.given === undefined && !isAttachment) continue;
       const own = [endpoint.address, endpoint.addressIpv6];
       const shared = [address, addressIpv6].find((text) => text !== undefined && own.includes(text));
       if (shared === undefined) continue;
-      const advice = "`tsnet detach` frees it; --ip-range of `docker network create` keeps Docker from it";
+      const ofAttachment = "`tsnet detach` frees it; --ip-range of `docker network create` keeps Docker from it";
+      const advice = attachment === undefined ? "`tsnet set` gave it to it" : ofAttachment;
       throw new TsnetError("conflict", `address ${shared} is in use by ${callOwner(record)}; ${advice}`);
     }
   }

@@ -48,7 +48,7 @@ const REMOVABLE: ReadonlySet<string> = new Set(["vlan", "trunk"]);
 /**
  * The network as it would be.
  *
- * @returns without its place; and which options were named.
+ * @returns without its place.
  * @throws TsnetError `invalid` or `unsupported` with all faults.
  */
 export function planChange(network: Network, options: ReadonlyMap<string, string>): PlannedNetwork {
@@ -65,9 +65,9 @@ export function planChange(network: Network, options: ReadonlyMap<string, string
   return { ...rest, switchMac, addressSpace, ...(auxAddresses !== undefined && { auxAddresses }) };
 }
 
-/** A changed network remembers how it was created. */
+/** A changed network keeps what nothing was said of, and remembers how it was created. */
 export function asChanged(network: Network, next: Network): Network {
-  return { ...next, created: createdNetwork(network) };
+  return { ...network, ...next, created: createdNetwork(network) };
 }
 
 /** What differs between two states of a network, in the order of the table of options. */

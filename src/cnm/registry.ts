@@ -167,7 +167,8 @@ export class Registry {
    * `removing`: that stands, so that the removal is tried again, and is recorded when it is put once more.
    */
   async putNetwork(network: Network, state: NetworkState): Promise<void> {
-    const record = { network, state };
+    const former = state === "removing" ? this.#networks.get(network.id)?.former : undefined; // else it is finished
+    const record = { network, state, ...(former !== undefined && { former }) };
     await this.#put("network", this.#networks, network.id, record);
   }
 

@@ -28,12 +28,15 @@ export class Removal {
    */
   async network(network: Network): Promise<void> {
     const { registry, datapaths, firewall } = this.#parts;
-    const state = registry.findNetwork(network.id)?.state;
-    if (state === undefined) return; // not even recorded, so nothing was made
+    const record = registry.findNetwork(network.id);
+    if (record === undefined) return; // not even recorded, so nothing was made
     this.#refuseShared(network);
+    const { former } = record; // of a change that was interrupted
+    const remove = (each: Network) => datapaths[network.backend].removeNetwork(each, registry.sharersOf(network));
     await runAll(`network ${short(network.id)} cannot be removed`, [
       () => registry.putNetwork(network, "removing"),
-      () => datapaths[network.backend].removeNetwork(network, registry.sharersOf(network)),
+      ...(former === undefined ? [] : [() => remove(former)]),
+      () => remove(network),
       async () => void (await firewall.apply(registry.firewallState())),
     ]);
     await registry.removeNetwork(network.id);

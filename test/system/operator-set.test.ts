@@ -149,6 +149,18 @@ describe("tsnet set NETWORK", () => {
   });
 });
 
+describe("a wrong command line", () => {
+  it.each([
+    [["set", "lab", "vlan"], '"vlan" is no KEY=VALUE'],
+    [["set", "lab"], "missing required argument"],
+    [["plan", "--subnet", "10.61.0.0/24", "--gateway", "10.9.9.1"], "gateway 10.9.9.1 is in no --subnet"],
+  ])("%o ends with exit code 2", async (words, why) => {
+    const { exitCode, stderr } = await tsnet(...words);
+
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(why)]);
+  });
+});
+
 describe("tsnet set CONTAINER", () => {
   it("gives a running container another address, by which it is reached and published, and keeps its routes", async () => {
     const [former, routes] = [await web.address(), await web.routesVia()];
@@ -229,5 +241,47 @@ describe("tsnet plan", () => {
     expect(await wholeHost()).toBe(before);
     await using made = await host.network("made", "--subnet", "10.62.0.0/24");
     expect(made.name).toBe("made");
+  });
+});
+
+describe("with a Linux bridge and `tsnet serve`, of both families", () => {
+  let bridge: SystemHost;
+  let two: TestContainer;
+  let site: TestContainer;
+
+  beforeAll(async () => {
+    bridge = await SystemHost.up("tsnet serve", { isAlone: true });
+    const subnets = ["--subnet", "10.63.0.0/24", "--ipv6", "--subnet", "fd00:63::/64"];
+    const made = await bridge.network("plain", ...subnets);
+    two = await bridge.run("two", made);
+    site = await bridge.run("site", made, "-p", "8081:80");
+  });
+  afterAll(async () => await bridge?.[Symbol.asyncDispose]());
+
+  it("a container gets other addresses, and is reached by them alone", async () => {
+    const [old4, old6] = [await site.address(), await site.address(6)];
+    const routes = await site.routesVia();
+
+    const { exitCode, stdout } = await runTsnet(bridge.lab, ["set", "site", "ip=10.63.0.50", "ip6=fd00:63::50"]);
+
+    expect([exitCode, stdout]).toEqual([
+      0,
+      `container site: ip ${old4} -> 10.63.0.50\ncontainer site: ip6 ${old6} -> fd00:63::50`,
+    ]);
+    expect((await site.interface("eth0")).addresses).toEqual(["10.63.0.50/24", "fd00:63::50/64"]);
+    expect(await site.routesVia()).toEqual(routes);
+    for (const address of ["10.63.0.50", "fd00:63::50"]) expect(await bridge.tryReach(two, address)).toEqual(OPEN);
+    for (const address of [old4, old6]) expect(await bridge.tryReach(two, address)).toEqual(CLOSED);
+    expect(await bridge.exec(["curl", "-sf", "-m", "5", "http://127.0.0.1:8081/"])).not.toBe("");
+  });
+
+  it("icc, antispoof and the MTU change, and hold for who is there", async () => {
+    const { stdout } = await runTsnet(bridge.lab, "set plain icc=false antispoof=false mtu=1400".split(" "));
+
+    expect(stdout.split("\n")).toHaveLength(3);
+    expect(await bridge.tryReach(two, "10.63.0.50")).toEqual(CLOSED);
+    expect((await two.interface("eth0")).mtu).toBe(1400);
+    await runTsnet(bridge.lab, "set plain icc=true antispoof=true".split(" "));
+    expect(await bridge.tryReach(two, "10.63.0.50")).toEqual(OPEN);
   });
 });

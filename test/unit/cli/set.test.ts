@@ -2,8 +2,9 @@ import { describe, expect, it } from "vitest";
 import { Console } from "../../../src/cli/console.ts";
 import type { DockerView } from "../../../src/cli/docker.ts";
 import type { HostTools } from "../../../src/cli/host-tools.ts";
-import { plan } from "../../../src/cli/plan.ts";
-import { set } from "../../../src/cli/set.ts";
+import { parsePairs } from "../../../src/cli/pairs.ts";
+import { plan, readPlan } from "../../../src/cli/plan.ts";
+import { type SetOptions, set } from "../../../src/cli/set.ts";
 import type { Tools } from "../../../src/cli/tools.ts";
 import type { SetAnswer } from "../../../src/cnm/change-requests.ts";
 import { statusOf } from "../../../src/cnm/status.ts";
@@ -79,6 +80,10 @@ class Desk {
   }
 }
 
+function setOn(tools: Tools, name: string, words: readonly string[], options: SetOptions): Promise<void> {
+  return set(tools, name, parsePairs(words), options);
+}
+
 async function refusal(task: Promise<void>): Promise<string> {
   return task.then(
     () => "done",
@@ -91,7 +96,7 @@ describe("tsnet set", () => {
     const desk = new Desk();
     desk.answer = () => ({ changes: [...VLAN.changes, { key: "icc", from: "true", to: "false" }], inside: [] });
 
-    await set(await desk.tools(), "lab", ["vlan=200", "icc=false"], {});
+    await setOn(await desk.tools(), "lab", ["vlan=200", "icc=false"], {});
 
     expect(desk.out).toBe("network lab: vlan 100 -> 200\nnetwork lab: icc true -> false\n");
     expect(desk.calls).toEqual([
@@ -103,7 +108,7 @@ describe("tsnet set", () => {
     const desk = new Desk();
     desk.answer = () => ({ changes: [], inside: [] });
 
-    await set(await desk.tools(), "one", ["mtu=1500"], {});
+    await setOn(await desk.tools(), "one", ["mtu=1500"], {});
 
     expect(desk.out).toBe("container one: nothing changes, it is so already\n");
   });
@@ -111,7 +116,7 @@ describe("tsnet set", () => {
   it("prints JSON with --json", async () => {
     const desk = new Desk();
 
-    await set(await desk.tools(), "lab", ["vlan=200"], { json: true });
+    await setOn(await desk.tools(), "lab", ["vlan=200"], { json: true });
 
     expect(JSON.parse(desk.out)).toEqual({ network: "lab", changes: VLAN.changes });
   });
@@ -119,7 +124,7 @@ describe("tsnet set", () => {
   it("asks for a container's place on its one network", async () => {
     const desk = new Desk();
 
-    await set(await desk.tools(), "one", ["vlan=200"], {});
+    await setOn(await desk.tools(), "one", ["vlan=200"], {});
 
     const message = { NetworkID: networkId(1), EndpointID: endpointId(1), Options: { vlan: "200" } };
     expect(desk.calls).toEqual([["Operator.SetEndpoint", message]]);
@@ -129,36 +134,41 @@ describe("tsnet set", () => {
     const desk = new Desk();
     const tools = await desk.tools();
 
-    expect(await refusal(set(tools, "both", ["vlan=200"], {}))).toBe(
+    expect(await refusal(setOn(tools, "both", ["vlan=200"], {}))).toBe(
       "container both: it is on several networks; permitted: --network with one of lab, web",
     );
-    await set(tools, "both", ["vlan=200"], { network: "web" });
+    await setOn(tools, "both", ["vlan=200"], { network: "web" });
     expect(desk.calls).toEqual([
       ["Operator.SetEndpoint", { NetworkID: networkId(2), EndpointID: endpointId(4), Options: { vlan: "200" } }],
     ]);
-    expect(await refusal(set(tools, "one", ["vlan=200"], { network: "web" }))).toContain("it is not on web");
+    expect(await refusal(setOn(tools, "one", ["vlan=200"], { network: "web" }))).toContain("it is not on web");
   });
 
   it("asks which is meant of a name that a network and a container have, and takes --type", async () => {
     const desk = new Desk();
     const tools = await desk.tools();
 
-    expect(await refusal(set(tools, "web", ["vlan=200"], {}))).toContain("--type network or --type container");
-    await set(tools, "web", ["vlan=200"], { type: "container" });
-    await set(tools, "web", ["vlan=200"], { type: "network" });
+    expect(await refusal(setOn(tools, "web", ["vlan=200"], {}))).toContain("--type network or --type container");
+    await setOn(tools, "web", ["vlan=200"], { type: "container" });
+    await setOn(tools, "web", ["vlan=200"], { type: "network" });
     expect(desk.calls.map(([verb]) => verb)).toEqual(["Operator.SetEndpoint", "Operator.SetNetwork"]);
   });
 
-  it.each([
-    ["nobody", ["vlan=1"], 'tsnet has no network and no running container "nobody"'],
-    ["lab", ["vlan"], '"vlan" is no KEY=VALUE'],
-    ["lab", ["=1"], '"=1" is no KEY=VALUE'],
-    ["lab", ["vlan=1", "vlan=2"], "vlan is named twice"],
-  ])("refuses %s %o without asking the daemon", async (name, words, why) => {
+  it("refuses a name that nobody has without asking the daemon", async () => {
     const desk = new Desk();
 
-    expect(await refusal(set(await desk.tools(), name, words, {}))).toBe(why);
+    expect(await refusal(setOn(await desk.tools(), "nobody", ["vlan=1"], {}))).toBe(
+      'tsnet has no network and no running container "nobody"',
+    );
     expect(desk.calls).toEqual([]);
+  });
+
+  it.each([
+    [["vlan"], '"vlan" is no KEY=VALUE'],
+    [["=1"], '"=1" is no KEY=VALUE'],
+    [["vlan=1", "vlan=2"], "vlan is named twice"],
+  ])("takes %o for a wrong command line", (words, why) => {
+    expect(() => parsePairs(words)).toThrow(why);
   });
 
   it("says the daemon's ids by their names", async () => {
@@ -167,7 +177,7 @@ describe("tsnet set", () => {
     desk.answer = () =>
       new TsnetError("unavailable", `network ${on} uses it; endpoint ${of}: VLAN 20; endpoint 000000000000`);
 
-    expect(await refusal(set(await desk.tools(), "lab", ["vlan=200"], {}))).toBe(
+    expect(await refusal(setOn(await desk.tools(), "lab", ["vlan=200"], {}))).toBe(
       "network web uses it; container one: VLAN 20; endpoint 000000000000",
     );
   });
@@ -176,7 +186,7 @@ describe("tsnet set", () => {
     const desk = new Desk();
     desk.answer = () => ({ changes: [{ key: "ip", from: "10.1.1.2", to: "10.1.1.9" }], inside: [] });
 
-    await set(await desk.tools(), "one", ["ip=10.1.1.9"], {});
+    await setOn(await desk.tools(), "one", ["ip=10.1.1.9"], {});
 
     expect(desk.notes).toContain("Docker goes on to show the address that it gave");
   });
@@ -191,7 +201,7 @@ describe("tsnet set", () => {
     desk.fails = true;
     desk.answer = () => ({ changes: mtu, inside });
 
-    const message = await refusal(set(await desk.tools(), "one", ["mtu=1400"], {}));
+    const message = await refusal(setOn(await desk.tools(), "one", ["mtu=1400"], {}));
 
     expect(message).toBe("nothing was changed: inside one: ip link set: exit code 2");
     expect(desk.calls.map(([, asked]) => Reflect.get(asked as object, "Options") as unknown)).toEqual([
@@ -206,7 +216,7 @@ describe("tsnet set", () => {
     desk.fails = true;
     desk.answer = () => ({ changes: mtu, inside: [...inside, { ...inside[0], endpointId: endpointId(3) }] });
 
-    const message = await refusal(set(await desk.tools(), "lab", ["mtu=1400"], {}));
+    const message = await refusal(setOn(await desk.tools(), "lab", ["mtu=1400"], {}));
 
     expect(message).toMatch(/^network lab was changed, but not all of its containers: inside one: .*; inside both: /);
     expect(desk.calls).toHaveLength(1);
@@ -218,7 +228,7 @@ describe("tsnet plan", () => {
     const desk = new Desk();
     desk.answer = () => ({ steps: ["make bridge tsn-…", "forward"] });
 
-    await plan(await desk.tools(), {});
+    await plan(await desk.tools(), readPlan({}), {});
 
     expect(desk.out).toBe(" 1. make bridge tsn-…\n 2. forward\n");
   });
@@ -227,14 +237,14 @@ describe("tsnet plan", () => {
     const desk = new Desk();
     desk.answer = () => ({ steps: [] });
 
-    await plan(await desk.tools(), {
+    const message = readPlan({
       opt: ["vlan=100", "routes=10.0.0.0/8 via 10.1.2.9"],
       subnet: ["10.1.2.0/24", "fd00::/64"],
       gateway: ["fd00::1"],
       internal: true,
       ipv6: true,
-      json: true,
     });
+    await plan(await desk.tools(), message, { json: true });
 
     expect(desk.calls).toEqual([
       [
@@ -250,9 +260,9 @@ describe("tsnet plan", () => {
     expect(JSON.parse(desk.out)).toEqual({ steps: [] });
   });
 
-  it("refuses a gateway that is in no subnet", async () => {
-    const task = plan(await new Desk().tools(), { subnet: ["10.1.2.0/24"], gateway: ["10.9.9.1"] });
-
-    expect(await refusal(task)).toBe("gateway 10.9.9.1 is in no --subnet");
+  it("takes a gateway that is in no subnet for a wrong command line", () => {
+    expect(() => readPlan({ subnet: ["10.1.2.0/24"], gateway: ["10.9.9.1"] })).toThrow(
+      "gateway 10.9.9.1 is in no --subnet",
+    );
   });
 });

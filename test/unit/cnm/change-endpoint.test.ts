@@ -122,6 +122,17 @@ describe("SetEndpoint ip", () => {
     for (const address of [OLD, NEW]) await expect(stand.take(SUBNET, address)).rejects.toThrow("in use");
   });
 
+  it("refuses an endpoint with its address, should the engine come to think that it has it", async () => {
+    const stand = await Stand.up();
+    await stand.set({ ip: NEW });
+
+    const call = stand.rig.createEndpoint(endpointRequest(3, 1, { address: `${NEW}/24` }));
+
+    await expect(call).rejects.toThrow(
+      `${NEW}/24 is in use by endpoint ${endpointId(1).slice(0, 12)}; \`tsnet set\` gave`,
+    );
+  });
+
   it("frees both when the endpoint ends as the engine ends it", async () => {
     const stand = await Stand.up();
     await stand.set({ ip: NEW });

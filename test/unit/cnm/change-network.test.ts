@@ -1,5 +1,7 @@
 // `tsnet set NETWORK` on a remembered host: each option that can be changed, what cannot and why, and what is left when a step
 // fails or tsnet dies in between.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { SetAnswer } from "../../../src/cnm/change-requests.ts";
 import { NETWORK_OPTIONS } from "../../../src/cnm/options.ts";
@@ -116,6 +118,15 @@ describe("the cases of this file", () => {
     expect([...new Set([...CASES.map(([key]) => key), ...FIXED])].toSorted()).toEqual(
       Object.keys(NETWORK_OPTIONS).toSorted(),
     );
+  });
+});
+
+describe("the README", () => {
+  it("names the options that can be changed", () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../../README.md"), "utf8");
+    const row = /^\| a network \| (.*) \|$/m.exec(readme)?.[1] ?? "";
+
+    expect(row.split(", ").toSorted()).toEqual([...new Set(CASES.map(([key]) => `\`${key}\``))].toSorted());
   });
 });
 
@@ -440,6 +451,19 @@ describe("SetNetwork", () => {
       expect(again.records.list("network").get(networkId())).not.toHaveProperty("former");
     }
     expect(new Set(vlans)).toEqual(new Set([100, 200]));
+  });
+
+  it("leaves nothing of what was before when the network is removed before an interrupted change is finished", async () => {
+    const rig = new CnmRig();
+    await rig.createNetwork(networkRequest(1, { bridge: "sw0", vlan: "100" }));
+    await rig.createNetwork(networkRequest(2, { bridge: "sw0", vlan: "20" }));
+    expect(await dies(rig, 4, () => set(rig, { vlan: "200" }))).toBe(true); // the record is written, the link is there
+    expect(rig.datapath.links.has(OLD_LINK)).toBe(true);
+
+    const again = new CnmRig(rig);
+    await again.cnm.deleteNetwork(networkId());
+
+    expect([again.datapath.links.has(OLD_LINK), again.datapath.links.has(NEW_LINK)]).toEqual([false, false]);
   });
 
   it("waits for an endpoint that is joining", async () => {
