@@ -111,6 +111,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     (failure: unknown) => {
       const error = inContext("tsnet could not recover its records", failure);
       metrics.noteFault(error.code);
+      events.noteFault(error.code, error.message);
       log.error({ err: error.message }, "recovery failed");
       gate.fail(error);
     },

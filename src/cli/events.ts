@@ -35,6 +35,8 @@ const ASKING: readonly string[] = [
   "IpamDriver.GetDefaultAddressSpaces",
 ];
 
+const DELETING: readonly string[] = ["NetworkDriver.DeleteEndpoint", "NetworkDriver.DeleteNetwork"];
+
 /**
  * Prints until the signal aborts. Between two lives of the daemon it waits for the next one.
  *
@@ -131,7 +133,14 @@ class Names {
     const { networkId = "", endpointId = "" } = line;
     await this.#learn([networkId, endpointId].filter((id) => id !== ""));
     const [network, container] = [this.#names.get(networkId), this.#names.get(endpointId)];
+    if (line.kind === "call" && line.outcome === "ok" && DELETING.includes(line.verb))
+      this.#forget(endpointId || networkId);
     return { ...line, ...(network !== undefined && { network }), ...(container !== undefined && { container }) };
+  }
+
+  #forget(id: string): void {
+    this.#names.delete(id);
+    this.#nameless.delete(id);
   }
 
   async #learn(ids: readonly string[]): Promise<void> {

@@ -66,6 +66,8 @@ export class CnmRig {
   readonly logged: LogLine[] = [];
   /** What the reconciler repaired, and `fault CODE` for what it could not. */
   readonly repairs: string[] = [];
+  /** Of what each was. */
+  readonly repaired: { readonly networkId?: string | undefined; readonly endpointId?: string | undefined }[] = [];
   /** Endpoints whose addresses were given back to IPAM because the engine forgot them. */
   readonly released: string[] = [];
   /** Their addresses. */
@@ -96,7 +98,10 @@ export class CnmRig {
       void this.logged.push({ level, fields, message });
     const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
     this.reconciler = new Reconciler(parts, log, {
-      noteRepair: (what) => void this.repairs.push(what),
+      noteRepair: (what, { networkId, endpointId } = {}) => {
+        this.repairs.push(what);
+        this.repaired.push({ networkId, endpointId });
+      },
       noteFault: (code) => void this.repairs.push(`fault ${code}`),
     });
   }

@@ -65,6 +65,19 @@ describe("tsnet events", () => {
     expect(looks).toBe(1);
   });
 
+  it("forgets the name of an endpoint once it is deleted", async () => {
+    const deleted: EventLine = { ...JOIN, verb: "NetworkDriver.DeleteEndpoint" };
+
+    const { stdout } = await printed([[START, JOIN, deleted, JOIN]], { views: [NAMES, NOBODY] });
+
+    expect(stdout.split("\n").map((line) => /of (web|endpoint)/.exec(line)?.[1])).toEqual([
+      "web",
+      "web",
+      "endpoint",
+      undefined,
+    ]);
+  });
+
   it("asks again for what Docker did not know yet", async () => {
     const { stdout, looks } = await printed([[START, JOIN]], { views: [NOBODY, NAMES] });
 

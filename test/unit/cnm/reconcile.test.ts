@@ -379,6 +379,7 @@ describe("a look at the host", () => {
 
     expect(rig.datapath.links.get(PORT)).toMatchObject({ switchName: SWITCH, isUp: true });
     expect(rig.repairs).toEqual(["network", "endpoint"]);
+    expect(rig.repaired).toEqual([{ networkId: networkId() }, { networkId: networkId(), endpointId: endpointId() }]);
   });
 
   it("puts back an address, and rules with a line in the log", async () => {
@@ -619,6 +620,7 @@ describe("an endpoint that the engine forgot [F22, F76]", () => {
     expect(rig.registry.endpoints()).toEqual([]);
     expect(rig.released).toEqual([endpointId()]);
     expect(rig.repairs).toEqual(["forgotten-endpoint"]);
+    expect(rig.repaired).toEqual([{ networkId: networkId(), endpointId: endpointId() }]);
     expect(rig.datapath.links.has(PORT)).toBe(false);
   });
 

@@ -63,6 +63,14 @@ describe("the status", () => {
     ]);
   });
 
+  it("tells where a tunnel leads", async () => {
+    const registry = new Registry(new MemoryStore());
+    const tunnel = { kind: "vxlan", vni: 80, port: 4789, local: "192.0.2.10", peers: ["192.0.2.11"] } as const;
+    await registry.putNetwork(network(1, { tunnel }), "ready");
+
+    expect(statusOf(registry).networks).toMatchObject([{ tunnel }]);
+  });
+
   it("tells VLANs of networks and of endpoints, and the uplink", async () => {
     const registry = new Registry(new MemoryStore());
     const uplink = { parent: ifName("eth1"), isAddressMoved: false };
