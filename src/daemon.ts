@@ -1,5 +1,6 @@
 // The daemon `tsnet serve`: builds the parts, listens, recovers, closes on signals. The only file that names
 // implementations. The socket listens before recovery starts; calls wait at the gate until it is done.
+import { Events } from "./api/events.ts";
 import { Gate } from "./api/gate.ts";
 import { type Listening, listenOnSockets } from "./api/listen.ts";
 import { type MetricsParts, listenForMetrics } from "./api/metrics-listen.ts";
@@ -14,8 +15,10 @@ import { Changes } from "./cnm/changes.ts";
 import { CnmLocks } from "./cnm/parts.ts";
 import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
+import { tellAll } from "./cnm/repairs.ts";
 import { type Changed, Reconciler } from "./cnm/reconcile.ts";
 import { Registry } from "./cnm/registry.ts";
+import { Repair } from "./cnm/repair.ts";
 import type { Config } from "./config.ts";
 import { BridgeDatapath } from "./datapath/bridge/datapath.ts";
 import { PairRemoval } from "./datapath/pair-removal.ts";
@@ -84,14 +87,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const records = openRecords(config.stateDirectory, log);
   const host = openHost();
   const gate = new Gate();
-  const { cnm, ipam, operator, registry, reconciler, metrics, ports, ovs, pairs } = buildDrivers(
+  const { cnm, ipam, operator, registry, reconciler, metrics, events, ports, ovs, pairs } = buildDrivers(
     { records, bootId, log, ...host },
     options,
   );
   const health = { gate, records, damage: () => registry.damage.lines() };
   let listening: Listening;
   try {
-    const app = createServer({ cnm, ipam, operator, log, gate, metrics, health });
+    const app = createServer({ cnm, ipam, operator, log, gate, metrics, events, health });
     listening = await listen(app, options, { metrics, health, log });
   } catch (failure) {
     ovs.close();
@@ -187,14 +190,24 @@ function buildDrivers(
     releaseAddresses: (network: Network, endpoint: Addresses) => releaseOf(ipam, network, endpoint),
   };
   const cnm = new Cnm(parts);
-  const operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
   const metrics = new Metrics({
     status: () => cnm.describe(Infinity),
     pools: () => ipam.usage(),
     linkCounters: readLinkCounters,
   });
-  const reconciler = new Reconciler(parts, log, metrics);
-  return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics };
+  const events = new Events();
+  const reconciler = new Reconciler(parts, log, tellAll(metrics, events));
+  const lookAtHost = async () => {
+    await reconciler.idle();
+    await reconciler.run();
+  };
+  const heldForMs = ipam.ofNetworks.heldForMs.bind(ipam.ofNetworks);
+  const operator = {
+    attachments: new AttachmentVerbs(parts),
+    changes: new Changes(parts),
+    repair: new Repair({ ...parts, lookAtHost, heldForMs }),
+  };
+  return { registry, ipam, ports, ovs, pairs, cnm, operator, reconciler, metrics, events };
 }
 
 /** What comes from there shall not leave its network, by a relay no more than by forwarding. */
@@ -216,7 +229,12 @@ async function releaseOf(ipam: Ipam, network: Network, endpoint: Addresses): Pro
     const { address } = parseAddressWithLength(text);
     const pool = network.pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
     if (pool !== undefined)
-      await ipam.ofNetworks.releaseAddress(network.addressSpace, pool.subnet, formatAddress(address));
+      await ipam.ofNetworks.releaseAddress(
+        network.addressSpace,
+        pool.subnet,
+        formatAddress(address),
+        network.poolIds?.[pool.subnet],
+      );
   }
 }
 

@@ -4,7 +4,7 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { pino } from "pino";
 
-const { isoTime } = pino.stdTimeFunctions;
+const { isoTime: timeField } = pino.stdTimeFunctions;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -16,7 +16,12 @@ export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "
 
 /** Makes the daemon's log. @param level - one of LOG_LEVELS. */
 export function createLog(level: (typeof LOG_LEVELS)[number]): Log {
-  return pino({ level, base: null, timestamp: isoTime }, new LogPipe(standardOutput()));
+  return pino({ level, base: null, timestamp: timeField }, new LogPipe(standardOutput()));
+}
+
+/** The time as a log's lines have it, `2026-05-04T12:00:00.000Z`: for people to read, nothing is decided by it. */
+export function isoTime(): string {
+  return timeField().replace(/^,"time":"|"$/g, "");
 }
 
 /** A log that drops everything. */
@@ -70,7 +75,7 @@ class LogPipe {
       else this.#waiting.shift();
       if (this.#waiting.length === 0 && this.#dropped > 0) {
         this.#push(
-          `{"level":40${isoTime()},"lines":${this.#dropped},"msg":"lines were dropped: nobody read the log"}\n`,
+          `{"level":40${timeField()},"lines":${this.#dropped},"msg":"lines were dropped: nobody read the log"}\n`,
         );
         this.#dropped = 0;
       }

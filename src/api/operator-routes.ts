@@ -3,9 +3,10 @@
 import type { OperatorDriver } from "../cnm/operator.ts";
 import { attachmentVerbs } from "./attachment-messages.ts";
 import { changeVerbs } from "./change-messages.ts";
+import { repairVerbs } from "./repair-messages.ts";
 import type { Verb } from "./verb.ts";
 
 /** All verbs of the operator. */
 export function operatorVerbs(operator: OperatorDriver): readonly Verb[] {
-  return [...attachmentVerbs(operator.attachments), ...changeVerbs(operator.changes)];
+  return [...attachmentVerbs(operator.attachments), ...changeVerbs(operator.changes), ...repairVerbs(operator.repair)];
 }

@@ -14,6 +14,8 @@ import { readBodyBytes } from "./body-reader.ts";
 import { BrokenHttp } from "./broken-http.ts";
 import { Calls } from "./calls.ts";
 import { cnmVerbs } from "./cnm-routes.ts";
+import { EVENTS_PATH, addEventsRoute } from "./events-route.ts";
+import type { Events } from "./events.ts";
 import type { Gate } from "./gate.ts";
 import { HEALTH_PATH, type HealthSources, addHealthRoute } from "./health-route.ts";
 import { ipamVerbs } from "./ipam-routes.ts";
@@ -46,6 +48,7 @@ export interface ServerParts {
   readonly log: Log;
   readonly gate: Gate;
   readonly metrics: Metrics;
+  readonly events: Events;
   readonly health: HealthSources;
   /** For waiting at the gate and working together; default 20 s. */
   readonly callTimeoutMs?: number;
@@ -66,7 +69,7 @@ export function verbNames(parts: Pick<ServerParts, "cnm" | "ipam" | "operator">)
  * @returns a fastify instance whose routes answer every verb with HTTP 200.
  */
 export function createServer(parts: ServerParts): FastifyInstance {
-  const { gate, log, callTimeoutMs = CALL_TIMEOUT_MS } = parts;
+  const { gate, log, metrics, events, callTimeoutMs = CALL_TIMEOUT_MS } = parts;
   const app = createApp(log, parts.receiveTimeoutMs ?? RECEIVE_TIMEOUT_MS);
   const calls = new Calls({ gate, log, timeoutMs: callTimeoutMs });
   app.removeAllContentTypeParsers();
@@ -83,13 +86,16 @@ export function createServer(parts: ServerParts): FastifyInstance {
     if (calls.isStopping) reply.header("connection", "close");
   });
   const verbs = verbsOf(parts);
-  for (const verb of verbs) addVerb(app, verb, { calls, metrics: parts.metrics, log });
+  for (const verb of verbs) addVerb(app, verb, { calls, metrics, events, log });
   const reads = [statusRead(parts.cnm), poolsRead(parts.ipam)];
   for (const read of reads) addRead(app, read, calls, log);
   addHealthRoute(app, parts.health, log);
-  addMetricsRoute(app, parts.metrics, log);
+  addMetricsRoute(app, metrics, log);
+  addEventsRoute(app, events, log);
   const posts = verbs.map((verb) => [`/${verb.name}`, "POST"] as const);
-  const gets = [...reads.map(({ path }) => path), HEALTH_PATH, METRICS_PATH].map((path) => [path, "GET"] as const);
+  const gets = [...reads.map(({ path }) => path), HEALTH_PATH, METRICS_PATH, EVENTS_PATH].map(
+    (path) => [path, "GET"] as const,
+  );
   refuseOtherRequests(app, new Map([...posts, ...gets]), log);
   drainOnClose(app, calls, parts.drainTimeoutMs ?? DRAIN_TIMEOUT_MS);
   return app;

@@ -11,6 +11,7 @@ import type { Read } from "./read-route.ts";
  *       "networks": [
  *         { "id": "63cc06…", "state": "ready", "mode": "nat", "isInternal": false, "backend": "bridge",
  *           "switch": "tsn-63cc06f3c7b", "vlan": 10, "trunk": [20, 30], "parent": "eth1",
+ *           "tunnel": { "kind": "vxlan", "vni": 80, "port": 4789, "local": "192.0.2.10", "peers": ["192.0.2.11"] },
  *           "mtu": 1500, "ifPrefix": "eth", "subnets": ["10.1.2.0/24"], "icc": true, "antispoof": true, "hostBinding": "192.0.2.1",
  *           "endpoints": [
  *             { "id": "83ad9d…", "state": "joined", "addresses": ["10.1.2.3/24"], "mac": "02:42:0a:01:02:03",

@@ -7,6 +7,7 @@ import { TsnetError, messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { parseBody } from "./body.ts";
 import type { Calls } from "./calls.ts";
+import type { Events } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import { LEVEL, errorFields, formatErrorReply, toTsnetError } from "./reply-error.ts";
 import type { Verb } from "./verb.ts";
@@ -15,11 +16,12 @@ import type { Verb } from "./verb.ts";
 export interface VerbParts {
   readonly calls: Calls;
   readonly metrics: Pick<Metrics, "noteCall">;
+  readonly events: Pick<Events, "note">;
   readonly log: Log;
 }
 
 /** Adds the route of one verb. */
-export function addVerb(app: FastifyInstance, verb: Verb, { calls, metrics, log }: VerbParts): void {
+export function addVerb(app: FastifyInstance, verb: Verb, { calls, metrics, events, log }: VerbParts): void {
   const callName = verb.name.slice(verb.name.indexOf(".") + 1);
   const startTimes = new WeakMap<FastifyRequest, number>();
   const fieldsOf = (request: FastifyRequest) => {
@@ -41,14 +43,16 @@ export function addVerb(app: FastifyInstance, verb: Verb, { calls, metrics, log 
       const answer = await calls.run(call, (signal) => verb.run(request.body, signal), caller.signal);
       const fields = fieldsOf(request);
       metrics.noteCall(verb.name, "ok", fields.durationMs);
+      events.note({ kind: "call", ...fields, outcome: "ok" });
       log.info({ ...fields, outcome: "ok" }, "call");
       return answer;
     },
     errorHandler: (thrown, request, reply) => {
       const error = toTsnetError(callName, thrown);
-      const fields = { ...fieldsOf(request), outcome: error.code, ...errorFields(error) };
+      const fields = { ...fieldsOf(request), outcome: error.code };
       metrics.noteCall(verb.name, error.code, fields.durationMs);
-      log[LEVEL[error.code]](fields, "call");
+      events.note({ kind: "call", ...fields, message: error.message });
+      log[LEVEL[error.code]]({ ...fields, ...errorFields(error) }, "call");
       void reply.code(200).send(formatErrorReply(error.message));
     },
   });

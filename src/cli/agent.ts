@@ -1,5 +1,6 @@
 // `tsnet agent`: follows Docker's events and keeps attachments as they are wanted: a container that starts again gets its links
-// again, a container that is removed loses what it had here. When engine or tsnet are away it waits and then looks at everything.
+// again, a container that is removed loses what it had here. What cannot be done now, as while Docker or tsnet are away, is tried
+// again every few seconds.
 import { setTimeout as passed } from "node:timers/promises";
 import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import { attachOwner, sayDone } from "./attach.ts";
@@ -9,11 +10,63 @@ import type { ContainerEvent, DockerContainer } from "./docker.ts";
 import { findOwner } from "./namespace-owner.ts";
 import type { Tools } from "./tools.ts";
 
-/** How long it waits before it asks again who did not answer. */
-const PAUSE_MS = 2000;
+/** How long it waits before it tries again. */
+const PAUSE_MS = 3000;
 
 /** Follows the containers of the engine until `signal` aborts: first an event "connected", then one for each change. */
 export type Follow = (signal: AbortSignal) => AsyncIterable<ContainerEvent>;
+
+/** Waits until it is time to try again, or `signal` aborts. */
+export type Pause = (signal: AbortSignal) => Promise<unknown>;
+
+const pauseForSeconds: Pause = (signal) => passed(PAUSE_MS, undefined, { signal }).catch(() => {});
+
+/** Runs until `signal` aborts. What it does and what fails it says, a line each. */
+export async function agent(tools: Tools, follow: Follow, signal: AbortSignal, pause = pauseForSeconds): Promise<void> {
+  const keeper = new Keeper(tools);
+  let fault = "";
+  while (!signal.aborted) {
+    try {
+      for await (const event of withPauses(follow, signal, pause)) {
+        fault = "";
+        await keeper.serve(event);
+      }
+      throw new TsnetError("unavailable", "Docker has ended its events");
+    } catch (failure) {
+      if (signal.aborted) return;
+      if (messageOf(failure) !== fault) tools.console.note(`${messageOf(failure)}; it is tried again`);
+      fault = messageOf(failure);
+    }
+    await pause(signal);
+  }
+}
+
+/** Nothing happened for a while. */
+interface Quiet {
+  readonly kind: "quiet";
+}
+
+async function* withPauses(follow: Follow, signal: AbortSignal, pause: Pause): AsyncGenerator<ContainerEvent | Quiet> {
+  const end = new AbortController();
+  const events = follow(AbortSignal.any([signal, end.signal]))[Symbol.asyncIterator]();
+  try {
+    let next = events.next();
+    for (;;) {
+      const waiting = new AbortController();
+      const first = await Promise.race([next, pause(waiting.signal).then(() => "quiet" as const)]);
+      waiting.abort();
+      if (first === "quiet") yield { kind: "quiet" };
+      else if (first.done === true) return;
+      else {
+        next = events.next();
+        next.catch(() => {}); // thrown where it is waited for
+        yield first.value;
+      }
+    }
+  } finally {
+    end.abort();
+  }
+}
 
 interface Kept {
   readonly network: NamedNetwork;
@@ -22,40 +75,57 @@ interface Kept {
   readonly id: string;
 }
 
-/** Runs until `signal` aborts. What it does and what fails it says, a line each. */
-export async function agent(
-  tools: Tools,
-  follow: Follow,
-  signal: AbortSignal,
-  pause: () => Promise<unknown> = () => passed(PAUSE_MS, undefined, { signal }).catch(() => {}),
-): Promise<void> {
-  let fault = "";
-  while (!signal.aborted) {
-    try {
-      for await (const event of follow(signal)) {
-        fault = "";
-        await serve(tools, event, signal);
-      }
-      throw new TsnetError("unavailable", "Docker has ended its events");
-    } catch (failure) {
-      if (signal.aborted) return;
-      if (messageOf(failure) !== fault) tools.console.note(`${messageOf(failure)}; it is tried again`);
-      fault = messageOf(failure);
-    }
-    await pause();
-  }
-}
+/** What stands for all of them in the list of faults. */
+const EVERYTHING = "";
 
-/** @throws TsnetError `unavailable` if somebody does not answer: then everything is to be looked at once more. */
-async function serve(tools: Tools, event: ContainerEvent, signal: AbortSignal): Promise<void> {
-  const kept = await readKept(tools);
-  const concerned = event.kind === "connected" ? kept : kept.filter(({ id }) => id === event.containerId);
-  for (const each of concerned) {
-    if (signal.aborted) return;
-    await settle(tools, each, event).catch((failure: unknown) => {
-      if (codeOf(failure) === "unavailable") throw failure;
-      tools.console.note(`${nameOf(each)} on ${each.network.name}: ${messageOf(failure)}`);
+class Keeper {
+  readonly #tools: Tools;
+  /** What could not be done, by endpoint. */
+  readonly #faults = new Map<string, string>();
+
+  constructor(tools: Tools) {
+    this.#tools = tools;
+  }
+
+  async serve(event: ContainerEvent | Quiet): Promise<void> {
+    if (event.kind === "quiet" && this.#faults.size === 0) return;
+    const isAll = event.kind === "connected" || this.#faults.has(EVERYTHING);
+    await this.#attempt(EVERYTHING, "", async () => {
+      const all = await readKept(this.#tools);
+      for (const each of all) {
+        const { id } = each.endpoint;
+        const isConcerned = "containerId" in event ? event.containerId === each.id : this.#faults.has(id);
+        if (isAll || isConcerned)
+          await this.#attempt(id, `${nameOf(each)} on ${each.network.name}: `, () => this.#settle(each));
+      }
+      for (const id of this.#faults.keys())
+        if (all.every(({ endpoint }) => endpoint.id !== id)) this.#faults.delete(id);
     });
+  }
+
+  async #attempt(id: string, who: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+      this.#faults.delete(id);
+    } catch (failure) {
+      const message = `${who}${messageOf(failure)}; it is tried again`;
+      if (this.#faults.get(id) !== message) this.#tools.console.note(message);
+      this.#faults.set(id, message);
+    }
+  }
+
+  async #settle({ network, endpoint, id }: Kept): Promise<void> {
+    const { console, findContainer } = this.#tools;
+    const container = await findIfThere(findContainer, id);
+    if (container === undefined) {
+      const isDetached = await detachEndpoint(this.#tools, network, endpoint);
+      if (isDetached) console.line(`${nameOf({ endpoint })} is removed and off ${network.name}`);
+      return;
+    }
+    if (!container.isRunning || endpoint.attachment?.isOnce === true) return;
+    const owner = await findOwner(this.#tools, { container: id });
+    const done = await attachOwner(this.#tools, owner, network, {});
+    if (done.isChanged) console.line(sayDone(done));
   }
 }
 
@@ -70,20 +140,8 @@ async function readKept({ daemon, readDocker }: Tools): Promise<readonly Kept[]>
   );
 }
 
-async function settle(tools: Tools, { network, endpoint, id }: Kept, event: ContainerEvent): Promise<void> {
-  const container = event.kind === "removed" ? undefined : await findIfThere(tools, id);
-  if (container === undefined) {
-    if (await detachEndpoint(tools, network, endpoint))
-      tools.console.line(`${nameOf({ endpoint })} is removed and off ${network.name}`);
-    return;
-  }
-  if (!container.isRunning || endpoint.attachment?.isOnce === true) return;
-  const done = await attachOwner(tools, await findOwner(tools, { container: id }), network, {});
-  if (done.isChanged) tools.console.line(sayDone(done));
-}
-
-async function findIfThere({ findContainer }: Tools, id: string): Promise<DockerContainer | undefined> {
-  return findContainer(id).catch((failure: unknown) => {
+async function findIfThere(find: Tools["findContainer"], id: string): Promise<DockerContainer | undefined> {
+  return find(id).catch((failure: unknown) => {
     if (codeOf(failure) === "not-found") return undefined;
     throw failure;
   });

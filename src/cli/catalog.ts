@@ -21,7 +21,7 @@ export interface NamedContainer {
   readonly places: readonly { readonly network: NamedNetwork; readonly endpoint: NamedEndpoint }[];
 }
 
-/** The networks by their names, in the order of these. */
+/** The networks by their names, with all that is in them, in the order of names and numbers. */
 export function nameNetworks(networks: readonly NetworkStatus[], docker: DockerView): readonly NamedNetwork[] {
   const names = new Map(docker.networks.map(({ id, name }) => [id, name]));
   const containers = new Map(docker.places.map(({ endpointId, container }) => [endpointId, container]));
@@ -33,10 +33,13 @@ export function nameNetworks(networks: readonly NetworkStatus[], docker: DockerV
   const named = networks.map((network) => ({
     ...network,
     name: names.get(network.id) ?? shortId(network.id),
-    endpoints: network.endpoints.map((endpoint) => {
-      const owner = ownerOf(endpoint);
-      return { ...endpoint, ...(owner !== undefined && { container: { id: owner.id, name: owner.name } }) };
-    }),
+    endpoints: network.endpoints
+      .map((endpoint): NamedEndpoint => {
+        const owner = ownerOf(endpoint);
+        const ports = endpoint.ports.toSorted((a, b) => a.hostPort - b.hostPort || a.containerPort - b.containerPort);
+        return { ...endpoint, ports, ...(owner !== undefined && { container: { id: owner.id, name: owner.name } }) };
+      })
+      .sort((a, b) => compareNames(callEndpoint(a), callEndpoint(b))),
   }));
   return named.sort((a, b) => compareNames(a.name, b.name));
 }

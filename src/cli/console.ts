@@ -34,6 +34,11 @@ export class Console {
     this.#out.write(`${JSON.stringify(value, undefined, 2)}\n`);
   }
 
+  /** In one line, for what goes on and on. */
+  jsonLine(value: unknown): void {
+    this.#out.write(`${JSON.stringify(value)}\n`);
+  }
+
   line(text = ""): void {
     this.#out.write(`${plain(text)}\n`);
   }

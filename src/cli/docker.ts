@@ -31,6 +31,20 @@ export interface DockerView {
   readonly fault?: string;
 }
 
+/** What Docker has, with what only `tsnet doctor` asks for. */
+export interface EngineView extends DockerView {
+  readonly networks: readonly (DockerNetwork & {
+    readonly driver: string;
+    /** Bare: kept by the network itself (`--aux-address`). */
+    readonly auxAddresses: readonly string[];
+  })[];
+  readonly places: readonly (DockerPlace & {
+    /** Bare: what the container shall have whenever it runs (`--ip`). */
+    readonly fixedAddresses: readonly string[];
+  })[];
+  readonly plugins: readonly { readonly name: string; readonly isEnabled: boolean }[];
+}
+
 /** One container as the engine has it now. */
 export interface DockerContainer {
   readonly id: string;
@@ -60,6 +74,34 @@ export async function readDocker(): Promise<DockerView> {
   } catch (failure) {
     const fault = `Docker does not answer, so there are ids in place of names: ${messageOf(failure)}`;
     return { networks: [], places: [], fault };
+  }
+}
+
+/** The same in more detail. @throws TsnetError `unavailable` if the engine does not answer. */
+export async function readEngine(): Promise<EngineView> {
+  try {
+    const docker = connect();
+    const [networks, containers, plugins] = await Promise.all([
+      docker.listNetworks(),
+      docker.listContainers({ all: true }),
+      docker.listPlugins(),
+    ]);
+    return {
+      networks: networks.map((network) => ({
+        ...networkOf(network),
+        driver: network.Driver,
+        auxAddresses: auxAddressesOf(network),
+      })),
+      places: containers.flatMap((container) =>
+        Object.values(container.NetworkSettings.Networks).map((place) => ({
+          ...placeOf(container, place),
+          fixedAddresses: fixedAddressesOf(place),
+        })),
+      ),
+      plugins: plugins.map(({ Name, Enabled }) => ({ name: Name, isEnabled: Enabled })),
+    };
+  } catch (cause) {
+    throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -145,14 +187,31 @@ function networkOf({ Id, Name, IPAM }: Docker.NetworkInspectInfo): DockerNetwork
   return { id: Id, name: Name, ipamDriver: IPAM?.Driver ?? "", subnets };
 }
 
-function placesOf({ Id, Names, NetworkSettings }: Docker.ContainerInfo): readonly DockerPlace[] {
-  const container = { id: Id, name: nameOf(Names) };
-  return Object.values(NetworkSettings.Networks).map(({ NetworkID, EndpointID, IPAddress, GlobalIPv6Address }) => ({
+function placesOf(container: Docker.ContainerInfo): readonly DockerPlace[] {
+  return Object.values(container.NetworkSettings.Networks).map((place) => placeOf(container, place));
+}
+
+function placeOf({ Id, Names }: Docker.ContainerInfo, place: Docker.NetworkInfo): DockerPlace {
+  const { NetworkID, EndpointID, IPAddress, GlobalIPv6Address } = place;
+  return {
     networkId: NetworkID,
     endpointId: EndpointID,
-    container,
+    container: { id: Id, name: nameOf(Names) },
     addresses: [IPAddress, GlobalIPv6Address].filter(Boolean),
-  }));
+  };
+}
+
+/** The client's types do not know these two (moby api/types/network, IPAMConfig and EndpointIPAMConfig). */
+function auxAddressesOf({ IPAM }: Docker.NetworkInspectInfo): readonly string[] {
+  const configs = (IPAM?.Config ?? []) as readonly { AuxiliaryAddresses?: Record<string, string> | null }[];
+  return configs.flatMap(({ AuxiliaryAddresses }) => Object.values(AuxiliaryAddresses ?? {}));
+}
+
+function fixedAddressesOf({ IPAMConfig }: Docker.NetworkInfo): readonly string[] {
+  const config = IPAMConfig as { IPv4Address?: string; IPv6Address?: string } | null | undefined;
+  return [config?.IPv4Address, config?.IPv6Address].filter(
+    (address) => address !== undefined && address !== "",
+  ) as string[];
 }
 
 /** `/web`; those with two slashes are names of links to it. */

@@ -51,7 +51,7 @@ function networksOf({ subnet }: PoolStatus, networks: readonly NamedNetwork[], d
 function foreignNetworks(subnet: string, networks: readonly NamedNetwork[], docker: DockerView) {
   const own = new Set<string>(networks.map(({ id }) => id));
   return docker.networks.filter(({ id, ipamDriver, subnets }) => {
-    return !own.has(id) && /^tsnet(:|$)/.test(ipamDriver) && subnets.includes(subnet);
+    return !own.has(id) && /^tsnet(-plugin)?(:|$)/.test(ipamDriver) && subnets.includes(subnet);
   });
 }
 

@@ -1,5 +1,5 @@
 // `tsnet ls`: the networks, where they are, and who is on them.
-import { type NamedNetwork, callEndpoint, compareNames } from "./catalog.ts";
+import { type NamedNetwork, callEndpoint } from "./catalog.ts";
 import type { Cell } from "./table.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 import { sayVlans } from "./words.ts";
@@ -22,6 +22,6 @@ function rowOf(network: NamedNetwork): readonly Cell[] {
     switchName,
     sayVlans(network),
     subnets,
-    endpoints.map(callEndpoint).sort(compareNames).join(", "),
+    endpoints.map(callEndpoint).join(", "),
   ];
 }

@@ -36,7 +36,7 @@ export async function ports(
   tools.console.table(["PORT", "TO", "NETWORK", "OPEN TO"], rows, "nothing is published on networks of tsnet");
 }
 
-/** In the order of the networks. */
+/** In the order of the networks and of who is on them. */
 export function publications(
   networks: readonly NamedNetwork[],
   sockets: readonly ListeningSocket[],

@@ -7,12 +7,16 @@ import { CommandLine, choice } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, readDocker } from "./docker.ts";
+import { events } from "./events.ts";
 import { addExplainCommand } from "./explain/command.ts";
+import { addDoctorCommand } from "./doctor/command.ts";
 import { HostTools } from "./host-tools.ts";
 import { inspect } from "./inspect.ts";
 import { ipam } from "./ipam.ts";
 import { ls } from "./ls.ts";
+import { macs } from "./macs.ts";
 import { ports } from "./ports.ts";
+import { show } from "./show.ts";
 import type { Tools } from "./tools.ts";
 
 const SERVE_HELP = `
@@ -29,6 +33,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   addChangeCommands(line, tools);
   addCniCommands(line, tools);
   addExplainCommand(line, tools);
+  addDoctorCommand(line, tools);
   return line.run(words);
 }
 
@@ -53,6 +58,25 @@ function addLookCommands(line: CommandLine, tools: () => Tools): void {
   line
     .add("ipam [subnet|network]", "list the pools; of one, who has which address")
     .action(async (name: string | undefined, options) => await ipam(tools(), name, options));
+  line
+    .add("show [switch|network]", "draw the switches with their ports, VLANs, uplinks and tunnels")
+    .action(async (name: string | undefined, options) => await show(tools(), name, options));
+  line
+    .add("macs <network>", "list where its switch sends frames to which MAC address")
+    .action(async (name: string, options) => await macs(tools(), name, options));
+  line
+    .add("events", "print what happens until it is interrupted")
+    .option("--all", "also calls of the engine that only ask")
+    .action(async (options) => await events(tools(), options, untilEnded()));
+}
+
+/** Aborts when the command shall end, or nobody reads what it prints. */
+function untilEnded(): AbortSignal {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  process.once("SIGINT", end).once("SIGTERM", end);
+  process.stdout.once("error", end);
+  return controller.signal;
 }
 
 function makeTools(socket: string | undefined): Tools {

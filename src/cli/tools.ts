@@ -8,7 +8,7 @@ import type { HostTools } from "./host-tools.ts";
 /** One command's. */
 export interface Tools {
   readonly console: Console;
-  readonly daemon: Pick<DaemonClient, "read" | "call">;
+  readonly daemon: Pick<DaemonClient, "read" | "call" | "follow">;
   readonly readDocker: () => Promise<DockerView>;
   readonly findContainer: (name: string) => Promise<DockerContainer>;
   /** In the command's own network namespace, the host's. */

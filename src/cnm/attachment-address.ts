@@ -62,7 +62,7 @@ async function takeWanted(wanted: string, pool: NetworkPool, context: AddressCon
   if (obstacle !== undefined) throw new TsnetError("invalid", `address ${text} is ${obstacle} of ${pool.subnet}`);
   const user = takenIn(pool, context).get(address.value);
   if (user !== undefined) throw new TsnetError("conflict", `address ${text} is ${user}`);
-  if (isOwn(pool, context)) return context.pools.requestAddress(context.network.addressSpace, pool.subnet, text);
+  if (isOwn(pool, context)) return requestFrom(pool, context, text);
   return `${text}/${subnet.prefixLength}`;
 }
 
@@ -81,15 +81,19 @@ function poolOf(wanted: string, family: Family, pools: readonly NetworkPool[]): 
 
 async function takeNext(pools: readonly NetworkPool[], context: AddressContext): Promise<string> {
   const failures: unknown[] = [];
-  for (const { subnet } of pools) {
+  for (const pool of pools) {
     try {
-      return await context.pools.requestAddress(context.network.addressSpace, subnet, undefined);
+      return await requestFrom(pool, context);
     } catch (failure) {
       if (!(failure instanceof TsnetError) || failure.code !== "exhausted") throw failure;
       failures.push(failure);
     }
   }
   throw failures.at(-1);
+}
+
+function requestFrom({ subnet }: NetworkPool, { network, pools }: AddressContext, address?: string): Promise<string> {
+  return pools.requestAddress(network.addressSpace, subnet, address, network.poolIds?.[subnet]);
 }
 
 function isOwn({ subnet }: NetworkPool, { network, pools }: AddressContext): boolean {

@@ -87,10 +87,11 @@ export class ChangeEndpoint {
       if (was === is || was === undefined || is === undefined || pool === undefined) continue;
       const given = givenBy(before, key);
       const { addressSpace } = network;
-      const release = (text: string) => pools.releaseAddress(addressSpace, pool.subnet, bareAddress(text));
+      const poolId = network.poolIds?.[pool.subnet];
+      const release = (text: string) => pools.releaseAddress(addressSpace, pool.subnet, bareAddress(text), poolId);
       if (is !== given) {
         if (pools.count(addressSpace, pool.subnet) === undefined) throw strangersPool(network, KEYS[key]);
-        await pools.requestAddress(addressSpace, pool.subnet, bareAddress(is));
+        await pools.requestAddress(addressSpace, pool.subnet, bareAddress(is), poolId);
         undo.add(() => release(is));
       }
       if (was !== given) left.push(() => release(was));

@@ -47,7 +47,9 @@ export class ChangeNetwork {
     const before = registry.endpointsOf(from.id);
     const to = asChanged(from, await placeNetwork(planChange(from, options), this.#parts, from));
     const changes = changesBetween(from, to);
-    if (changes.length === 0) return { changes, inside: [] };
+    // Also where it is so already: inside of a container it may not have been done.
+    const insideAmong = (records: readonly EndpointRecord[]) => (options.has("mtu") ? records.flatMap(insideOf) : []);
+    if (changes.length === 0) return { changes, inside: insideAmong(before) };
     await requirePossible(to, this.#parts);
     const after = before.map((record) => follow(record, from, to));
     this.#refuse(from, to, after);
@@ -64,7 +66,7 @@ export class ChangeNetwork {
     }).catch((failure: unknown) => {
       throw inContext(`network ${short(from.id)} cannot be changed`, failure);
     });
-    return { changes, inside: from.mtu === to.mtu ? [] : after.flatMap(insideOf) };
+    return { changes, inside: from.mtu === to.mtu ? insideAmong(after) : after.flatMap(insideOf) };
   }
 
   /** Endpoints that cannot follow, and those that came while the host was looked at. */

@@ -11,6 +11,7 @@ export function createdNetwork(network: Network): CreatedNetwork {
     datapathType: _type,
     tunnel: _tunnel,
     auxAddresses: _aux,
+    poolIds: _ids,
     ...planned
   } = rest;
   return created ?? planned;

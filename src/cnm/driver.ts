@@ -14,6 +14,7 @@ import { isOutOfUse } from "./lost-endpoints.ts";
 import { isAbandoned } from "./lost-networks.ts";
 import type { Network, NetworkId, PlannedNetwork } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
+import type { PoolKeeper } from "./pool-keeper.ts";
 import { placeNetwork } from "./placement.ts";
 import { planNetwork, planOptions } from "./plan.ts";
 import { modeOf } from "./plan-switch.ts";
@@ -65,12 +66,13 @@ export class Cnm implements verbs.CnmDriver {
     const { registry, datapaths, firewall } = this.#parts;
     registry.damage.requireReadable("network", planned.id);
     registry.damage.requireComplete();
+    const poolIds = poolIdsOf(planned, this.#parts.pools);
     await this.#removeAbandoned(planned);
     refuseOverlap(
       planned,
-      registry.networks().map(({ network }) => network),
+      registry.networks().map(({ network: other }) => other),
     );
-    const network = await placeNetwork(planned, this.#parts);
+    const network = { ...(await placeNetwork(planned, this.#parts)), ...(poolIds !== undefined && { poolIds }) };
     await requirePossible(network, this.#parts);
     await withUndo(async (undo) => {
       undo.add(() => this.#removal.network(network));
@@ -159,4 +161,12 @@ export class Cnm implements verbs.CnmDriver {
   describe(maxEntries?: number): verbs.CnmStatus {
     return statusOf(this.#parts.registry, maxEntries);
   }
+}
+
+function poolIdsOf({ addressSpace, pools }: PlannedNetwork, keeper: PoolKeeper): Network["poolIds"] {
+  const known = pools.flatMap(({ subnet }) => {
+    const id = keeper.idForNew(addressSpace, subnet);
+    return id === undefined ? [] : [[subnet, id] as const];
+  });
+  return known.length === 0 ? undefined : Object.fromEntries(known);
 }

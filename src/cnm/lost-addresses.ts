@@ -36,8 +36,8 @@ export async function releaseLostAddresses({
   return released;
 }
 
-/** Undefined for a network of which it is not recorded. */
-function claimedIn(network: Network, registry: CnmParts["registry"]): ReadonlySet<string> | undefined {
+/** What is somebody's, bare. Undefined for a network of which it is not recorded. */
+export function claimedIn(network: Network, registry: CnmParts["registry"]): ReadonlySet<string> | undefined {
   const { auxAddresses, id, pools } = network;
   if (auxAddresses === undefined) return undefined;
   const ofEndpoints = registry

@@ -54,7 +54,7 @@ export class Lost {
     const remove = async () => {
       if (registry.findEndpoint(endpointId) === undefined || !(await isOutOfUse(links, endpoint))) return;
       await this.#removal.lostEndpoint(endpoint);
-      this.#watch.noteRepair("forgotten-endpoint");
+      this.#watch.noteRepair("forgotten-endpoint", { networkId, endpointId });
       this.#log.info({ networkId, endpointId }, "forgotten endpoint removed");
     };
     const isRemoved = await attempt("endpoint", endpointId, () => locks.endpoint(endpoint, remove));
@@ -67,7 +67,7 @@ export class Lost {
       const known = this.#parts.registry.findNetwork(id);
       if (known?.state !== "ready" || !(await isAbandoned(known.network, this.#parts))) return;
       await this.#removal.lostNetwork(id);
-      this.#watch.noteRepair("forgotten-network");
+      this.#watch.noteRepair("forgotten-network", { networkId: id });
       this.#log.info({ networkId: id }, "forgotten network removed");
     });
   }

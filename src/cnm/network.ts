@@ -144,6 +144,8 @@ export interface Network {
   /** Of the IPAM driver that gave the pools. */
   readonly addressSpace: string;
   readonly pools: readonly NetworkPool[];
+  /** By subnet, the pool of tsnet's own IPAM: pools of several segments may have the subnet. Without those that are not known. */
+  readonly poolIds?: Readonly<Record<string, string>>;
   /** Bare addresses of `--aux-address`, which no endpoint gets; absent where it was not recorded. */
   readonly auxAddresses?: readonly string[];
   /** As it was asked for when it was created, of a network that was changed since: the engine's words stay the same. */

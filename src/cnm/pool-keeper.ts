@@ -9,6 +9,9 @@ export interface PoolKeeper {
    */
   count(addressSpace: string, subnet: string): number | undefined;
 
+  /** The pool with that subnet that the network is to have that is about to be made; undefined if that cannot be told. */
+  idForNew(addressSpace: string, subnet: string): string | undefined;
+
   /** A network was made with that pool. */
   claim(addressSpace: string, subnet: string): void;
 
@@ -22,12 +25,13 @@ export interface PoolKeeper {
    * Gives out an address of the pool with that subnet, durably. @param address - absent: the next one.
    *
    * @returns CIDR.
-   * @throws TsnetError `invalid`, `conflict`, `exhausted`; `unsupported` where pools of several segments have the subnet.
+   * @throws TsnetError `invalid`, `conflict`, `exhausted`; `unsupported` where pools of several segments have the subnet, and
+   * none is named.
    */
-  requestAddress(addressSpace: string, subnet: string, address: string | undefined): Promise<string>;
+  requestAddress(addressSpace: string, subnet: string, address?: string, poolId?: string): Promise<string>;
 
-  /** Releases an address of the pool with that subnet. Where pools of several segments have it, it stays in use. */
-  releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void>;
+  /** Releases an address of the pool with that subnet. Where pools of several segments have it, and none is named, it stays in use. */
+  releaseAddress(addressSpace: string, subnet: string, address: string, poolId?: string): Promise<void>;
 
   /** The addresses of that pool that were given to endpoints before this start. None where pools of several segments have the subnet. */
   listOfFormerLife(addressSpace: string, subnet: string): readonly string[];

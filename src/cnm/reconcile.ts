@@ -193,13 +193,14 @@ export class Reconciler {
       const datapath = datapaths[record.network.backend];
       await finishChange(record, this.#parts);
       const ensure = () => datapath.ensureNetwork(record.network, registry.sharersOf(record.network));
-      if (isConcerned && (await ensure())) this.#watch.noteRepair("network");
+      if (isConcerned && (await ensure())) this.#watch.noteRepair("network", { networkId: id });
       for (const endpoint of this.#portsOf(record.network, links)) {
         await locks.endpoint(endpoint, async () => {
           const known = registry.findEndpoint(endpoint.endpointId);
           if (known?.state !== "joined") return;
           const isHairpin = needsHairpin(record.network, known);
-          if (await datapath.reattach(record.network, known.endpoint, isHairpin)) this.#watch.noteRepair("endpoint");
+          const isRepaired = await datapath.reattach(record.network, known.endpoint, isHairpin);
+          if (isRepaired) this.#watch.noteRepair("endpoint", endpoint);
         });
       }
     });
@@ -230,8 +231,7 @@ export class Reconciler {
 
   async #ensureRules(): Promise<void> {
     const { registry, locks, firewall } = this.#parts;
-    const hasRepaired = await locks.networks(() => firewall.apply(registry.firewallState()));
-    if (!hasRepaired) return;
+    if (!(await locks.networks(() => firewall.apply(registry.firewallState())))) return;
     this.#watch.noteRepair("rules");
     this.#log.info({ networks: registry.live().length }, "firewall rules put in place");
   }
@@ -241,7 +241,7 @@ export class Reconciler {
       await task();
       return true;
     } catch (failure) {
-      this.#watch.noteFault(codeOf(failure));
+      this.#watch.noteFault(codeOf(failure), `${kind} ${short(id)}: ${messageOf(failure)}`);
       this.#log.error({ kind, id: short(id), err: messageOf(failure) }, "reconciliation failed, will be tried again");
       return false;
     }

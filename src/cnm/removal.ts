@@ -114,7 +114,8 @@ export class Removal {
       const [at, was] = [now[key], given?.[key]];
       const pool = network && was !== undefined && was !== at ? poolOf(network, at) : undefined;
       if (network === undefined || at === undefined || pool === undefined) continue;
-      await pools.releaseAddress(network.addressSpace, pool.subnet, bareAddress(at)).catch(() => {});
+      const { addressSpace, poolIds } = network;
+      await pools.releaseAddress(addressSpace, pool.subnet, bareAddress(at), poolIds?.[pool.subnet]).catch(() => {});
     }
   }
 

@@ -18,12 +18,26 @@ export type Repair =
   | "forgotten-network"
   | "forgotten-address";
 
+/** Of what something was repaired; without both it is the host. */
+export interface RepairObject {
+  readonly networkId?: string;
+  readonly endpointId?: string;
+}
+
 /** May not throw. */
 export interface RepairWatch {
-  noteRepair(what: Repair): void;
+  noteRepair(what: Repair, object?: RepairObject): void;
   /** Something could not be repaired or removed; it will be tried again. */
-  noteFault(code: ErrorCode): void;
+  noteFault(code: ErrorCode, message?: string): void;
 }
 
 /** Nobody wants to know. */
 export const UNWATCHED: RepairWatch = { noteRepair() {}, noteFault() {} };
+
+/** Several want to know. */
+export function tellAll(...watches: readonly RepairWatch[]): RepairWatch {
+  return {
+    noteRepair: (what, object) => watches.forEach((watch) => watch.noteRepair(what, object)),
+    noteFault: (code, message) => watches.forEach((watch) => watch.noteFault(code, message)),
+  };
+}

@@ -2,7 +2,7 @@
 // messages, `driver.ts` gives them their meaning. Ids are checked by then; all other text is as the user typed it.
 import type { Attachment } from "./attachment.ts";
 import type { EndpointId, EndpointRef } from "./endpoint.ts";
-import type { Backend, NetworkId, NetworkMode } from "./network.ts";
+import type { Backend, NetworkId, NetworkMode, Tunnel } from "./network.ts";
 import type { PublishedPort } from "./ports.ts";
 
 /** One pool of `CreateNetwork`, as IPAM returned it. */
@@ -117,6 +117,8 @@ export interface NetworkStatus {
   readonly trunk?: readonly number[];
   /** The switch's link to the world. */
   readonly parent?: string;
+  /** The switch's way to other hosts. */
+  readonly tunnel?: Tunnel;
   readonly mtu: number;
   /** What the names of interfaces in containers begin with. */
   readonly ifPrefix: string;

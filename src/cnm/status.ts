@@ -40,8 +40,8 @@ function listOf(registry: Registry, maxEntries: number): CnmStatus {
 }
 
 function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" | "endpoints"> {
-  const { mode, isInternal, backend, switchName, vlans, uplink, mtu, pools, isIccAllowed, isGuarded } = network;
-  const { ifPrefix, hostBinding } = network;
+  const { mode, isInternal, backend, switchName, vlans, uplink, tunnel, mtu, pools } = network;
+  const { isIccAllowed, isGuarded, ifPrefix, hostBinding } = network;
   return {
     mode,
     isInternal,
@@ -49,6 +49,7 @@ function statusOfNetwork(network: Network): Omit<NetworkStatus, "id" | "state" |
     switch: switchName,
     ...vlans,
     ...(uplink !== undefined && { parent: uplink.parent }),
+    ...(tunnel !== undefined && { tunnel }),
     mtu,
     ifPrefix,
     subnets: pools.map(({ subnet }) => subnet),

@@ -9,6 +9,8 @@ export type AddressUse = "endpoint" | "gateway";
 /** An address in use. */
 export interface Holding {
   readonly use: AddressUse;
+  /** By performance.now(); of one that was in use before this start, the start. */
+  readonly takenAt: number;
   /** The order of its last release, if it had rested until it was taken. */
   readonly restedSince: number | undefined;
   isReleasing: boolean;
@@ -84,7 +86,8 @@ export class AddressBook {
 
   /** Puts an address that is not in use into use. */
   take(value: bigint, use: AddressUse): Holding {
-    const holding: Holding = { use, restedSince: this.#resting.remove(value), isReleasing: false, pending: undefined };
+    const restedSince = this.#resting.remove(value);
+    const holding: Holding = { use, takenAt: performance.now(), restedSince, isReleasing: false, pending: undefined };
     this.#inUse.set(value, holding);
     return holding;
   }

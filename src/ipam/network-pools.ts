@@ -34,6 +34,13 @@ export class NetworkPools {
     return found && found.length + this.#lostWith(subnet).length;
   }
 
+  /** The pool of a network that is about to be made: the only one with that subnet, or the only one that is of no network yet. */
+  idForNew(addressSpace: string, subnet: string): PoolId | undefined {
+    const unclaimed = this.#with(addressSpace, subnet)?.filter(({ isUnclaimed }) => isUnclaimed) ?? [];
+    const pool = unclaimed.length === 1 ? unclaimed[0] : this.#only(addressSpace, subnet);
+    return pool?.description.id;
+  }
+
   /** A network was made with that pool. */
   claim(addressSpace: string, subnet: string): void {
     for (const pool of this.#with(addressSpace, subnet) ?? []) pool.claim();
@@ -47,20 +54,20 @@ export class NetworkPools {
   }
 
   /**
-   * Gives out an address, the next one if none is named. @returns CIDR.
+   * Gives out an address, the next one if none is named. @returns CIDR. @param poolId - of those that have the subnet.
    *
    * @throws TsnetError as `Pool.request` does; `unsupported` where pools of several segments have that subnet.
    */
-  async requestAddress(addressSpace: string, subnet: string, address: string | undefined): Promise<string> {
-    const pool = this.#only(addressSpace, subnet);
+  async requestAddress(addressSpace: string, subnet: string, address?: string, poolId?: string): Promise<string> {
+    const pool = this.#meant(addressSpace, subnet, poolId);
     if (pool !== undefined) return pool.request(address, "endpoint");
     const why = "pools of several segments, or one whose record is damaged, have this subnet";
     throw new TsnetError("unsupported", `no address of ${subnet} can be given out: ${why}`);
   }
 
-  /** Releases an address. Where pools of several segments have that subnet it stays in use. */
-  async releaseAddress(addressSpace: string, subnet: string, address: string): Promise<void> {
-    await this.#only(addressSpace, subnet)?.release(parseAddress(address));
+  /** Releases an address. Where pools of several segments have that subnet, and none is named, it stays in use. */
+  async releaseAddress(addressSpace: string, subnet: string, address: string, poolId?: string): Promise<void> {
+    await this.#meant(addressSpace, subnet, poolId)?.release(parseAddress(address));
   }
 
   /** Removes a pool with all its addresses. Where pools of several segments have that subnet, they stay. */
@@ -72,6 +79,18 @@ export class NetworkPools {
   /** The endpoints' addresses that were in use before this start and are still; none where several pools have the subnet. */
   listOfFormerLife(addressSpace: string, subnet: string): readonly string[] {
     return this.#only(addressSpace, subnet)?.listOfFormerLife().map(formatAddress) ?? [];
+  }
+
+  /** @returns for how long an endpoint's address has been given out; undefined if it is not, or several pools have the subnet. */
+  heldForMs(addressSpace: string, subnet: string, address: string): number | undefined {
+    const holdings = this.#only(addressSpace, subnet)?.holdings() ?? [];
+    const found = holdings.find(([held, use]) => use === "endpoint" && formatAddress(held) === address);
+    return found && performance.now() - found[2];
+  }
+
+  #meant(addressSpace: string, subnet: string, id: string | undefined): Pool | undefined {
+    if (id === undefined) return this.#only(addressSpace, subnet);
+    return this.#with(addressSpace, subnet)?.find(({ description }) => description.id === id);
   }
 
   #only(addressSpace: string, subnet: string): Pool | undefined {

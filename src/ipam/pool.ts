@@ -74,9 +74,9 @@ export class Pool {
     return isInUse ? `${formatAddress(address)}/${this.description.subnet.prefixLength}` : undefined;
   }
 
-  /** The addresses in use with what for, lowest first. */
-  holdings(): readonly (readonly [Address, AddressUse])[] {
-    return this.#book.holdings().map(([value, { use }]) => [this.#addressOf(value), use] as const);
+  /** The addresses in use with what for and since when, by performance.now(), lowest first. */
+  holdings(): readonly (readonly [Address, AddressUse, takenAt: number])[] {
+    return this.#book.holdings().map(([value, { use, takenAt }]) => [this.#addressOf(value), use, takenAt] as const);
   }
 
   /** How many addresses can be chosen still. */

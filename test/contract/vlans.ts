@@ -3,6 +3,7 @@
 import { describe } from "vitest";
 import type { VlanHost } from "../support/vlan-host.ts";
 import { describeAccess } from "./vlans/access.ts";
+import { describeChange } from "./vlans/change.ts";
 import { describeGateways } from "./vlans/gateways.ts";
 import { describeMoments } from "./vlans/moments.ts";
 import { describeTrunks } from "./vlans/trunks.ts";
@@ -15,6 +16,7 @@ export function describeVlans(name: string, makeHost: () => Promise<VlanHost>): 
     describeAccess(makeHost);
     describeTrunks(makeHost);
     describeGateways(makeHost);
+    describeChange(makeHost);
     describeUplink(makeHost);
     describeTwoHosts(makeHost);
   });

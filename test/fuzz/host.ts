@@ -7,11 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gate } from "../../src/api/gate.ts";
 import { type Listening, listenOnSockets } from "../../src/api/listen.ts";
+import { Events } from "../../src/api/events.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { createServer } from "../../src/api/server.ts";
 import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
 import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
+import { Repair } from "../../src/cnm/repair.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
 import type { OperatorDriver } from "../../src/cnm/operator.ts";
@@ -119,7 +121,8 @@ export class FuzzHost {
       releaseAddresses: async () => {},
     };
     this.#cnm = new Cnm(parts);
-    this.#operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts) };
+    const repair = new Repair({ ...parts, lookAtHost: async () => {}, heldForMs: () => undefined });
+    this.#operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts), repair };
   }
 
   /** Starts it; for `await using`. */
@@ -150,6 +153,7 @@ export class FuzzHost {
       operator: {
         attachments: this.#counted(this.#operator.attachments),
         changes: this.#counted(this.#operator.changes),
+        repair: this.#counted(this.#operator.repair),
       },
       gate,
       metrics: new Metrics({
@@ -157,6 +161,7 @@ export class FuzzHost {
         pools: () => this.#ipam.usage(),
         linkCounters: async () => new Map(),
       }),
+      events: new Events(),
       health: { gate, records: this.#records, damage: () => this.#registry.damage.lines() },
       log: this.#log(),
     });

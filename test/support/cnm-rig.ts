@@ -36,6 +36,7 @@ export const NOTHING = { links: {}, rules: [], elements: {}, held: {}, networks:
 /** As where another IPAM driver gave the pools. */
 export const OTHER_IPAM: PoolKeeper = {
   count: () => undefined,
+  idForNew: () => undefined,
   claim: () => {},
   refuse: () => {},
   release: async () => {},

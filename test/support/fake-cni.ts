@@ -157,7 +157,7 @@ export class FakeCniTools {
     const refuse = () => Promise.reject(new Error("CNI asks no daemon"));
     return {
       console: new Console(collect(this.out), collect(this.notes), {}),
-      daemon: { read: refuse, call: refuse },
+      daemon: { read: refuse, call: refuse, follow: refuse as never },
       readDocker: refuse,
       findContainer: async (text) => this.#find(text),
       host: new FakeHost(() => this.links),

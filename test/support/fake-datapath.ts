@@ -141,7 +141,7 @@ export class FakeDatapath implements Datapath, HostLinks {
       if (ports.length > 0) throw new TsnetError("internal", `fake: ${network.switchName} still has ports`);
       return this.#write(() => this.links.delete(network.switchName));
     }
-    for (const { text, bare } of hostLink === undefined ? [] : gatewaysOf(network)) {
+    for (const { text, bare } of hostLink === undefined || !network.isHostOnSwitch ? [] : gatewaysOf(network)) {
       if (hostLink?.addresses.has(text) === true && !network.keptAddresses.includes(bare))
         this.#write(() => hostLink.addresses.delete(text));
     }

@@ -63,7 +63,7 @@ export class LabOvs {
 
   async #spawn(program: string, ...args: readonly string[]): Promise<LabProcess> {
     const control = `--unixctl=${controlOf(program)}`;
-    return await this.#lab.spawn(program, [program, ...args, control, "-vconsole:warn"]);
+    return await this.#lab.spawn(program, [program, ...args, control, "--pidfile", "-vconsole:warn"]);
   }
 }
 

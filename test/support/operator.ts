@@ -31,9 +31,9 @@ export async function runTsnet(
   return { exitCode: ended.exitCode, stdout: String(ended.stdout), stderr };
 }
 
-/** Starts a `tsnet …` that goes on until it is told to end. It ends with its lab. */
-export async function startTsnet(lab: LabHost, ...words: readonly string[]): Promise<LabProcess> {
-  return await lab.namespace.spawn(`tsnet-${words[0]}`, [NODE, COMMAND, ...words], lab.clientEnv);
+/** Starts a `tsnet …` that goes on until it is told to end, or its lab is taken down. What it prints is in its log. */
+export async function startTsnet(lab: LabHost, label: string, words: readonly string[]): Promise<LabProcess> {
+  return await lab.namespace.spawn(label, [NODE, COMMAND, ...words], lab.clientEnv);
 }
 
 /** The same with `--json`. @throws Error with what it said when it failed. */

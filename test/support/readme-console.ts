@@ -25,13 +25,14 @@ export function readmeConfiguration(file: string): unknown {
   return JSON.parse(block);
 }
 
-/** Ids, MAC addresses, link names that are made from ids, times and runs of spaces as words that are always the same. */
+/** Ids, MAC addresses, link names that are made from ids, times, durations and runs of spaces as words that are always the same. */
 export function maskVolatile(text: string): string {
   return text
     .replace(/\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b/g, "ID")
     .replace(/\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "MAC")
-    .replace(/\b(tsn|tsh|tsv|tss|veth)-?[0-9a-f]{6,12}\b/g, "LINK")
+    .replace(/\bts[a-z]-?[0-9a-f]{6,12}\b|\bveth[0-9a-f]{6,12}\b/g, "LINK")
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z?|\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "TIME")
+    .replace(/\b\d+(\.\d+)? ms\b/g, "N ms")
     .replace(/ +/g, " ")
     .replace(/-{2,}|─{2,}/g, "--")
     .trim();

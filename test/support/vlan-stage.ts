@@ -88,6 +88,32 @@ export class VlanStage implements AsyncDisposable {
     this.networks = [...this.networks, wanted];
     await this.#applyRules();
     if (wanted.backend === "bridge") this.#stations.know(wanted.switchMac); // it joins a group of switches (RFC 4286) by itself
+    await this.#listenAtGateway(wanted);
+  }
+
+  /** Gives a network with all its containers other VLANs as tsnet does (cnm/change-network.ts). */
+  async change(from: Network, to: Network): Promise<void> {
+    const { datapath } = this.host;
+    const others = this.networks.filter(({ id }) => id !== from.id);
+    this.networks = [...others, to];
+    for (const container of this.#containers().filter(({ network: { id } }) => id === from.id)) {
+      const { name, ifName: link, namespace, endpoint: former } = container;
+      this.#stations.drop(name);
+      const socket = FrameSocket.open(namespace, link);
+      const wire = () => wireOf(to.vlans);
+      const changed = { ...container, socket, wire, network: to, endpoint: { ...former, vlans: to.vlans } };
+      this.#stations.add(changed);
+    }
+    this.#stations.drop(`gateway ${from.vlans.vlan ?? "untagged"}`);
+    await this.#applyRules();
+    await datapath.removeNetwork(from, this.networks);
+    await datapath.ensureNetwork(to, others);
+    const own = this.#containers().filter(({ network: { id } }) => id === to.id);
+    for (const container of own) await datapath.reattach(to, container.endpoint);
+    await this.#listenAtGateway(to);
+  }
+
+  async #listenAtGateway(wanted: Network): Promise<void> {
     if (!wanted.isHostOnSwitch) return;
     const name = `gateway ${wanted.vlans.vlan ?? "untagged"}`;
     const { namespace } = this.host;

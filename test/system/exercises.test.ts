@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FrameSocket } from "../support/frame-capture.ts";
 import { ETHERTYPE } from "../support/frames.ts";
+import { runTsnet } from "../support/operator.ts";
 import { cable } from "../support/neighbour.ts";
 import type { TestContainer } from "../support/system-container.ts";
 import { CLOSED, OPEN } from "../support/system-host.ts";
@@ -23,6 +24,8 @@ const FLOORS = [
   { vlan: 100, name: "red", address: ["192.168.0.11", "192.168.0.12"] },
   { vlan: 200, name: "blue", address: ["192.168.0.21", "192.168.0.22"] },
 ] as const;
+
+const NOBODY = { [Symbol.asyncDispose]: async () => {} };
 
 describe("an exercise", () => {
   let stand: TunnelHosts;
@@ -38,6 +41,21 @@ describe("an exercise", () => {
     }
   });
   afterAll(async () => await stand?.[Symbol.asyncDispose]());
+
+  it("a container that was started with --network none gets a NIC, and reaches its VLAN", async () => {
+    await using stack = new AsyncDisposableStack();
+    const host = stand.host(1);
+    const [red, blue] = await networksOn(1, stack, () => ["-o", "bridge=sw0"]);
+    await place(1, "red-1", red, 0, 0, stack);
+    await place(1, "blue-1", blue, 1, 0, stack);
+    const lonely = stack.use(await host.run("lonely", { name: "none", ...NOBODY }));
+    stack.defer(async () => void (await runTsnet(host.lab, ["detach", "lonely", "red"])));
+
+    expect(README).toContain("$ tsnet attach lonely red\n");
+    expect(await runTsnet(host.lab, ["attach", "lonely", "red"])).toMatchObject({ exitCode: 0 });
+
+    expect(await reaches(1, lonely)).toEqual(["192.168.0.11"]);
+  });
 
   it("containers on one Open vSwitch in the VLANs 100 and 200 reach those of their own VLAN only", async () => {
     await using stack = new AsyncDisposableStack();

@@ -227,6 +227,24 @@ describe("tsnet attach", () => {
 });
 
 describe("containers on one Open vSwitch switch", () => {
+  it("of two networks with the same subnet get an address of their own network, and reach that one's alone", async () => {
+    const options = ["--subnet", "192.168.0.0/24", "-o", "mode=l2", "-o", "bridge=sw0"];
+    await using red = await host.network("red", ...options, "-o", "vlan=100", "--ipam-opt", "segment=red");
+    await using floor = await host.network("floor", ...options, "-o", "vlan=200", "--ipam-opt", "segment=floor");
+    await using friend = await host.run("friend", red);
+    await using stranger = await host.run("stranger", floor, "--ip", "192.168.0.99");
+    await using lonely = await runQuiet("lonely");
+
+    expectAsInReadme("tsnet attach lonely red", await tsnet("attach", "lonely", "red"));
+
+    expect(await host.tryReach(lonely, await friend.address())).toEqual(OPEN);
+    expect(await host.tryReach(lonely, await stranger.address())).toEqual(CLOSED);
+    await tsnet("detach", "lonely", "red");
+    expect((await tsnet("attach", "lonely", "floor", "--ip", "192.168.0.3")).exitCode).toBe(0);
+    expect(await host.tryReach(lonely, await stranger.address())).toEqual(OPEN);
+    await tsnet("detach", "lonely", "floor");
+  });
+
   it("reach those in their own VLAN and nobody in the other one", async () => {
     await host.network("vlans", "--subnet", "10.71.0.0/24", "-o", "mode=l2", "-o", "vlan=100", "-o", "trunk=200");
     const names = ["one", "two", "three"];
@@ -287,7 +305,7 @@ describe("with tsnet agent", () => {
   let process: LabProcess;
 
   beforeAll(async () => {
-    process = await startTsnet(host.lab, "agent");
+    process = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
   });
   afterAll(async () => void (await host.exec(["kill", "-KILL", String(process.pid)]).catch(() => {})));
 
@@ -321,7 +339,7 @@ describe("with tsnet agent", () => {
     await host.docker("restart", "--time", "0", "quiet");
     expect(await quiet.interfaces()).toEqual(LOOPBACK_ALONE);
 
-    process = await startTsnet(host.lab, "agent");
+    process = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
 
     await waitUntil("the interface to be back", async () => (await quiet.interfaces()).length === 1);
   });

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   nat: ["host", "types:cnm", "cnm/names"],
   state: [],
   host: [],
-  cli: ["host/run", "host/listening-sockets", "types:api", "types:cnm", "types:ipam"],
+  cli: ["host/run", "host/listening-sockets", "host/iptables-legacy", "types:api", "types:cnm", "types:ipam"],
 };
 
 /** Files that everyone may import and that import none of the folders, but for what is listed. */

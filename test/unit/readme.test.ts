@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { MEASURES, VERB_DURATION } from "../../src/api/measures.ts";
 import { MetricRegistry } from "../../src/api/metric-registry.ts";
 import { LEVEL } from "../../src/api/reply-error.ts";
+import { CHECKS } from "../../src/cli/doctor/checks.ts";
 import { ENDPOINT_OPTIONS, NETWORK_OPTIONS } from "../../src/cnm/options.ts";
 import { SETTINGS } from "../../src/config.ts";
 import { LINK_GROUP } from "../../src/link-group.ts";
@@ -37,6 +38,12 @@ describe("README", () => {
     const expected = Object.entries(NETWORK_OPTIONS).map(([key, option]) => rowOf(key, option));
 
     expect(tableBelow("## Options").map((row) => row.slice(0, 3))).toEqual(expected);
+  });
+
+  it("has the table of what tsnet doctor finds, in its order", () => {
+    const expected = CHECKS.map(({ id, severity, meaning, isOurs }) => [id, severity, meaning, isOurs ? "yes" : ""]);
+
+    expect(tableBelow("### Doctor")).toEqual(expected);
   });
 
   it("has the table of endpoint options that the parser has", () => {

@@ -5,6 +5,7 @@ import { type Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gate } from "../../src/api/gate.ts";
+import { Events } from "../../src/api/events.ts";
 import { Metrics } from "../../src/api/metrics.ts";
 import { listenOnSockets } from "../../src/api/listen.ts";
 import { type ServerParts, createServer, verbNames } from "../../src/api/server.ts";
@@ -44,7 +45,7 @@ export function serverOn(drivers: FakeDrivers, parts: Partial<ServerParts> = {})
   const sources = { status: () => cnm.describe(), pools: () => ipam.usage(), linkCounters: async () => new Map() };
   const metrics = new Metrics(sources);
   const health = { gate, records: SOUND_RECORDS, damage: () => [] };
-  const app = createServer({ cnm, ipam, operator, log, metrics, health, ...parts, gate });
+  const app = createServer({ cnm, ipam, operator, log, metrics, events: new Events(), health, ...parts, gate });
   return { app, lines, metrics, health, [Symbol.asyncDispose]: async () => app.close() };
 }
 

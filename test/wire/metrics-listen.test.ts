@@ -53,17 +53,22 @@ describe("the port of TSNET_METRICS", () => {
     expect([health.status, await health.json()]).toMatchObject([200, { status: "ok" }]);
   });
 
-  it.each(["/status", "/pools", "/", "/metrics/", "/healthz/x", ...verbNames(fakeDrivers()).map((name) => `/${name}`)])(
-    "answers %s with 404 and says nothing",
-    async (path) => {
-      await using port = await listening();
+  it.each([
+    "/status",
+    "/pools",
+    "/events",
+    "/",
+    "/metrics/",
+    "/healthz/x",
+    ...verbNames(fakeDrivers()).map((name) => `/${name}`),
+  ])("answers %s with 404 and says nothing", async (path) => {
+    await using port = await listening();
 
-      for (const method of ["GET", "POST"]) {
-        const answer = await fetch(`${port.url}${path}`, { method, ...(method === "POST" && { body: "{}" }) });
-        expect([answer.status, await answer.text()]).toEqual([404, ""]);
-      }
-    },
-  );
+    for (const method of ["GET", "POST"]) {
+      const answer = await fetch(`${port.url}${path}`, { method, ...(method === "POST" && { body: "{}" }) });
+      expect([answer.status, await answer.text()]).toEqual([404, ""]);
+    }
+  });
 
   it.each(["POST", "HEAD", "PUT", "DELETE", "OPTIONS"])("answers %s of what it has with 404", async (method) => {
     await using port = await listening();

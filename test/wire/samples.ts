@@ -248,6 +248,39 @@ export const SAMPLES: readonly Sample[] = [
     ],
   },
   onlyIds("Operator.Detach"),
+  {
+    verb: "Operator.SetNetwork",
+    body: { NetworkID: NETWORK_ID, Options: { vlan: "200" } },
+    places: [
+      [["NetworkID"], "network id"],
+      [["Options"], "string map?"],
+      [["Options", "vlan"], "option value?"],
+    ],
+  },
+  {
+    verb: "Operator.SetEndpoint",
+    body: { ...ids, Options: { ip: "10.50.2.78" } },
+    places: [...idPlaces, [["Options"], "string map?"], [["Options", "ip"], "option value?"]],
+  },
+  {
+    verb: "Operator.Plan",
+    body: {
+      Options: { vlan: "200" },
+      Internal: false,
+      IPv6: false,
+      Subnets: [{ Pool: "10.50.3.0/24", Gateway: "10.50.3.254/24" }],
+    },
+    places: [
+      [["Options"], "string map?"],
+      [["Options", "vlan"], "option value?"],
+      [["Internal"], "boolean?"],
+      [["IPv6"], "boolean?"],
+      [["Subnets"], "list?"],
+      [["Subnets", 0], "pool"],
+      [["Subnets", 0, "Pool"], "cidr"],
+      [["Subnets", 0, "Gateway"], "cidr or empty?"],
+    ],
+  },
 ];
 
 /** The sample of one verb. */

@@ -35,7 +35,9 @@ const VERBS_OF_MOBY = [
 ];
 
 // The operator's command calls these, and no engine does.
-const VERBS_OF_THE_OPERATOR = ["Operator.Attach", "Operator.Detach"];
+const VERBS_OF_THE_OPERATOR = ["Attach", "Detach", "SetNetwork", "SetEndpoint", "Plan"].map(
+  (call) => `Operator.${call}`,
+);
 
 const server = serverOn(fakeDrivers());
 
@@ -109,6 +111,9 @@ describe("the answers of verbs that have one", () => {
       },
     ],
     ["Operator.Detach", { WasAttached: true }],
+    ["Operator.SetNetwork", { changes: [{ key: "vlan", from: "100", to: "200" }], inside: [] }],
+    ["Operator.SetEndpoint", { changes: [], inside: [] }],
+    ["Operator.Plan", { steps: ["make bridge br0 with mtu 1500"] }],
   ])("%s answers what the driver said", async (verb, expected) => {
     expect(await ask(verb, sampleOf(verb).body)).toEqual(expected);
   });

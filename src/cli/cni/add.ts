@@ -30,9 +30,9 @@ export async function cniAdd(tools: Tools, text: string, confText: string, optio
   const conf = findConf(confText, options.confDir);
   requireWanted(conf, capabilities);
   const wanted: Wanted = { conf, args: options.args ?? "", capabilities, path: options.cniPath };
-  const container = await requireContainer(tools, text);
   const records = new CniRecords(options.stateDir);
   using _lock = await tools.console.waitFor("another tsnet cni", lockRecords(options.stateDir));
+  const container = await requireContainer(tools, text);
   const earlier = findEarlier(records, container, conf.name, options.ifname);
   const isThere = earlier !== undefined && (await stands(tools, earlier, wanted));
   const record = isThere ? earlier : await addAnew(tools, records, container, wanted, options.ifname, earlier);
@@ -106,7 +106,9 @@ async function clearAway(tools: Tools, records: CniRecords, earlier: CniRecord):
   const { state, container, conf, result } = earlier;
   const why = state === "adding" ? "an earlier add was interrupted" : `${container.name} was started anew since`;
   tools.console.note(`${why}: what CNI network ${conf.name} had for it is taken back first`);
-  await tools.console.waitFor("the CNI plugins", delChain(chainOf(earlier), result));
+  await tools.console.waitFor("the CNI plugins", delChain(chainOf(earlier), result)).catch((failure: unknown) => {
+    throw inContext("that failed (`tsnet cni del --force` forgets it all the same)", failure);
+  });
   records.remove(earlier);
 }
 

@@ -39,9 +39,9 @@ export function parseResult(text: string): CniResult | string {
   const result = parseObject(text);
   if (result === undefined) return text.trim() === "" ? "it printed no result" : "what it printed is no JSON object";
   const faults = [
-    ...faultsOfList(result, "interfaces", ["name"], ["mac", "sandbox"]),
-    ...faultsOfList(result, "ips", ["address"], ["gateway"]),
-    ...faultsOfList(result, "routes", ["dst"], ["gw"]),
+    ...faultsOfList(result, "interfaces", "name", ["mac", "sandbox"]),
+    ...faultsOfList(result, "ips", "address", ["gateway"]),
+    ...faultsOfList(result, "routes", "dst", ["gw"]),
     ...(hasGoodDns(result) ? [] : ["dns"]),
   ];
   if (faults.length > 0) return `its result is none of CNI: ${faults.join(", ")}`;
@@ -59,14 +59,14 @@ export function explainError(text: string): string | undefined {
 function faultsOfList(
   result: JsonObject,
   key: string,
-  required: readonly string[],
+  required: string,
   optional: readonly string[],
 ): readonly string[] {
   const list = result[key] ?? [];
   if (!Array.isArray(list)) return [`${key} is no list`];
   const isGood = (entry: unknown) =>
     isObject(entry) &&
-    required.every((field) => typeof entry[field] === "string") &&
+    typeof entry[required] === "string" &&
     optional.every((field) => typeof (entry[field] ?? "") === "string");
   return list.flatMap((entry, at) => (isGood(entry) ? [] : [`${key}[${at}]`]));
 }

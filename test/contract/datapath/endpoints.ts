@@ -71,6 +71,19 @@ export function describeEndpoints(suite: DatapathSuite): void {
   });
 
   describe("reattach", () => {
+    it("gives the host's end the MTU of the endpoint, which was changed, and nothing else", async () => {
+      await suite.host.datapath.ensureNetwork(network(), []);
+      await suite.host.datapath.attach(network(), endpoint(), []);
+      const before = await suite.host.see();
+
+      expect(await suite.host.datapath.reattach(network(), endpoint(1, 1, { mtu: 1400 }))).toBe(true);
+
+      const seen = [...before].map(([name, one]) => {
+        return [name, name === endpoint().hostIfName ? { ...one, mtu: 1400 } : one] as const;
+      });
+      expect(await suite.host.see()).toEqual(new Map(seen));
+    });
+
     it("changes nothing about a port that is in its switch, nor about one that is absent", async () => {
       await suite.host.datapath.ensureNetwork(network(), []);
       await suite.host.datapath.attach(network(), endpoint(), []);

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type Follow, agent } from "../../../src/cli/agent.ts";
 import type { ContainerEvent, DockerContainer } from "../../../src/cli/docker.ts";
@@ -22,20 +23,27 @@ async function toolsWith(containers: readonly DockerContainer[], more: { readonl
   return fakeTools({ networks, containers, answer: () => ({ WasAttached: true }) });
 }
 
-/** Runs it through these rounds of events; after the last one it is told to end. @returns how often it paused. */
-async function follow({ tools }: FakeTools, ...rounds: readonly (readonly (ContainerEvent | Error)[])[]) {
+/** Runs it through these rounds of events; after the last one, and a while in which nothing happens, it is told to end. */
+async function follow(
+  { tools }: FakeTools,
+  ...rounds: readonly (readonly (ContainerEvent | Error)[])[]
+): Promise<void> {
   const controller = new AbortController();
   const left = [...rounds];
-  let pauses = 0;
   const events: Follow = async function* () {
     for (const event of left.shift() ?? []) {
       if (event instanceof Error) throw event;
       yield event;
     }
-    if (left.length === 0) controller.abort();
+    if (left.length > 0) return;
+    await turns(100); // and with it several pauses
+    controller.abort();
   };
-  await agent(tools, events, controller.signal, async () => void (pauses += 1));
-  return pauses;
+  await agent(tools, events, controller.signal, () => turns(5));
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await setImmediate();
 }
 
 describe("the agent", () => {
@@ -81,44 +89,67 @@ describe("the agent", () => {
     expect(fake.calls).toEqual([]);
   });
 
-  it("says what it cannot do, and goes on", async () => {
+  it("says once what it cannot do, and tries it again when nothing else happens", async () => {
     const fake = await toolsWith([WEB]); // this test's own process: in the host's namespace
+    let tries = 0;
+    const { findContainer } = fake.tools;
+    const tools = { ...fake.tools, findContainer: async (name: string) => (tries++, findContainer(name)) };
 
-    await follow(fake, [{ kind: "started", containerId: WEB.id }, CONNECTED]);
+    await follow({ ...fake, tools }, [{ kind: "started", containerId: WEB.id }]);
 
-    expect(fake.notes).toHaveLength(2);
-    expect(fake.notes[0]).toMatch(/^tsnet: web on .*host's own network namespace/);
+    expect(tries).toBeGreaterThan(2); // each try asks twice
+    expect(fake.notes).toHaveLength(1);
+    expect(fake.notes[0]).toMatch(/^tsnet: web on .*host's own network namespace.*; it is tried again$/);
+  });
+
+  it("asks nobody while nothing happens and nothing is left to do", async () => {
+    const fake = await toolsWith([{ ...WEB, isRunning: false }]);
+    let reads = 0;
+    const read = fake.tools.daemon.read;
+    fake.tools.daemon.read = async (path) => (reads++, read(path));
+
+    await follow(fake, [CONNECTED]);
+
+    expect(reads).toBe(1);
   });
 
   it("waits when Docker is away, says so once, and looks at everything when it is back", async () => {
     const fake = await toolsWith([]);
     const away = new TsnetError("unavailable", "Docker does not answer: connect ECONNREFUSED");
 
-    const pauses = await follow(fake, [away], [away], [CONNECTED]);
+    await follow(fake, [away], [away], [CONNECTED]);
 
-    expect(pauses).toBe(2);
     expect(fake.notes).toEqual([`tsnet: ${away.message}; it is tried again`]);
     expect(fake.calls).toEqual([DETACHED]);
   });
 
-  it("follows anew when Docker ends its events, and when tsnet is away", async () => {
+  it("follows anew when Docker ends its events", async () => {
+    const fake = await toolsWith([]);
+
+    await follow(fake, [], [CONNECTED]);
+
+    expect(fake.notes).toEqual(["tsnet: Docker has ended its events; it is tried again"]);
+    expect(fake.calls).toEqual([DETACHED]);
+  });
+
+  it.each([
+    ["the status cannot be read", "read"],
+    ["it refuses", "call"],
+  ] as const)("tries again what tsnet did not do since %s, without another event", async (_why, method) => {
     const fake = await toolsWith([]);
     const { daemon } = fake.tools;
-    const { read } = daemon;
+    const works = daemon[method] as (...words: unknown[]) => Promise<never>; // whichever of the two
     let isAway = true;
-    daemon.read = async (path) => {
-      if (!isAway) return read(path);
+    daemon[method] = async (...words: unknown[]) => {
+      if (!isAway) return works(...words);
       isAway = false;
       throw new TsnetError("unavailable", "no tsnet answers");
     };
 
-    const pauses = await follow(fake, [CONNECTED], [], [CONNECTED]);
+    await follow(fake, [{ kind: "removed", containerId: WEB.id }]);
 
-    expect(pauses).toBe(2);
-    expect(fake.notes).toEqual([
-      "tsnet: no tsnet answers; it is tried again",
-      "tsnet: Docker has ended its events; it is tried again",
-    ]);
+    expect(fake.notes).toHaveLength(1);
+    expect(fake.notes[0]).toMatch(/no tsnet answers; it is tried again$/);
     expect(fake.calls).toEqual([DETACHED]);
   });
 });

@@ -9,7 +9,7 @@ import {
   networkRequest,
   pool4,
 } from "../../support/cnm-builder.ts";
-import { CnmRig, OTHER_IPAM } from "../../support/cnm-rig.ts";
+import { CnmRig, NEVER, OTHER_IPAM } from "../../support/cnm-rig.ts";
 
 /** tsnet's own IPAM as far as it matters here: subnets of pools, and addresses of a former life. */
 function ipamOf(pools: string[], ofFormerLife: string[] = []): PoolKeeper & { readonly released: string[] } {
@@ -102,6 +102,22 @@ describe("a network of tsnet's own IPAM", () => {
 
     expect(rig.registry.networks()).toHaveLength(1);
     expect(rig.registry.endpoints()).toHaveLength(1);
+  });
+
+  it("has of an endpoint that was forgotten the address given back that the engine gave, and the one that it got since", async () => {
+    const ipam = ipamOf([SUBNET]);
+    const rig = new CnmRig(undefined, { ...ipam, requestAddress: async (_, _subnet, address) => `${address}/24` });
+    await rig.createNetwork(networkRequest());
+    await rig.createEndpoint(endpointRequest());
+    await rig.join(joinRequest());
+    await rig.changes.setEndpoint({ ...joinRequest(), options: new Map([["ip", "10.1.1.50"]]) }, NEVER);
+    rig.datapath.unplug(rig.registry.requireEndpoint(joinRequest()).endpoint.hostIfName);
+
+    rig.reconciler.schedule("links");
+    await pass(rig, 60);
+
+    expect(rig.registry.endpoints()).toEqual([]);
+    expect([rig.releasedAddresses, ipam.released]).toEqual([["10.1.1.2/24"], ["10.1.1.50"]]);
   });
 
   it("whose pool the engine gave back does not keep its subnet from the next network", async () => {

@@ -1,5 +1,5 @@
 // Pools and addresses after a restart in which a word between the engine and tsnet was lost.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   type IpamSetup,
   inSegment,
@@ -124,6 +124,22 @@ describe("pools by their subnet", () => {
     expect(ipam.ofNetworks.count("tsnet", SUBNET)).toBe(2);
     expect(ipam.ofNetworks.count("tsnet", "10.1.2.0/25")).toBe(0);
     expect(ipam.ofNetworks.count("LocalDefault", SUBNET)).toBeUndefined();
+  });
+
+  it("say for how long an endpoint's address has been given out, and nothing of others", async () => {
+    const { ipam, poolId } = await restartedWith();
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      await requestAddress(ipam, poolId, "10.1.2.9");
+      vi.advanceTimersByTime(5000);
+
+      expect(ipam.ofNetworks.heldForMs("tsnet", SUBNET, "10.1.2.9")).toBe(5000);
+      expect(ipam.ofNetworks.heldForMs("tsnet", SUBNET, "10.1.2.10")).toBeUndefined();
+      await ipam.releaseAddress(poolId, "10.1.2.9");
+      expect(ipam.ofNetworks.heldForMs("tsnet", SUBNET, "10.1.2.9")).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("are removed with their addresses, unless two have it", async () => {

@@ -170,6 +170,21 @@ describe("tsnet cni add", () => {
     expect(records()).toMatchObject([{ state: "added" }]);
   });
 
+  it("adds nothing while what an interrupted one left cannot be taken back", async () => {
+    await add();
+    const [record] = records();
+    if (record === undefined) throw new Error("there is one");
+    new CniRecords(stateDir()).write({ ...record, state: "adding" });
+    cni.plugin("bridge", { DEL: { exitCode: 1 } });
+    cni.forget();
+
+    await expect(add()).rejects.toThrow(
+      /^that failed \(`tsnet cni del --force` forgets it all the same\): CNI plugin bridge/,
+    );
+    expect(cni.steps()).toEqual(["DEL portmap", "DEL bridge"]);
+    expect(records()).toMatchObject([{ state: "adding" }]);
+  });
+
   it("that fails is taken back by all plugins, and leaves no record", async () => {
     cni.plugin("portmap", { ADD: { stdout: '{"code":5,"msg":"no iptables"}', exitCode: 1 } });
 

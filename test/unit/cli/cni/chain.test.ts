@@ -1,3 +1,5 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type Chain,
@@ -143,6 +145,8 @@ describe("a chain of CNI plugins", () => {
     const advice = "Debian has it in the package containernetworking-plugins; --cni-path names other folders";
     await expect(missing("ptp")).rejects.toThrow(`there is no CNI plugin ptp in ${cni.path}; ${advice}`);
     await expect(missing("text")).rejects.toThrow("there is no CNI plugin text");
+    mkdirSync(join(cni.path, "folder"));
+    await expect(missing("folder")).rejects.toThrow("there is no CNI plugin folder");
   });
 });
 
