@@ -14,7 +14,7 @@ import type { Read } from "./read-route.ts";
  *           "tunnel": { "kind": "vxlan", "vni": 80, "port": 4789, "local": "192.0.2.10", "peers": ["192.0.2.11"] },
  *           "mtu": 1500, "ifPrefix": "eth", "subnets": ["10.1.2.0/24"], "icc": true, "antispoof": true, "hostBinding": "192.0.2.1",
  *           "endpoints": [
- *             { "id": "83ad9d…", "state": "joined", "addresses": ["10.1.2.3/24"], "mac": "02:42:0a:01:02:03",
+ *             { "id": "83ad9d…", "state": "joined", "addresses": ["10.1.2.3/24"], "mac": "02:42:0a:01:02:03", "mtu": 1500,
  *               "hostLink": "tsv83ad9d8339a1", "vlan": 10, "trunk": [20, 30],
  *               "ports": [
  *                 { "protocol": "tcp", "hostAddress": "", "hostPort": 8080, "containerPort": 80 }] }] }] }

@@ -5,7 +5,7 @@ import type { AttachmentOwner } from "../cnm/attachment.ts";
 import type { EndpointId } from "../cnm/endpoint.ts";
 import { TsnetError } from "../errors.ts";
 import { shortId } from "./catalog.ts";
-import type { DockerContainer } from "./docker.ts";
+import { findNamespaceOwner } from "./shared-namespace.ts";
 import type { Tools } from "./tools.ts";
 
 /** What the user named: exactly one of them. */
@@ -48,18 +48,9 @@ async function ownerOfContainer(tools: Tools, called: string): Promise<FoundOwne
     const advice = `\`docker start ${named.name}\` comes first`;
     throw new TsnetError("conflict", `container ${named.name} does not run, so it has no network namespace; ${advice}`);
   }
-  const owner = await whoseNamespace(tools, named);
-  if (owner.id !== named.id)
-    tools.console.note(`${named.name} shares the network of ${owner.name}: that one gets the link`);
+  const owner = await findNamespaceOwner(tools, named);
   const { id, name, pid } = owner;
   return { kind: "container", id, name, path: `/proc/${pid}/ns/net`, identity: id };
-}
-
-/** Follows `--network container:NAME`. */
-async function whoseNamespace({ findContainer }: Tools, container: DockerContainer): Promise<DockerContainer> {
-  let owner = container;
-  while (owner.sharedWith !== undefined) owner = await findContainer(owner.sharedWith.id);
-  return owner;
 }
 
 function ownerOfFile(path: string): FoundOwner {

@@ -90,6 +90,8 @@ export interface EndpointStatus {
   /** With prefix length, IPv4 first. */
   readonly addresses: readonly string[];
   readonly mac: string;
+  /** Bytes. */
+  readonly mtu: number;
   /** The link on the host that leads to the container. */
   readonly hostLink: string;
   /** VLAN of the untagged frames. */

@@ -9,10 +9,10 @@ const MAX_ENTRIES = 20_000;
 
 /** What is published by an endpoint, and where it is. */
 export function statusOfEndpoint({ endpoint, state, ports = [], attachment }: EndpointRecord): EndpointStatus {
-  const { endpointId, address, addressIpv6, mac, hostIfName, vlans } = endpoint;
+  const { endpointId, address, addressIpv6, mac, mtu, hostIfName, vlans } = endpoint;
   const addresses = [address, addressIpv6].filter((text) => text !== undefined);
   const more = attachment === undefined ? {} : { attachment };
-  return { id: endpointId, state, addresses, mac, hostLink: hostIfName, ...vlans, ports, ...more };
+  return { id: endpointId, state, addresses, mac, mtu, hostLink: hostIfName, ...vlans, ports, ...more };
 }
 
 /** @param maxEntries - networks, endpoints and ports that are listed at most. */

@@ -117,6 +117,7 @@ export function endpointStatus(n = 1, on = 1, more: Partial<EndpointStatus> = {}
     state: "joined",
     addresses: [`10.1.${on}.${n + 1}/24`],
     mac: `02:42:0a:01:0${on}:0${n + 1}`,
+    mtu: 1500,
     hostLink: `tsv${n}`,
     ports: [],
     ...more,

@@ -24,6 +24,7 @@ export function endpoint(n: number, change: Partial<NamedEndpoint> = {}): NamedE
     state: "joined",
     addresses: [`10.1.1.${n}/24`],
     mac: `02:42:0a:01:01:0${n}`,
+    mtu: 1500,
     hostLink: `tsv${n}`,
     ports: [],
     container: { id: `c${n}`, name: `box-${n}` },

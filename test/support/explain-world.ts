@@ -299,6 +299,7 @@ function networkOf(
       state: "joined",
       addresses: [`${address}/24`],
       mac: macOf(container),
+      mtu: 1500,
       hostLink: `tsv${container}`,
       ports: container === "a" ? [{ protocol: "tcp", hostAddress: "", hostPort: 8080, containerPort: 80 }] : [],
       container: { id: container, name: container },

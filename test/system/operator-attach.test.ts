@@ -190,7 +190,7 @@ describe("tsnet attach", () => {
 
     const outcome = await tsnet("attach", "guest", "blue");
 
-    expect(outcome.stderr).toBe("tsnet: guest shares the network of owner: that one gets the link\n");
+    expect(outcome.stderr).toBe("tsnet: guest shares the network of owner: this is about owner\n");
     expect(outcome.stdout).toMatch(/^owner has eth0 on blue/);
     expect(await host.tryReach(guest, "10.70.0.2")).toEqual(OPEN);
     expect((await tsnet("detach", "owner", "blue")).stdout).toMatch(/^owner is off blue/);

@@ -229,7 +229,7 @@ describe("tsnet cni", () => {
 
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
-      stderr: "tsnet: side has no network of its own but that of web: this is about web\n",
+      stderr: "tsnet: side shares the network of web: this is about web\n",
     });
     expect(await web.interfaces()).toHaveLength(1);
     expect(await failed("add", "outside", "lab")).toContain("has the host's own network: CNI is not for that");

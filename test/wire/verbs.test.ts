@@ -168,6 +168,7 @@ describe("EndpointOperInfo's answer", () => {
       state: "joined",
       addresses: [],
       mac: FAKE_MAC,
+      mtu: 1500,
       hostLink: "tsv1",
       ports: [],
     } as const;

@@ -2,6 +2,7 @@
 import { TsnetError, codeOf } from "../../errors.ts";
 import { findCalled } from "../catalog.ts";
 import type { DockerContainer } from "../docker.ts";
+import { findNamespaceOwner } from "../shared-namespace.ts";
 import type { Tools } from "../tools.ts";
 import { type HostProcess, isRunning, netnsOf, requireProcess } from "./host-process.ts";
 import type { Chain } from "./chain.ts";
@@ -59,15 +60,7 @@ export function chainOf({ conf, cniVersion, capabilities, container, process, ..
 }
 
 async function findOwner(tools: Tools, text: string): Promise<DockerContainer> {
-  const named = await tools.findContainer(text);
-  let owner = named;
-  while (owner.sharedWith !== undefined) owner = await tools.findContainer(owner.sharedWith.id);
-  if (owner.id !== named.id) {
-    tools.console.note(
-      `${named.name} has no network of its own but that of ${owner.name}: this is about ${owner.name}`,
-    );
-  }
-  return owner;
+  return findNamespaceOwner(tools, await tools.findContainer(text));
 }
 
 /** A removed container's name may have been given to another one, which has no record then. */

@@ -41,14 +41,14 @@ export const CONTAINER_CHECKS = [
   check({
     id: "container-mtu-differs",
     severity: "warning",
-    meaning: "the MTU of a container's link is not its network's",
+    meaning: "the MTU of a container's link is not the one that tsnet gave it",
     needs: ["containers"],
     look: ({ containers }) =>
       containers.flatMap(({ name, network, endpoint, links }) => {
         const link = linkOf(endpoint, links);
-        if (link === undefined || link.mtu === network.mtu) return [];
-        const detail = `${link.ifname} has ${link.mtu}, network ${network.name} has ${network.mtu}`;
-        return [{ object: name, detail, mend: within(name, link, `mtu ${network.mtu}`) }];
+        if (link === undefined || link.mtu === endpoint.mtu) return [];
+        const detail = `${link.ifname} has ${link.mtu}, not ${endpoint.mtu} as on network ${network.name}`;
+        return [{ object: name, detail, mend: within(name, link, `mtu ${endpoint.mtu}`) }];
       }),
   }),
   check({

@@ -44,6 +44,7 @@ describe("the status", () => {
             state: "joined",
             addresses: ["10.1.1.2/24"],
             mac: endpoint(1, 1).mac,
+            mtu: 1500,
             hostLink: endpoint(1, 1).hostIfName,
             ports: [PORT],
           },

@@ -231,7 +231,7 @@ describe("tsnet cni add", () => {
     await add({}, "side");
 
     expect(cni.calls()[0]?.env).toMatchObject({ CNI_CONTAINERID: web.id, CNI_NETNS: `/proc/${web.now.pid}/ns/net` });
-    expect(host.notes.join("")).toBe("tsnet: side has no network of its own but that of web: this is about web\n");
+    expect(host.notes.join("")).toBe("tsnet: side shares the network of web: this is about web\n");
   });
 
   it.each([
