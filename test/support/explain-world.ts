@@ -138,9 +138,9 @@ export function makeWorld(): World {
     ],
     vlans: {},
     ovs: [
-      { name: "tsve", bridge: "lan0", tag: 10, remotes: [] },
-      { name: "tsvf", bridge: "lan0", tag: 20, remotes: [] },
-      { name: "eth1", bridge: "lan0", remotes: [] },
+      { name: "tsve", bridge: "lan0", tag: 10, kind: "", remotes: [] },
+      { name: "tsvf", bridge: "lan0", tag: 20, kind: "", remotes: [] },
+      { name: "eth1", bridge: "lan0", kind: "", remotes: [] },
     ],
     containers,
   };

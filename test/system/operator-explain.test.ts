@@ -291,6 +291,7 @@ const CLEAN: readonly Words[] = [
   ["web", "192.0.2.10", "8081/tcp"],
   ["red-1", "red-2", "80/tcp"],
   ["green-1", "host"],
+  ["plain-1", "192.0.2.1"],
   ["far", "10.71.0.130"],
 ];
 
@@ -321,6 +322,7 @@ describe("explain", () => {
     const tunnel = ["-o", "tunnel=vxlan", "-o", "vni=80", "-o", "peers=192.0.2.10,192.0.2.1"];
     const wide = await host.network("wide", ...bridge, ...tunnel, "--subnet", "10.71.0.0/24");
     const green = await host.network("green", "-o", "bridge=sw0", "-o", "vlan=300", "--subnet", "10.72.0.0/24");
+    const plain = await host.network("plain", "--subnet", "10.73.0.0/24");
     await start("web", blue, "-p", "8080:80", "-p", "8082:82", "-p", "127.0.0.1:8085:80");
     await start("db", blue);
     await start("quiet-1", quiet, "-p", "8081:80");
@@ -331,6 +333,7 @@ describe("explain", () => {
     await start("red-2", red);
     await start("pink-1", pink);
     await start("green-1", green);
+    await start("plain-1", plain);
     await start("far", wide);
     await outside("ip link add vx0 type vxlan id 80 dstport 4789 local 192.0.2.1 remote 192.0.2.10");
     await outside("ip address add 198.51.100.9/32 dev lo");

@@ -1,14 +1,15 @@
 // What leaves this host: by a tunnel to its peers, by the uplink of a switch, or routed by a link of the host's.
 import { type Facts, type Place, type Way, findPlace, gatewayOf, isOf, networkBehind, networkOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
+import { Trace } from "./hop.ts";
+import { passLink, requireUp } from "./host-link.ts";
 import { familyOf, linkNamed } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import type { Onward } from "./routing.ts";
 import { runHook, translate } from "./rule-run.ts";
-import { passLink, requireUp } from "./host-link.ts";
 
-/** Bytes that a tunnel takes of each packet, over IPv4 (README, Tunnels). */
-const OVERHEAD: Readonly<Record<string, number>> = { vxlan: 50, geneve: 50, gretap: 38, ip6gretap: 38 };
+/** Bytes that a tunnel takes of each packet at least, over IPv4 (README, Tunnels). */
+const OVERHEAD: Readonly<Record<string, number>> = { vxlan: 50, geneve: 50, gretap: 38, ip6gretap: 38, gre: 38 };
 const MORE_OVER_IPV6 = 20;
 
 /** From a container's segment, to somebody who is in no container of this host. */
@@ -27,6 +28,11 @@ export async function leaveSegment(way: Way, { network }: Place, nextHop: string
     return trace.stop("host link", "probed", what);
   }
   trace.stop("switch", "known", `nobody on network ${network.name} has the address ${nextHop}`);
+}
+
+/** Whether frames of the network leave this host. */
+export function leadsOut(facts: Facts, { parent, switch: switchName }: Place["network"]): boolean {
+  return parent !== undefined || tunnelsOf(facts, switchName).length > 0;
 }
 
 /** A tunnel's link, and where it leads. */
@@ -48,7 +54,7 @@ function tunnelsOf({ host, switching }: Facts, switchName: string): readonly Tun
   }));
   const ports = typeof switching.ovs === "object" ? switching.ovs : [];
   const onOvs = ports.filter(({ bridge, remotes }) => bridge === switchName && remotes.length > 0);
-  return [...onBridge, ...onOvs.map(({ name, remotes }) => ({ link: name, kind: "vxlan", peers: remotes }))];
+  return [...onBridge, ...onOvs.map(({ name, kind, remotes }) => ({ link: name, kind, peers: remotes }))];
 }
 
 async function passTunnel(way: Way, { link: name, kind, peers }: Tunnel, mtu: number): Promise<void> {
@@ -61,26 +67,32 @@ async function passTunnel(way: Way, { link: name, kind, peers }: Tunnel, mtu: nu
     const what = `the tunnel's link ${name} has MTU ${own.mtu}, its network ${mtu}: large packets are lost`;
     trace.stop("tunnel", "probed", what, `ip link set ${name} mtu ${mtu}`);
   }
-  for (const peer of new Set(peers)) {
-    const route = await facts.host.findRoute({ to: peer });
-    if (typeof route === "string") {
-      trace.stop("tunnel", "probed", `the host has no route to the tunnel's peer ${peer} (${route})`);
-      continue;
-    }
-    const before = trace.hops.length;
-    const out = passLink(way, "tunnel", route.link, route.via ?? peer);
-    const room = (out?.mtu ?? mtu) - (OVERHEAD[kind] ?? 0) - (familyOf(peer) === 6 ? MORE_OVER_IPV6 : 0);
-    if (out !== undefined && route.link !== "lo" && room < mtu) {
-      const what = `the way to the peer ${peer} by ${out.name} has room for ${room} bytes, the network's MTU is ${mtu}`;
-      trace.stop("tunnel", "probed", what);
-    }
-    if (trace.hops.length > before) continue;
-    trace.pass(
-      "tunnel",
-      "probed",
-      `by ${name} to the peer ${peer}, which the host reaches by ${route.link}; what is there tsnet sees not`,
-    );
+  const ways = await Promise.all([...new Set(peers)].map((peer) => toPeer(facts, name, kind, peer, mtu)));
+  const isSomeOpen = ways.some((each) => each.verdict().arrives);
+  for (const { text, ok, mark, fix } of ways.flatMap(({ hops }) => hops)) {
+    if (ok || !isSomeOpen) trace.hops.push({ hop: "tunnel", text, ok, mark, ...(fix !== undefined && { fix }) });
+    else trace.pass("tunnel", mark, `not to another peer: ${text}`);
   }
+}
+
+/** Who has the address is not known here: a peer to which there is no way may not be the one. */
+async function toPeer(facts: Facts, name: string, kind: string, peer: string, mtu: number): Promise<Trace> {
+  const trace = new Trace();
+  const route = await facts.host.findRoute({ to: peer });
+  if (typeof route === "string") {
+    trace.stop("tunnel", "probed", `the host has no route to the tunnel's peer ${peer} (${route})`);
+    return trace;
+  }
+  const out = passLink({ facts, trace }, "tunnel", route.link, route.via ?? peer);
+  const room = (out?.mtu ?? mtu) - (OVERHEAD[kind] ?? 0) - (familyOf(peer) === 6 ? MORE_OVER_IPV6 : 0);
+  if (out !== undefined && route.link !== "lo" && room < mtu) {
+    const what = `the way to the peer ${peer} by ${out.name} has room for ${room} bytes, the network's MTU is ${mtu}`;
+    trace.stop("tunnel", "probed", what);
+  }
+  if (trace.hops.length > 0) return trace;
+  const what = `by ${name} to the peer ${peer}, which the host reaches by ${route.link}; what is there tsnet sees not`;
+  trace.pass("tunnel", "probed", what);
+  return trace;
 }
 
 function passUplink(way: Way, parent: string, switchName: string): void {

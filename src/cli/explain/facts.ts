@@ -48,10 +48,15 @@ export function hasAddress({ endpoint }: Place, address: string): boolean {
   return endpoint.addresses.some((each) => bare(each) === address);
 }
 
-/** The endpoint with that bare address; of several the one that the host reaches by that link, or that is on that switch. */
-export function findPlace(facts: Pick<Facts, "networks">, address: string, switchName?: string): Place | undefined {
+/** The endpoint with that bare address; of several the one on this network, or on its switch. */
+export function findPlace(
+  facts: Pick<Facts, "networks">,
+  address: string,
+  near?: Pick<NamedNetwork, "id" | "switch">,
+): Place | undefined {
   const found = placesOf(facts).filter((place) => hasAddress(place, address));
-  return found.find(({ network }) => network.switch === switchName) ?? found[0];
+  const onNetwork = found.find(({ network }) => network.id === near?.id);
+  return onNetwork ?? found.find(({ network }) => network.switch === near?.switch) ?? found[0];
 }
 
 /** Whether a bare address is one of the network's subnets'. */

@@ -1,6 +1,10 @@
 // Links of the host by which packets go: whether they are there and up, and who is at their other end.
 import type { Place, Way } from "./facts.ts";
 import { type Link, linkNamed } from "./machine.ts";
+import type { OvsPort } from "./switching.ts";
+
+/** Tag of a port of Open vSwitch that has untagged frames alone. */
+export const UNTAGGED = 0;
 
 /** The link of that name, for who has only the name. */
 export function requireUp({ trace, facts }: Way, hop: string, name: string, what: string): Link | undefined {
@@ -25,15 +29,20 @@ export function passLink(way: Way, hop: string, name: string, nextHop: string): 
 }
 
 /** On Open vSwitch the host's link is a port with a tag as well. */
-export function checkHostTag({ trace, facts }: Way, link: string, { network }: Place): void {
-  const { ovs } = facts.switching;
+export function checkHostTag(way: Way, link: string, { network }: Place): void {
+  const { ovs } = way.facts.switching;
   const ports = typeof ovs === "object" && network.backend === "ovs" ? ovs : [];
   const port = ports.find(({ name }) => name === link);
-  const { vlan } = network;
-  if (port === undefined || port.tag === vlan) return;
-  const what = `the host's link ${link} has the tag ${port.tag ?? "none"}, its network ${vlan ?? "none"}`;
-  const fix = vlan === undefined ? `ovs-vsctl clear port ${link} tag` : `ovs-vsctl set port ${link} tag=${vlan}`;
-  trace.stop("host link", "probed", what, fix);
+  if (port !== undefined) checkTag(way, "host link", port, network.vlan ?? UNTAGGED);
+}
+
+/** @param wanted - absent for a port that has tagged frames alone. */
+export function checkTag({ trace }: Way, hop: string, { name, tag }: OvsPort, wanted: number | undefined): void {
+  if (tag === wanted) return;
+  const say = (vlan: number | undefined) =>
+    vlan === undefined ? "no tag" : vlan === UNTAGGED ? "no VLAN" : `VLAN ${vlan}`;
+  const fix = wanted === undefined ? `ovs-vsctl clear port ${name} tag` : `ovs-vsctl set port ${name} tag=${wanted}`;
+  trace.stop(hop, "probed", `port ${name} has ${say(tag)}, and should have ${say(wanted)}`, fix);
 }
 
 /** What was typed into the host's neighbour table of an endpoint's address holds, wrong or not. */

@@ -1,6 +1,6 @@
 // The whole way of a packet, from step to step.
 import type { Family } from "../../cidr.ts";
-import { leaveHost, leaveSegment } from "./beyond.ts";
+import { leadsOut, leaveHost, leaveSegment } from "./beyond.ts";
 import { type Container, type Facts, type Way, findPlace, gatewayOf, leadsTo, networkBehind } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { Trace } from "./hop.ts";
@@ -59,8 +59,9 @@ async function fromContainer(way: Way, container: Container, packet: Omit<Packet
 async function passSegment(way: Way, { place, packet, nextHop }: Departure): Promise<void> {
   const { facts, trace } = way;
   if (nextHop === undefined) return;
-  const neighbour = findPlace(facts, nextHop, place.network.switch);
-  if (neighbour !== undefined) {
+  const neighbour = findPlace(facts, nextHop, place.network);
+  const isHere = neighbour?.network.switch === place.network.switch || !leadsOut(facts, place.network);
+  if (neighbour !== undefined && isHere) {
     crossSwitch(way, place, neighbour, packet);
     if (nextHop === packet.destination) return await arriveAt(way, neighbour, packet);
     const who = neighbour.endpoint.container?.name ?? nextHop;
@@ -92,7 +93,7 @@ async function arriveOnHost(way: Way, packet: Packet): Promise<void> {
 async function follow(way: Way, onward: Onward): Promise<void> {
   const { facts } = way;
   const { packet, nextHop, outLink } = onward;
-  const place = findPlace(facts, nextHop, networkBehind(facts, outLink)?.switch);
+  const place = findPlace(facts, nextHop, networkBehind(facts, outLink));
   if (place === undefined || !leadsTo(facts, outLink, place)) return leaveHost(way, onward);
   checkHostTag(way, outLink, place);
   checkHostNeighbour(way, place, nextHop, outLink);

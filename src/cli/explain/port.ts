@@ -1,11 +1,11 @@
 // A container's port on its switch: whether it is there, in the right switch and VLAN, and who may send by it.
 import { bare, sayVlans } from "../words.ts";
-import { linkNamed, familyOf } from "./machine.ts";
 import type { Facts, Place, Way } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
+import { UNTAGGED, checkTag, requireUp } from "./host-link.ts";
+import { familyOf, linkNamed } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import { runHook } from "./rule-run.ts";
-import { requireUp } from "./host-link.ts";
 import type { Departure } from "./sender.ts";
 
 /** The switch, and the endpoint's port on it. */
@@ -69,17 +69,7 @@ function passOvsPort(way: Way, { network, endpoint }: Place): void {
       fix,
     );
   }
-  if (port.tag === endpoint.vlan) return;
-  const { vlan } = endpoint;
-  const is = port.tag === undefined ? "has no tag" : `has the tag ${port.tag}`;
-  const fix =
-    vlan === undefined ? `ovs-vsctl clear port ${port.name} tag` : `ovs-vsctl set port ${port.name} tag=${vlan}`;
-  trace.stop(
-    "port",
-    "probed",
-    `port ${port.name} ${is}, and belongs into ${vlan === undefined ? "no VLAN" : `VLAN ${vlan}`}`,
-    fix,
-  );
+  checkTag(way, "port", port, endpoint.vlan ?? (endpoint.trunk === undefined ? UNTAGGED : undefined));
 }
 
 /** Whether the sender is who it says it is, as far as the network asks, and what other rules of the switch say. */

@@ -25,6 +25,8 @@ interface OvsTable {
   readonly data: readonly (readonly unknown[])[];
 }
 
+type OvsRow = Readonly<Record<string, unknown>>;
+
 const OVS = ["--timeout=5", "--format=json"] as const;
 
 /** @param hasOvs - whether a network is on Open vSwitch. */
@@ -61,19 +63,21 @@ async function readOvs(tools: HostTools): Promise<readonly OvsPort[] | string> {
     const [bridges, ports, interfaces] = await Promise.all([
       listOvs(tools, "Bridge", "name,ports"),
       listOvs(tools, "Port", "_uuid,name,tag,interfaces"),
-      listOvs(tools, "Interface", "_uuid,options"),
+      listOvs(tools, "Interface", "_uuid,type,options"),
     ]);
-    const remotes = new Map(interfaces.map((row) => [idsOf(row["_uuid"])[0], remoteOf(row["options"])]));
+    const interfaceOf = new Map(interfaces.map((row) => [idsOf(row["_uuid"])[0] ?? "", row] as const));
     const bridgeOf = new Map(
       bridges.flatMap((row) => idsOf(row["ports"]).map((id) => [id, String(row["name"])] as const)),
     );
     return ports.map((row) => {
       const tag = row["tag"];
+      const own = idsOf(row["interfaces"]).map((id): OvsRow => interfaceOf.get(id) ?? {});
       return {
         name: String(row["name"]),
         bridge: bridgeOf.get(idsOf(row["_uuid"])[0] ?? "") ?? "",
         ...(typeof tag === "number" && { tag }),
-        remotes: idsOf(row["interfaces"]).flatMap((id) => remotes.get(id) ?? []),
+        kind: own.map(({ ["type"]: type }) => (typeof type === "string" ? type : "")).join(" "),
+        remotes: own.flatMap(({ ["options"]: options }) => remoteOf(options)),
       };
     });
   } catch (failure) {
@@ -81,7 +85,7 @@ async function readOvs(tools: HostTools): Promise<readonly OvsPort[] | string> {
   }
 }
 
-async function listOvs(tools: HostTools, table: string, columns: string): Promise<readonly Record<string, unknown>[]> {
+async function listOvs(tools: HostTools, table: string, columns: string): Promise<readonly OvsRow[]> {
   const { headings, data } = await tools.json<OvsTable>("ovs-vsctl", ...OVS, `--columns=${columns}`, "list", table);
   return data.map((cells) => Object.fromEntries(headings.map((heading, at) => [heading, cells[at]])));
 }
@@ -94,6 +98,7 @@ function idsOf(cell: unknown): readonly string[] {
 
 /** `["map", [["remote_ip", "192.0.2.1"], …]]`. */
 function remoteOf(cell: unknown): readonly string[] {
+  if (cell === undefined) return [];
   const [, pairs] = cell as readonly [string, readonly (readonly [string, string])[]]; // RFC 7047 5.1
   return pairs.flatMap(([key, value]) => (key === "remote_ip" && value !== "flow" ? [value] : []));
 }

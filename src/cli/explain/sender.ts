@@ -49,7 +49,7 @@ export async function leaveContainer(
   const chosen = typeof route === "string" ? undefined : route.source;
   const sent: Packet = { ...packet, source: chosen ?? own, sourceMac: link?.mac ?? used.endpoint.mac };
   if (link !== undefined) {
-    checkNeighbour(way, container, link, nextHop ?? packet.destination);
+    checkNeighbour(way, container, link, used, nextHop ?? packet.destination);
     checkOwnRules(way, container, { ...sent, outLink: link.name });
   }
   return {
@@ -133,18 +133,19 @@ function hopAfter(
 }
 
 /** What was typed into the neighbour table holds, wrong or not. What failed is asked again with the next packet. */
-function checkNeighbour(way: Way, { name, enter, machine }: Container, link: Link, nextHop: string): void {
+function checkNeighbour(
+  { trace, facts }: Way,
+  { name, enter, machine }: Container,
+  link: Link,
+  { network }: Place,
+  nextHop: string,
+): void {
   const entry = machine?.neighbours.find((each) => each.address === nextHop && each.link === link.name);
   if (entry?.states.includes("PERMANENT") !== true) return;
-  const mac = macOf(way, nextHop);
+  const mac = findPlace(facts, nextHop, network)?.endpoint.mac ?? linkWith(facts.host, nextHop)?.mac;
   if (mac === undefined || mac === entry.mac) return;
   const what = `${name} has a permanent entry that ${nextHop} is at ${entry.mac}, and it is at ${mac}`;
-  way.trace.stop("container", "probed", what, `${enter} ip neighbour del ${nextHop} dev ${link.name}`);
-}
-
-/** Who has an address: a container, as tsnet recorded it, or the host. */
-function macOf({ facts }: Way, address: string): string | undefined {
-  return findPlace(facts, address)?.endpoint.mac ?? linkWith(facts.host, address)?.mac;
+  trace.stop("container", "probed", what, `${enter} ip neighbour del ${nextHop} dev ${link.name}`);
 }
 
 function checkOwnRules({ trace }: Way, { name, enter, machine }: Container, packet: Packet): void {

@@ -27,6 +27,8 @@ export interface OvsPort {
   readonly bridge: string;
   /** VLAN of its untagged frames. */
   readonly tag?: number;
+  /** Of a tunnel: `vxlan`, `gre`, `geneve`; else "", `internal`, … */
+  readonly kind: string;
   /** Far ends of a tunnel. */
   readonly remotes: readonly string[];
 }

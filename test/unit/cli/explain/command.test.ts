@@ -221,12 +221,13 @@ describe("what the tools print", () => {
           [uuid("p2"), "tsx1", ["set", []], uuid("i2")],
         ],
       },
-      [`${list}=_uuid,options list Interface`]: {
-        headings: ["_uuid", "options"],
+      [`${list}=_uuid,type,options list Interface`]: {
+        headings: ["_uuid", "type", "options"],
         data: [
-          [uuid("i1"), ["map", []]],
+          [uuid("i1"), "", ["map", []]],
           [
             uuid("i2"),
+            "gre",
             [
               "map",
               [
@@ -240,8 +241,8 @@ describe("what the tools print", () => {
     };
 
     expect((await readSwitching(new FakeHost(answers), true)).ovs).toEqual([
-      { name: "tsva", bridge: "sw0", tag: 100, remotes: [] },
-      { name: "tsx1", bridge: "sw0", remotes: ["192.0.2.1"] },
+      { name: "tsva", bridge: "sw0", tag: 100, kind: "", remotes: [] },
+      { name: "tsx1", bridge: "sw0", kind: "gre", remotes: ["192.0.2.1"] },
     ]);
     expect((await readSwitching(new FakeHost(EMPTY), true)).ovs).toMatch(/^ovs-vsctl .* list \w+: exit code 2$/);
   });

@@ -199,7 +199,17 @@ const CASES: readonly Case[] = [
       if (typeof world.ovs === "object" && world.ovs[0] !== undefined) world.ovs[0].tag = 30;
     },
     where: "port",
-    why: "port tsve has the tag 30, and belongs into VLAN 10",
+    why: "port tsve has VLAN 30, and should have VLAN 10",
+    fix: "ovs-vsctl set port tsve tag=10",
+  },
+  {
+    title: "a tag that was cleared on Open vSwitch",
+    ask: LAN,
+    plant: (world) => {
+      if (typeof world.ovs === "object") delete world.ovs[0]?.tag;
+    },
+    where: "port",
+    why: "port tsve has no tag, and should have VLAN 10",
     fix: "ovs-vsctl set port tsve tag=10",
   },
   {
@@ -354,13 +364,13 @@ const CASES: readonly Case[] = [
       const network = networkIn(world, "green");
       network.backend = "ovs";
       world.ovs = [
-        { name: "tsvc", bridge: "green0", remotes: [] },
-        { name: "green0", bridge: "green0", tag: 30, remotes: [] },
+        { name: "tsvc", bridge: "green0", tag: 0, kind: "", remotes: [] },
+        { name: "green0", bridge: "green0", tag: 30, kind: "", remotes: [] },
       ];
     },
     where: "host link",
-    why: "the host's link green0 has the tag 30, its network none",
-    fix: "ovs-vsctl clear port green0 tag",
+    why: "port green0 has VLAN 30, and should have no VLAN",
+    fix: "ovs-vsctl set port green0 tag=0",
   },
   {
     title: "two networks that are kept apart",
@@ -665,6 +675,40 @@ describe("explain", () => {
       const trace = await explainIn(world, ...ask);
       expect(trace.verdict()).toEqual({ arrives: true, faults: [] });
     }
+  });
+
+  it("stops at a tunnel only if no peer can be reached, since it is not known who has the address", async () => {
+    const world = makeWorld();
+    world.fdb.push({ mac: "00:00:00:00:00:00", link: "tsx1", remote: "203.0.113.20", state: "permanent" });
+    world.host.routes.pop();
+
+    const trace = await explainIn(world, ...FAR);
+
+    expect(trace.verdict()).toEqual({ arrives: true, faults: [] });
+    expect(trace.hops.at(-1)?.text).toBe(
+      "not to another peer: the host has no route to the tunnel's peer 203.0.113.20 (network is unreachable)",
+    );
+    linkIn(world.host, "eth0").hasCarrier = false;
+    const faults = (await explainIn(world, ...FAR)).verdict().faults.map(({ why }) => why);
+    expect(faults).toEqual([
+      "link eth0 has no carrier: nobody is at the other end of the cable",
+      "the host has no route to the tunnel's peer 203.0.113.20 (network is unreachable)",
+    ]);
+  });
+
+  it("tells one address in two networks of a switch apart, and one beyond a tunnel from one on this host", async () => {
+    const world = makeWorld();
+    const twin = networkIn(world, "twenty").endpoints[0];
+    const far = networkIn(world, "green").endpoints[0];
+    if (twin === undefined || far === undefined) throw new Error("no endpoints");
+    networkIn(world, "ten").endpoints.push({ ...twin, hostLink: "tsve", vlan: 10, container: { id: "e", name: "e" } });
+    far.addresses = ["10.4.0.130/24"];
+
+    const near = await explainIn(world, "e", "10.3.0.3");
+    expect(near.verdict().faults.map(({ why }) => why)).not.toContain(
+      "the sender is in VLAN 10, the receiver in VLAN 20",
+    );
+    expect((await explainIn(world, ...FAR)).verdict()).toEqual({ arrives: true, faults: [] });
   });
 
   it("marks what follows from the records as known, and what was looked up as probed", async () => {
