@@ -10,14 +10,14 @@ export const OVS_CHECKS = [
     id: "ovs-away",
     severity: "error",
     meaning: "the database of Open vSwitch does not answer, and networks are on it: nothing can be made there",
-    needs: ["ovs"],
+    needs: ["tsnet", "ovs"],
     look: ({ ovs: { fault } }) => (fault === undefined ? [] : [{ object: "ovsdb-server", detail: fault, mend: START }]),
   }),
   check({
     id: "ovs-silent",
     severity: "error",
     meaning: "a switch of Open vSwitch does not answer: ovs-vswitchd does not run, or has not made it",
-    needs: ["ovs"],
+    needs: ["tsnet", "ovs"],
     look: ({ ovs: { silent } }) => silent.map((object) => ({ object, mend: START })),
   }),
   check({

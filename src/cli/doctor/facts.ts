@@ -72,7 +72,7 @@ export async function readFacts(tools: Tools, { readEngine, readFiles, readLegac
   });
   const networks = "value" in tsnet ? tsnet.value.networks : [];
   const [missing, ovs] = await Promise.all([
-    reading(() => readKernel(host, networks)),
+    reading(async () => readKernel(host, need(tsnet).networks)),
     reading(() => readOvs(host, networks)),
   ]);
   const [tunnels, containers] = await Promise.all([

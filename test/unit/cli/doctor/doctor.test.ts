@@ -1,32 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { Console } from "../../../../src/cli/console.ts";
 import { type DoctorOptions, doctor } from "../../../../src/cli/doctor/doctor.ts";
-import { HostTools } from "../../../../src/cli/host-tools.ts";
 import type { Tools } from "../../../../src/cli/tools.ts";
 import { TsnetError } from "../../../../src/errors.ts";
 import { factsWith, network } from "../../../support/doctor-facts.ts";
+import { PrintedHost } from "../../../support/printed-host.ts";
 
 const SOUND = factsWith();
-
-/** The host's tools, which print what a test gives them: all others are not there. */
-class PrintedHost extends HostTools {
-  readonly #prints: Readonly<Record<string, unknown>>;
-
-  constructor(prints: Readonly<Record<string, unknown>>) {
-    super();
-    this.#prints = prints;
-  }
-
-  override inside(): HostTools {
-    return new PrintedHost({});
-  }
-
-  override async text(command: string, ...args: readonly string[]): Promise<string> {
-    const line = [command, ...args].join(" ");
-    if (!(line in this.#prints)) throw new TsnetError("host", `${line}: No such file or directory`);
-    return JSON.stringify(this.#prints[line]);
-  }
-}
 
 /** The pool with what is the network's alone. */
 const [POOL] = SOUND.pools.pools.map((pool) => ({ ...pool, addresses: pool.addresses.slice(0, 1) }));
