@@ -9,11 +9,11 @@ import { createServer } from "./api/server.ts";
 import type { ChangedLinks } from "./cnm/changed-links.ts";
 import { AttachmentVerbs } from "./cnm/attachment-verbs.ts";
 import { Cnm } from "./cnm/driver.ts";
-import { contains, formatAddress, parseAddress, parseAddressWithLength, parseSubnet } from "./cidr.ts";
+import { contains, parseAddress, parseSubnet } from "./cidr.ts";
+import { type HeldAddresses, releaseAddresses } from "./cnm/release-addresses.ts";
 import { isInUse } from "./cnm/lost-networks.ts";
 import { Changes } from "./cnm/changes.ts";
 import { CnmLocks } from "./cnm/parts.ts";
-import type { Endpoint } from "./cnm/endpoint.ts";
 import type { Network } from "./cnm/network.ts";
 import { tellAll } from "./cnm/repairs.ts";
 import { type Changed, Reconciler } from "./cnm/reconcile.ts";
@@ -188,7 +188,7 @@ function buildDrivers(
     ports,
     locks: new CnmLocks(),
     pools: ipam.ofNetworks,
-    releaseAddresses: (network: Network, endpoint: Addresses) => releaseOf(ipam, network, endpoint),
+    releaseAddresses: (network: Network, held: HeldAddresses) => releaseAddresses(ipam.ofNetworks, network, held),
   };
   const cnm = new Cnm(parts);
   const metrics = new Metrics({
@@ -219,24 +219,6 @@ function isOfInternalNetwork(registry: Registry, text: string): boolean {
     .some(
       ({ network }) => network.isInternal && network.pools.some(({ subnet }) => contains(parseSubnet(subnet), address)),
     );
-}
-
-type Addresses = Pick<Endpoint, "address" | "addressIpv6">;
-
-/** Gives back what an endpoint had, pool by pool; a pool of another IPAM driver is not tsnet's to release. */
-async function releaseOf(ipam: Ipam, network: Network, endpoint: Addresses): Promise<void> {
-  for (const text of [endpoint.address, endpoint.addressIpv6]) {
-    if (text === undefined) continue;
-    const { address } = parseAddressWithLength(text);
-    const pool = network.pools.find(({ subnet }) => contains(parseSubnet(subnet), address));
-    if (pool !== undefined)
-      await ipam.ofNetworks.releaseAddress(
-        network.addressSpace,
-        pool.subnet,
-        formatAddress(address),
-        network.poolIds?.[pool.subnet],
-      );
-  }
 }
 
 interface Recovered {

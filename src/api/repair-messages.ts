@@ -1,7 +1,7 @@
 // The body of `Operator.Repair` and of its answer, and the way from them to `cnm/repair.ts` and back.
 import { type Static, Type } from "typebox";
 import type { RepairDriver, RepairRequest, RepairResult } from "../cnm/repair.ts";
-import { Cidr, NonEmptyText } from "./fields.ts";
+import { Cidr, NonEmptyText, absentable } from "./fields.ts";
 import { type Verb, statefulVerb } from "./verb.ts";
 
 /** Addresses that may be released in one call: no more than `/pools` lists. */
@@ -9,9 +9,11 @@ const MAX_ADDRESSES = 20_000;
 
 /** What the operator's command has seen to be nobody's. */
 const RepairMessage = Type.Object({
-  Addresses: Type.Array(Type.Object({ AddressSpace: NonEmptyText, Subnet: Cidr, Address: NonEmptyText }), {
-    maxItems: MAX_ADDRESSES,
-  }),
+  Addresses: absentable(
+    Type.Array(Type.Object({ AddressSpace: NonEmptyText, Subnet: Cidr, Address: NonEmptyText }), {
+      maxItems: MAX_ADDRESSES,
+    }),
+  ),
 });
 
 /** The same as a type. */
@@ -25,7 +27,7 @@ export interface RepairReply {
 
 /** Reads `Operator.Repair`. */
 function parseRepair({ Addresses }: RepairBody): RepairRequest {
-  const addresses = Addresses.map(({ AddressSpace, Subnet, Address }) => ({
+  const addresses = (Addresses ?? []).map(({ AddressSpace, Subnet, Address }) => ({
     addressSpace: AddressSpace,
     subnet: Subnet,
     address: Address,

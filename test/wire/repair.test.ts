@@ -30,7 +30,6 @@ describe("Operator.Repair", () => {
   });
 
   it.each([
-    ["no list of addresses", {}],
     ["an address without its subnet", { Addresses: [{ ...UNHELD, Subnet: undefined }] }],
     ["a subnet that is none", { Addresses: [{ ...UNHELD, Subnet: "10.1.2.0" }] }],
   ])("refuses %s, and nothing is done", async (_what, payload) => {

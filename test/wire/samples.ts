@@ -281,6 +281,17 @@ export const SAMPLES: readonly Sample[] = [
       [["Subnets", 0, "Gateway"], "cidr or empty?"],
     ],
   },
+  {
+    verb: "Operator.Repair",
+    body: { Addresses: [{ AddressSpace: "tsnet", Subnet: "10.50.2.0/24", Address: "10.50.2.9" }] },
+    places: [
+      [["Addresses"], "list?"],
+      [["Addresses", 0], "pool"],
+      [["Addresses", 0, "AddressSpace"], "non-empty text"],
+      [["Addresses", 0, "Subnet"], "cidr"],
+      [["Addresses", 0, "Address"], "non-empty text"],
+    ],
+  },
 ];
 
 /** The sample of one verb. */

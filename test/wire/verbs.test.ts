@@ -35,7 +35,7 @@ const VERBS_OF_MOBY = [
 ];
 
 // The operator's command calls these, and no engine does.
-const VERBS_OF_THE_OPERATOR = ["Attach", "Detach", "SetNetwork", "SetEndpoint", "Plan"].map(
+const VERBS_OF_THE_OPERATOR = ["Attach", "Detach", "SetNetwork", "SetEndpoint", "Plan", "Repair"].map(
   (call) => `Operator.${call}`,
 );
 
