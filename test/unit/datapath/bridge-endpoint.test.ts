@@ -11,7 +11,7 @@ const CLOSED = { isHairpin: false, isIsolated: false, isLearning: false, isFlood
 /** A host with one port in one bridge. @returns it with the changes that are made. */
 function hostWith(bridgePort: BridgePort) {
   const alias = `tsnet:endpoint:${endpoint().endpointId}`;
-  const port = { index: 2, kind: "veth", alias, isUp: true, masterIndex: 1, bridgePort };
+  const port = { index: 2, kind: "veth", alias, isUp: true, mtu: 1500, masterIndex: 1, bridgePort };
   const changes: object[] = [];
   const links = {
     findLink: async (name: string) => (name === endpoint().hostIfName ? port : { index: 1, mac: "02:00:00:00:00:01" }),
