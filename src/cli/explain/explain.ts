@@ -1,7 +1,9 @@
 // `tsnet explain FROM TO [PORT/PROTO]`: the way of a packet in words, and where and why it stops.
-import { TsnetError } from "../../errors.ts";
 import { parseAddress } from "../../cidr.ts";
+import { TsnetError } from "../../errors.ts";
 import { type NamedEndpoint, type NamedNetwork, containersOn, findCalled } from "../catalog.ts";
+import type { DockerContainer } from "../docker.ts";
+import { findNamespaceOwner } from "../shared-namespace.ts";
 import { type CommonOptions, type Tools, readEverything } from "../tools.ts";
 import { bare } from "../words.ts";
 import { type Container, type Facts, type Place, placesOf } from "./facts.ts";
@@ -53,31 +55,35 @@ export async function explain(
 async function readFacts(tools: Tools, networks: readonly NamedNetwork[]): Promise<Facts> {
   const hasOvs = networks.some(({ backend }) => backend === "ovs");
   const [host, switching] = await Promise.all([readHost(tools.host), readSwitching(tools.host, hasOvs)]);
-  const openContainer = async ({ container }: NamedEndpoint) => {
-    return container && (await openContainerCalled(tools, { networks }, container.id));
+  const open = async ({ container }: NamedEndpoint) => {
+    return container && (await openContainer(tools, { networks }, await tools.findContainer(container.id)));
   };
-  return { networks, host, switching, openContainer };
+  return { networks, host, switching, openContainer: open };
 }
 
-/** @param name - or id. */
-async function openContainerCalled(tools: Tools, known: Pick<Facts, "networks">, name: string): Promise<Container> {
-  const { name: called, id, pid, isRunning, sharedWith } = await tools.findContainer(name);
-  const owner = sharedWith?.id ?? id;
-  const places = placesOf(known).filter(({ endpoint }) => endpoint.container?.id === owner);
-  const namespace = `/proc/${pid}/ns/net`;
+async function openContainer(
+  tools: Tools,
+  known: Pick<Facts, "networks">,
+  { name, id, pid, isRunning }: DockerContainer,
+): Promise<Container> {
   return {
-    name: called,
-    places,
-    enter: `nsenter -t $(docker inspect -f '{{.State.Pid}}' ${called}) -n`,
-    ...(isRunning && { machine: await readMachine(tools.host.inside(namespace), `/proc/${pid}/net`) }),
+    name,
+    places: placesOf(known).filter(({ endpoint }) => endpoint.container?.id === id),
+    enter: `nsenter -t $(docker inspect -f '{{.State.Pid}}' ${name}) -n`,
+    ...(isRunning && { machine: await readMachine(tools.host.inside(`/proc/${pid}/ns/net`), `/proc/${pid}/net`) }),
   };
+}
+
+/** @param name - or id. @returns the one whose network namespace it lives in. */
+async function findOwner(tools: Tools, name: string): Promise<DockerContainer> {
+  return await findNamespaceOwner(tools, await tools.findContainer(name));
 }
 
 async function senderCalled(tools: Tools, facts: Facts, name: string): Promise<Sender> {
   if (name === "host" || name === "outside") return { kind: name };
-  const { isOnHost } = await tools.findContainer(name);
-  if (isOnHost) return { kind: "host" };
-  const container = await openContainerCalled(tools, facts, name);
+  const owner = await findOwner(tools, name);
+  if (owner.isOnHost) return { kind: "host" };
+  const container = await openContainer(tools, facts, owner);
   if (container.places.length === 0) throw notOnNetwork(name);
   return { kind: "container", container };
 }
@@ -89,9 +95,9 @@ async function addressCalled(tools: Tools, facts: Facts, from: Sender, to: strin
   }
   if (to === "host" || to === "outside") return await hostAddress(facts, from, to);
   const found = findCalled("container", containersOn(facts.networks), to);
-  const { isOnHost } = found === undefined ? await tools.findContainer(to) : { isOnHost: false };
-  if (isOnHost) return await hostAddress(facts, from, "host");
-  const container = await openContainerCalled(tools, facts, found?.id ?? to);
+  const owner = await findOwner(tools, found?.id ?? to);
+  if (owner.isOnHost) return await hostAddress(facts, from, "host");
+  const container = await openContainer(tools, facts, owner);
   const [place] = [...container.places].sort((a, b) => distance(from, a) - distance(from, b));
   if (place === undefined) throw notOnNetwork(to);
   const address = place.endpoint.addresses[0] ?? addressInside(container, place);

@@ -13,7 +13,6 @@ export interface Container {
   readonly enter: string;
   /** Its network namespace; absent while it does not run. */
   readonly machine?: Machine;
-  /** Its endpoints are those of the container whose namespace it shares, or its own. */
   readonly places: readonly Place[];
 }
 

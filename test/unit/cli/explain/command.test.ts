@@ -60,7 +60,12 @@ function toolsWith(answers: Answers = EMPTY) {
   const [a, lonely] = [fakeContainer("a"), fakeContainer("lonely")];
   const place = { networkId: "blue", endpointId: "a", container: { id: a.id, name: "a" }, addresses: ["10.1.0.2"] };
   const docker = { networks: [{ id: "blue", name: "blue", ipamDriver: "tsnet", subnets: [] }], places: [place] };
-  const fake = fakeTools({ networks, containers: [a, lonely], docker });
+  const side = fakeContainer("side", { sharedWith: { id: a.id, name: "a" } });
+  const fake = fakeTools({
+    networks,
+    containers: [a, lonely, side, fakeContainer("bare", { isOnHost: true })],
+    docker,
+  });
   return { ...fake, tools: { ...fake.tools, host: new FakeHost(answers) } };
 }
 
@@ -96,6 +101,17 @@ describe("tsnet explain", () => {
     expect(text).toMatch(/^It stops at: container, /m);
     const enter = "nsenter -t $(docker inspect -f '{{.State.Pid}}' a) -n";
     expect(text).toContain(`To mend it:\n  ${enter} ip route add default via 10.1.0.2`);
+  });
+
+  it("takes a container in another one's namespace for that one, and one in the host's for the host", async () => {
+    const { tools, lines, notes } = toolsWith();
+
+    await explain(tools, ["side", "198.51.100.9", undefined], {});
+    await explain(tools, ["bare", "198.51.100.9", undefined], {});
+
+    expect(notes).toEqual(["tsnet: side shares the network of a: this is about a"]);
+    expect(lines.join("\n")).toContain("a is on network blue (nat) as 10.1.0.2");
+    expect(lines.join("\n")).toContain("the host has no route to 198.51.100.9");
   });
 
   it("prints the same as JSON", async () => {
