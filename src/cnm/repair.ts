@@ -69,7 +69,8 @@ export class Repair implements RepairDriver {
       const faults = await this.#remove(datapath, strays);
       const after = await this.#strays(datapath);
       for (const name of strays.keys()) if (!after.has(name)) done.push(`${name} removed`);
-      for (const name of after.keys()) left.push(`${name} was not removed: ${faults.join(", ") || "it is in use"}`);
+      for (const name of after.keys())
+        left.push(`${name} was not removed: ${faults.join(", ") || "it is in use, or not what tsnet makes"}`);
     }
     for (const unheld of addresses) {
       const refusal = await this.#release(unheld);
