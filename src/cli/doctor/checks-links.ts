@@ -36,6 +36,7 @@ export const LINK_CHECKS = [
       return tsnet.networks.flatMap((network) =>
         network.endpoints.flatMap((endpoint) => {
           if (endpoint.state !== "joined" || there.has(endpoint.hostLink)) return [];
+          if (endpoint.attachment !== undefined) return []; // it goes with its namespace, and comes back with that
           const who = callEndpoint(endpoint);
           const words = command`${network.name} ${endpoint.container?.name ?? "CONTAINER"}`;
           const mend = `docker network disconnect ${words} && docker network connect ${words}`;

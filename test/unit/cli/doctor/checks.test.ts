@@ -158,6 +158,14 @@ function unused(): Partial<FactValues> {
   return { ...webWith({ endpoints: [rest, endpoint(3)] }), links };
 }
 
+const ATTACHED = {
+  owner: { kind: "container", id: "c3", name: "box-3" },
+  ifName: "eth1",
+  hasDefaultRoute: false,
+  routes: [],
+  isOnce: false,
+} as const;
+
 describe("the checks of tsnet doctor", () => {
   it("find nothing on a sound host", () => {
     expect(examine(readingsOf(SOUND))).toEqual({ findings: [], notLookedAt: [] });
@@ -235,6 +243,15 @@ describe("the checks of tsnet doctor", () => {
   });
 
   it.each([
+    [
+      "what was attached to a container that has stopped has no link",
+      {
+        ...webWith({ endpoints: [endpoint(2), endpoint(3, { attachment: ATTACHED })] }),
+        links: SOUND.links.filter(({ ifname }) => ifname !== "tsv3"),
+        containers: SOUND.containers.filter(({ name }) => name !== "box-3"),
+      },
+      [],
+    ],
     [
       "an internal network needs no forwarding",
       { ...webWith({ isInternal: true }), ...settingsWith(["ipv4.ip_forward", 0]) },
