@@ -1,6 +1,6 @@
 // `tsnet set NETWORK|CONTAINER KEY=VALUE…`: changes what is in use. The daemon changes switch, rules, records and IPAM; what is
 // inside a container this command changes, since the daemon has no right to be there.
-import type { SetAnswer } from "../cnm/change-requests.ts";
+import type { InsideChange, SetAnswer } from "../cnm/change-requests.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 import { type NamedContainer, type NamedNetwork, callEndpoint, containersOn, findCalled, shortId } from "./catalog.ts";
 import { changeInside } from "./inside.ts";
@@ -30,7 +30,8 @@ export async function set(tools: Tools, name: string, pairs: Pairs, options: Set
     tools.console.line(`${target.kind} ${target.name}: ${key} ${from} -> ${to}`);
   if (answer.changes.length === 0)
     tools.console.line(`${target.kind} ${target.name}: nothing changes, it is so already`);
-  if (target.kind === "container" && answer.changes.some(({ key }) => key.startsWith("ip")))
+  const isDockers = ({ owner, addresses }: InsideChange) => owner === undefined && addresses.length > 0;
+  if (answer.inside.some(isDockers))
     tools.console.note(
       "Docker goes on to show the address that it gave, and gives one anew when the container is started again",
     );

@@ -116,6 +116,16 @@ export class TunnelStand implements AsyncDisposable {
     return await datapath.ensureNetwork(network, others);
   }
 
+  /** Gives a network other peers on one host, as tsnet does (cnm/change-network.ts). */
+  async change(n: number, from: Network, to: Network): Promise<void> {
+    const { datapath } = this.host(n).agent;
+    const others = this.#besides(n, from);
+    this.#made = this.#made.map((made) => (made.n === n && made.network.id === from.id ? { n, network: to } : made));
+    await this.#applyRules(n);
+    await datapath.removeNetwork({ ...from, isHostOnSwitch: false }, [to, ...others]);
+    await datapath.ensureNetwork(to, others);
+  }
+
   /** Removes a network without containers from one host. */
   async unmakeOn(n: number, network: Network): Promise<void> {
     const others = this.#besides(n, network);

@@ -182,13 +182,18 @@ describe("tsnet set", () => {
     );
   });
 
-  it("says that Docker keeps the address that it gave", async () => {
+  it.each([
+    ["says that Docker keeps the address that it gave", {}, true],
+    ["says nothing of Docker about an attachment", { owner: { kind: "netns", id: "/run/netns/1", name: "1" } }, false],
+  ])("%s", async (_, more, isSaid) => {
     const desk = new Desk();
-    desk.answer = () => ({ changes: [{ key: "ip", from: "10.1.1.2", to: "10.1.1.9" }], inside: [] });
+    const addresses = [{ from: "10.1.1.2/24", to: "10.1.1.9/24" }];
+    const change = { endpointId: endpointId(1), sandboxKey: "/run/1", mac: "02:42:0a:01:01:02", addresses, ...more };
+    desk.answer = () => ({ changes: [{ key: "ip", from: "10.1.1.2", to: "10.1.1.9" }], inside: [change] });
 
-    await setOn(await desk.tools(), "one", ["ip=10.1.1.9"], {});
+    await set(await desk.tools(), "one", parsePairs(["ip=10.1.1.9"]), {});
 
-    expect(desk.notes).toContain("Docker goes on to show the address that it gave");
+    expect(desk.notes.includes("Docker goes on to show the address that it gave")).toBe(isSaid);
   });
 
   const inside = [
