@@ -14,8 +14,8 @@ export interface OvsPort {
   /** Number of it in flows; absent while ovs-vswitchd has not opened it. */
   readonly ofport?: number;
   readonly isUp: boolean;
-  /** ovs-vswitchd could not open it: there is no such link. */
-  readonly isLost: boolean;
+  /** The host's link that it is; of a bond the first one. Absent for what Open vSwitch makes itself. */
+  readonly link?: string;
   readonly marks: ReadonlyMap<string, string>;
 }
 
@@ -71,14 +71,15 @@ function bridgeOf(row: Row, ports: ReadonlyMap<string, Row>, interfaces: Readonl
 
 function portOf(port: Row, first: Row): OvsPort {
   const [ofport] = setOf(first.get("ofport")).map(Number);
+  const type = textOf(first.get("type"));
   return {
     name: textOf(port.get("name")),
     vlans: vlansOf(port),
-    type: textOf(first.get("type")),
+    type,
     options: mapOf(first.get("options")),
     ...(ofport !== undefined && ofport > 0 && { ofport }),
     isUp: textOf(first.get("admin_state")) !== "down",
-    isLost: ofport === -1,
+    ...(["", "system"].includes(type) && { link: textOf(first.get("name")) }),
     marks: mapOf(port.get("external_ids")),
   };
 }

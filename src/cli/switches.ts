@@ -124,19 +124,20 @@ function ovsSwitch({ name, marks, ports }: OvsBridge, view: HostView, networks: 
   const links = new Map(view.links.map((link) => [link.ifname, link]));
   const shown = ports.flatMap((port) => {
     // A switch of tsnet's own leads to the host by other links.
-    return port.name === name && isOurs ? [] : [ovsPort(port, links.get(port.name), networks)];
+    return port.name === name && isOurs ? [] : [ovsPort(port, links, networks)];
   });
   return switchOf({ name, backend: "ovs", isOurs, isUp: true }, networks, shown);
 }
 
-function ovsPort(port: OvsPort, link: HostLink | undefined, networks: readonly NamedNetwork[]): ShownPort {
+function ovsPort(port: OvsPort, links: ReadonlyMap<string, HostLink>, networks: readonly NamedNetwork[]): ShownPort {
   const { name, vlans, type, options, ofport, marks } = port;
-  const base = { name, isUp: port.isUp, isMissing: port.isLost, vlans, ...(ofport !== undefined && { ofport }) };
+  const isMissing = port.link !== undefined && !links.has(port.link);
+  const base = { name, isUp: port.isUp, isMissing, vlans, ...(ofport !== undefined && { ofport }) };
   const isOurs = marks.has("tsnet-network");
   const endpointId = marks.get("tsnet-endpoint");
   if (endpointId !== undefined) return { ...base, ...containerOf(endpointId, networks) };
   if (type === "internal")
-    return { ...base, kind: "host", isOurs, who: addressesOf(link ?? { addr_info: [] }).join(", ") };
+    return { ...base, kind: "host", isOurs, who: addressesOf(links.get(name) ?? { addr_info: [] }).join(", ") };
   const tunnel = TUNNELS[type];
   const peer = options.get("remote_ip");
   if (tunnel === undefined || peer === undefined) return { ...base, ...otherPort(name, networks) };

@@ -49,8 +49,6 @@ export interface OvsPortParts {
   readonly trunks?: readonly number[];
   readonly mode?: string;
   readonly marks?: Readonly<Record<string, string>>;
-  /** There is no such link. */
-  readonly isLost?: boolean;
 }
 
 /** Bridges by name. */
@@ -102,8 +100,8 @@ export function ovsPrints(rows: OvsRows): Readonly<Record<string, object>> {
         name,
         parts.type ?? "",
         map(parts.options),
-        parts.isLost === true ? -1 : at + 1,
-        parts.isLost === true ? ["set", []] : "up",
+        at + 1,
+        "up",
       ]),
     },
   ];

@@ -6,6 +6,7 @@ import type { ShownPort, ShownSwitch } from "../../src/cli/switches.ts";
 import { readTsnet, runTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
 import { SystemHost } from "../support/system-host.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const NETWORKS: Readonly<Record<string, readonly string[]>> = {
   front: ["--subnet", "10.60.0.0/24", "-o", "bridge=sw0"],
@@ -110,6 +111,10 @@ describe("the operator's look at switches", () => {
 
   it("macs has what a Linux bridge has learned from somebody else's port, and does not know who that is", async () => {
     await host.exec(["ip", "address", "add", "10.60.0.77/32", "dev", "tap7-peer"]);
+    await host.exec(["ip", "link", "set", "tap7-peer", "up"]);
+    await waitUntil("tap7 to forward", async () =>
+      (await host.exec(["bridge", "link", "show", "dev", "tap7"])).includes("state forwarding"),
+    );
     await host.exec(["busybox", "arping", "-c", "1", "-U", "-I", "tap7-peer", "10.60.0.77"]).catch(() => {}); // no answer is wanted
 
     const found = await readTsnet<readonly NamedDestination[]>(host.lab, "macs", "front");

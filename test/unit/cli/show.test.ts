@@ -192,12 +192,13 @@ describe("tsnet show", () => {
           tsx1: { type: "vxlan", options: { remote_ip: "192.0.2.11", key: "80" }, tag: 0, marks },
           tsg1: { type: "internal", tag: 100, marks },
           vm0: {},
-          vm2: { isLost: true },
+          vm2: {},
           vm1: { tag: 7, trunks: [8], mode: "native-tagged" },
         },
       },
     };
-    const links = [hostLink("tsg1", { address: "10.1.1.1/24" }), hostLink("ovs0", {})];
+    const there = ["ovs0", "eth1", "vm0", "vm1"].map((name) => hostLink(name));
+    const links = [hostLink("tsg1", { address: "10.1.1.1/24" }), ...there];
 
     const text = await printed(scene({ networks, ovs, links }), "ovs0");
 
