@@ -6,9 +6,15 @@ import { join } from "node:path";
 const README = join(import.meta.dirname, "../../README.md");
 const BLOCK = /^```console\n(.*?)^```$/gms;
 
-/** What stands in the README behind `$ COMMAND`, masked. @throws Error if it stands there not at all. */
-export function readmeOutput(command: string): string {
-  for (const [, block = ""] of readFileSync(README, "utf8").matchAll(BLOCK)) {
+/**
+ * What stands in the README behind `$ COMMAND`, masked.
+ *
+ * @param heading - from there on: `### CNI`.
+ * @throws Error if it stands there not at all.
+ */
+export function readmeOutput(command: string, heading = ""): string {
+  const text = readFileSync(README, "utf8");
+  for (const [, block = ""] of text.slice(text.indexOf(heading)).matchAll(BLOCK)) {
     for (const entry of block.split(/^\$ /m).slice(1)) {
       const [typed = "", ...lines] = entry.split("\n");
       if (typed === command) return maskVolatile(lines.join("\n"));

@@ -406,5 +406,5 @@ async function tsnet(...words: readonly string[]): Promise<Outcome> {
 function expectAsInReadme(command: string, { exitCode, stdout, stderr }: Outcome): void {
   expect(stderr).toBe("");
   expect(exitCode).toBe(0);
-  expect(maskVolatile(stdout)).toBe(readmeOutput(command));
+  expect(maskVolatile(stdout)).toBe(readmeOutput(command, "### Attach"));
 }

@@ -58,7 +58,7 @@ describe("tsnet cni", () => {
     const shown = await done("add", "web", "lab");
     await done("add", "db", "lab");
 
-    expect(maskVolatile(shown)).toBe(readmeOutput("tsnet cni add web lab"));
+    expect(maskVolatile(shown)).toBe(readmeOutput("tsnet cni add web lab", "### CNI"));
     expect((await web.interface("eth0")).addresses).toEqual(["10.44.0.2/24"]);
     expect(await web.routesVia()).toEqual([`default via ${GATEWAY} dev eth0`]);
     expect(addressesGiven()).toEqual(["10.44.0.2", "10.44.0.3"]);

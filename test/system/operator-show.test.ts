@@ -112,14 +112,14 @@ describe("the operator's look at switches", () => {
   it("macs has what a Linux bridge has learned from somebody else's port, and does not know who that is", async () => {
     await host.exec(["ip", "address", "add", "10.60.0.77/32", "dev", "tap7-peer"]);
     await host.exec(["ip", "link", "set", "tap7-peer", "up"]);
-    await waitUntil("tap7 to forward", async () =>
-      (await host.exec(["bridge", "link", "show", "dev", "tap7"])).includes("state forwarding"),
-    );
-    await host.exec(["busybox", "arping", "-c", "1", "-U", "-I", "tap7-peer", "10.60.0.77"]).catch(() => {}); // no answer is wanted
+    const [peer] = JSON.parse(await host.exec(["ip", "-json", "link", "show", "tap7-peer"])) as IpLink[];
+    await waitUntil("the bridge to learn the address", async () => {
+      await host.exec(["busybox", "arping", "-c", "1", "-U", "-I", "tap7-peer", "10.60.0.77"]).catch(() => {}); // no answer is wanted
+      return (await host.exec(["bridge", "fdb", "show", "dev", "tap7"])).includes(`${peer?.address} `);
+    });
 
     const found = await readTsnet<readonly NamedDestination[]>(host.lab, "macs", "front");
 
-    const [peer] = JSON.parse(await host.exec(["ip", "-json", "link", "show", "tap7-peer"])) as IpLink[];
     expect(found.find(({ mac }) => mac === peer?.address)).toMatchObject({ port: "tap7", who: "unknown" });
   });
 
