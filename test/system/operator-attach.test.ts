@@ -64,7 +64,7 @@ describe("a container that Docker gave no network", () => {
   });
 
   it("is named by tsnet ls and tsnet inspect", async () => {
-    expectAsInReadme("tsnet ls", await tsnet("ls"));
+    expectAsInReadme("tsnet ls", await tsnet("ls"), "### Attach");
     expect((await tsnet("inspect", "blue")).stdout).toMatch(/quiet \(attached\) +10\.70\.0\.3\/24/);
     expect((await tsnet("ipam", "blue")).stdout).toMatch(/10\.70\.0\.3 +quiet/);
   });
@@ -403,8 +403,8 @@ async function tsnet(...words: readonly string[]): Promise<Outcome> {
   return { ...outcome, stdout: outcome.stdout.trimEnd() };
 }
 
-function expectAsInReadme(command: string, { exitCode, stdout, stderr }: Outcome): void {
+function expectAsInReadme(command: string, { exitCode, stdout, stderr }: Outcome, heading?: string): void {
   expect(stderr).toBe("");
   expect(exitCode).toBe(0);
-  expect(maskVolatile(stdout)).toBe(readmeOutput(command, "### Attach"));
+  expect(maskVolatile(stdout)).toBe(readmeOutput(command, heading));
 }
