@@ -36,7 +36,7 @@ export default defineConfig({
       project("fuzz", ["test/fuzz/*.test.ts"], 60_000, 2),
       // Each file in namespaces of its own, and waiting half of the time.
       project("kernel", ["test/kernel/**/*.test.ts"], 60_000, 3),
-      project("system", ["test/system/*.test.ts"], 180_000, 2),
+      project("system", ["test/system/*.test.ts"], 180_000, 3),
       project("long", ["test/long/*.test.ts"], 5_400_000),
       project("system-long", ["test/system/long/*.test.ts"], 180_000, 2),
       inOneProcess(project("vm", ["test/vm/*.test.ts"], 60_000)),
