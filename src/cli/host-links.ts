@@ -4,10 +4,14 @@ import type { HostTools } from "./host-tools.ts";
 /** One link of `ip -json -details address`; fields that are not read are left out. */
 export interface HostLink {
   readonly ifname: string;
+  readonly mtu: number;
   /** The link below: of a VLAN link the one that it is on. */
   readonly link?: string;
   /** The switch whose port it is. */
   readonly master?: string;
+  /** Of a pair whose other end is in another namespace. */
+  readonly link_netnsid?: number;
+  /** `UP`, `LOWER_UP`, `NO-CARRIER`, … */
   readonly flags: readonly string[];
   readonly ifalias?: string;
   readonly address?: string;

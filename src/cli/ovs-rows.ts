@@ -1,8 +1,8 @@
-// The bridges, ports and interfaces of Open vSwitch as ovs-vsctl(8) prints them.
-// Source: ovs-vsctl(8), `--format=json`; RFC 7047, 5.1 for the notation of values.
+// The bridges of Open vSwitch with their ports, as its database has them.
 import { messageOf } from "../errors.ts";
 import type { CarriedVlans } from "./host-links.ts";
 import type { HostTools } from "./host-tools.ts";
+import { type OvsdbRow, byId, listRows, mapOf, setOf, textOf } from "./ovsdb-rows.ts";
 
 /** A port with the interface of the same name; of a bond with its first one. */
 export interface OvsPort {
@@ -33,34 +33,23 @@ export interface OvsView {
   readonly fault?: string;
 }
 
-type Row = ReadonlyMap<string, unknown>;
-
 /** Where it is not installed or does not run there are no bridges. */
 export async function readOvs(host: HostTools): Promise<OvsView> {
   try {
-    const bridges = await list(host, "Bridge", "name,ports,external_ids");
-    const ports = await list(host, "Port", "_uuid,name,interfaces,tag,trunks,vlan_mode,external_ids");
-    const interfaces = await list(host, "Interface", "_uuid,name,type,options,ofport,admin_state");
+    const bridges = await listRows(host, "Bridge", "name,ports,external_ids");
+    const ports = await listRows(host, "Port", "_uuid,name,interfaces,tag,trunks,vlan_mode,external_ids");
+    const interfaces = await listRows(host, "Interface", "_uuid,name,type,options,ofport,admin_state");
     return { bridges: bridges.map((row) => bridgeOf(row, byId(ports), byId(interfaces))) };
   } catch (failure) {
     return { bridges: [], fault: messageOf(failure) };
   }
 }
 
-async function list(host: HostTools, table: string, columns: string): Promise<readonly Row[]> {
-  const args = ["--timeout=5", "--format=json", `--columns=${columns}`, "list", table];
-  const { headings = [], data = [] } = await host.json<{ headings?: string[]; data?: unknown[][] }>(
-    "ovs-vsctl",
-    ...args,
-  );
-  return data.map((values) => new Map(headings.map((heading, at) => [heading, values[at]])));
-}
-
-function byId(rows: readonly Row[]): ReadonlyMap<string, Row> {
-  return new Map(rows.map((row) => [String(setOf(row.get("_uuid"))[0]), row]));
-}
-
-function bridgeOf(row: Row, ports: ReadonlyMap<string, Row>, interfaces: ReadonlyMap<string, Row>): OvsBridge {
+function bridgeOf(
+  row: OvsdbRow,
+  ports: ReadonlyMap<string, OvsdbRow>,
+  interfaces: ReadonlyMap<string, OvsdbRow>,
+): OvsBridge {
   const own = setOf(row.get("ports")).flatMap((id) => ports.get(String(id)) ?? []);
   const named = own.map((port) => {
     const [first] = setOf(port.get("interfaces")).map((id) => interfaces.get(String(id)));
@@ -69,7 +58,7 @@ function bridgeOf(row: Row, ports: ReadonlyMap<string, Row>, interfaces: Readonl
   return { name: textOf(row.get("name")), marks: mapOf(row.get("external_ids")), ports: named };
 }
 
-function portOf(port: Row, first: Row): OvsPort {
+function portOf(port: OvsdbRow, first: OvsdbRow): OvsPort {
   const [ofport] = setOf(first.get("ofport")).map(Number);
   const type = textOf(first.get("type"));
   return {
@@ -85,7 +74,7 @@ function portOf(port: Row, first: Row): OvsPort {
 }
 
 /** Without a tag and a list it is a trunk of all VLANs (ovs-vswitchd.conf.db(5), table Port, vlan_mode). */
-function vlansOf(port: Row): CarriedVlans {
+function vlansOf(port: OvsdbRow): CarriedVlans {
   const [tag] = setOf(port.get("tag")).map(Number);
   const trunks = setOf(port.get("trunks")).map(Number);
   const [mode = tag === undefined ? "trunk" : "access"] = setOf(port.get("vlan_mode")).map(String);
@@ -94,24 +83,4 @@ function vlansOf(port: Row): CarriedVlans {
   const tagged = trunks.filter((vid) => vid !== 0 && vid !== tag).toSorted((a, b) => a - b);
   const untagged = mode.startsWith("native") ? tag : trunks.includes(0) ? 0 : undefined;
   return { ...(untagged !== undefined && { untagged }), tagged, ...(isAll && { isAll }) };
-}
-
-/** A set of one is written as the value alone, an id as `["uuid", ID]`. */
-function setOf(value: unknown): readonly unknown[] {
-  if (value === undefined) return [];
-  if (!Array.isArray(value)) return [value];
-  const [kind, content]: readonly unknown[] = value;
-  return kind === "set" && Array.isArray(content) ? content.flatMap(setOf) : [content];
-}
-
-function mapOf(value: unknown): ReadonlyMap<string, string> {
-  const [kind, content]: readonly unknown[] = Array.isArray(value) ? value : [];
-  if (kind !== "map" || !Array.isArray(content)) return new Map();
-  return new Map(content.map((entry: readonly unknown[]) => [String(entry[0]), String(entry[1])]));
-}
-
-/** "" for the empty set. */
-function textOf(value: unknown): string {
-  const [first] = setOf(value);
-  return typeof first === "string" ? first : "";
 }

@@ -1,7 +1,7 @@
 // A sound host as `tsnet doctor` sees it, made up: one network of each backend with a container each. Tests spoil parts of it.
 import type { NamedEndpoint, NamedNetwork } from "../../src/cli/catalog.ts";
 import type { FactName, FactValues, Facts } from "../../src/cli/doctor/facts.ts";
-import type { Link } from "../../src/cli/doctor/host-facts.ts";
+import type { HostLink } from "../../src/cli/host-links.ts";
 import type { OvsRow } from "../../src/cli/doctor/ovs-facts.ts";
 import { VERSION } from "../../src/version.ts";
 import { endpointId, networkId } from "./cnm-builder.ts";
@@ -10,7 +10,7 @@ export const WEB = networkId(1);
 export const FLOOR = networkId(2);
 
 /** A link as ip(8) shows it. @param change - what is other than of a link that is up. */
-export function link(ifname: string, change: Partial<Link> = {}): Link {
+export function link(ifname: string, change: Partial<HostLink> = {}): HostLink {
   return { ifname, mtu: 1500, flags: ["UP", "LOWER_UP"], address: "02:00:00:00:00:01", addr_info: [], ...change };
 }
 
@@ -52,7 +52,7 @@ export function network(change: Partial<NamedNetwork> = {}): NamedNetwork {
 }
 
 /** The container's own links. */
-export function inside(n: number, change: Partial<Link> = {}): Link {
+export function inside(n: number, change: Partial<HostLink> = {}): HostLink {
   const addr_info = [{ local: `10.1.1.${n}`, prefixlen: 24, scope: "global" }];
   return link("eth0", { address: `02:42:0a:01:01:0${n}`, addr_info, ...change });
 }

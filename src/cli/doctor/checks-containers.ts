@@ -4,7 +4,7 @@ import { callEndpoint, type NamedEndpoint, type NamedNetwork } from "../catalog.
 import { bare } from "../words.ts";
 import { type Spotted, check } from "./check.ts";
 import type { ContainerView } from "./container-facts.ts";
-import type { Link } from "./host-facts.ts";
+import type { HostLink } from "../host-links.ts";
 
 /** See the top of this file. */
 export const CONTAINER_CHECKS = [
@@ -90,18 +90,18 @@ export const CONTAINER_CHECKS = [
 ];
 
 /** By its address, or by its MAC where it has lost that. */
-function linkOf({ addresses, mac }: NamedEndpoint, links: readonly Link[]): Link | undefined {
+function linkOf({ addresses, mac }: NamedEndpoint, links: readonly HostLink[]): HostLink | undefined {
   const wanted = addresses.map(bare);
   const byAddress = links.find((link) => addressesOn(link).some((address) => wanted.includes(address)));
   return byAddress ?? links.find(({ address }) => address === mac);
 }
 
 /** Bare, without those that every link has. */
-function addressesOn({ addr_info }: Link): readonly string[] {
+function addressesOn({ addr_info }: HostLink): readonly string[] {
   return addr_info.flatMap(({ local, scope }) => (local === undefined || scope !== "global" ? [] : [local]));
 }
 
-function within(name: string, { ifname }: Link, change: string): string {
+function within(name: string, { ifname }: HostLink, change: string): string {
   const line = command`nsenter --net=/proc/$(docker inspect -f {{.State.Pid}} ${name})/ns/net ip link set ${ifname}`;
   return `${line} ${change}`;
 }

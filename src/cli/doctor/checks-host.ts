@@ -5,7 +5,8 @@ import type { NamedNetwork } from "../catalog.ts";
 import { type Spotted, check } from "./check.ts";
 import type { FactValues } from "./facts.ts";
 import { type Drop, dropsOf } from "./foreign-drops.ts";
-import { type Link, type Route } from "./host-facts.ts";
+import type { Route } from "./host-facts.ts";
+import type { HostLink } from "../host-links.ts";
 import { ADMITTED_MARK, isOurs, markOf } from "./marks.ts";
 import type { Traffic } from "./rule-fit.ts";
 
@@ -190,10 +191,10 @@ function worldOf(routes: readonly Route[]): readonly string[] {
 function hostLinksOf(
   network: NamedNetwork,
   networks: readonly NamedNetwork[],
-  links: readonly Link[],
+  links: readonly HostLink[],
 ): readonly string[] {
   const ids = networks.filter((other) => other.switch === network.switch).map(({ id }) => id as string);
-  const isHostLink = (link: Link) => {
+  const isHostLink = (link: HostLink) => {
     const vlan = link.linkinfo?.info_data?.["id"]; // absent on Open vSwitch
     const isOfSwitch = link.ifname.startsWith("tsg") && ids.includes(markOf("network", link) ?? "");
     return isOfSwitch && (vlan === undefined || vlan === network.vlan);

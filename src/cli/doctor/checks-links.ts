@@ -3,7 +3,7 @@ import { command } from "./shell-command.ts";
 import { callEndpoint } from "../catalog.ts";
 import { check } from "./check.ts";
 import type { FactValues } from "./facts.ts";
-import type { Link } from "./host-facts.ts";
+import type { HostLink } from "../host-links.ts";
 import type { TunnelPath } from "./tunnel-facts.ts";
 
 /** What a tunnel puts around a frame at least: IP, UDP or GRE, its own header, Ethernet. IPv6 needs 20 more. */
@@ -147,7 +147,7 @@ export const LINK_CHECKS = [
   }),
 ];
 
-function namesOf(links: readonly Link[]): ReadonlySet<string> {
+function namesOf(links: readonly HostLink[]): ReadonlySet<string> {
   return new Set(links.map(({ ifname }) => ifname));
 }
 

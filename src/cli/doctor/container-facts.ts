@@ -3,7 +3,7 @@ import { globSync } from "node:fs";
 import { TsnetError } from "../../errors.ts";
 import { type NamedEndpoint, type NamedNetwork, containersOn } from "../catalog.ts";
 import type { Tools } from "../tools.ts";
-import { type Link, readLinks } from "./host-facts.ts";
+import { type HostLink, readLinks } from "../host-links.ts";
 
 /** A running container on one of tsnet's networks. */
 export interface ContainerView {
@@ -11,7 +11,7 @@ export interface ContainerView {
   readonly network: NamedNetwork;
   readonly endpoint: NamedEndpoint;
   /** All of them, those of other networks too. */
-  readonly links: readonly Link[];
+  readonly links: readonly HostLink[];
 }
 
 /** Namespaces looked into at once. */

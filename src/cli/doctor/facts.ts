@@ -6,7 +6,8 @@ import { type NamedNetwork, nameNetworks } from "../catalog.ts";
 import type { EngineView } from "../docker.ts";
 import type { Tools } from "../tools.ts";
 import { type ContainerView, readContainers } from "./container-facts.ts";
-import { type Files, type Link, type Route, readKernel, readLinks, readRoutes } from "./host-facts.ts";
+import { type Files, type Route, readKernel, readRoutes } from "./host-facts.ts";
+import { type HostLink, readLinks } from "../host-links.ts";
 import { type OvsView, readOvs } from "./ovs-facts.ts";
 import { type LegacyFilter, type Ruleset, readLegacy, readRules } from "./rules-facts.ts";
 import { type TunnelPath, readTunnels } from "./tunnel-facts.ts";
@@ -23,7 +24,7 @@ export interface FactValues {
   readonly health: HealthReply;
   readonly pools: PoolsReply;
   readonly engine: EngineView;
-  readonly links: readonly Link[];
+  readonly links: readonly HostLink[];
   readonly routes: readonly Route[];
   readonly files: Files;
   /** What the kernel cannot do, of what a network asks for. */

@@ -1,23 +1,7 @@
-// The host's links with their addresses, its routes, the files that say how its kernel is set, and what that kernel cannot do.
+// The host's routes, the files that say how its kernel is set, and what that kernel cannot do.
 import { globSync, readFileSync } from "node:fs";
 import type { NetworkStatus } from "../../cnm/requests.ts";
 import type { HostTools } from "../host-tools.ts";
-
-/** As `ip -json -details address` shows it. */
-export interface Link {
-  readonly ifname: string;
-  readonly mtu: number;
-  /** `UP`, `LOWER_UP`, `NO-CARRIER`, … */
-  readonly flags: readonly string[];
-  /** MAC. */
-  readonly address?: string;
-  readonly ifalias?: string;
-  readonly master?: string;
-  /** Of a pair whose other end is in another namespace. */
-  readonly link_netnsid?: number;
-  readonly addr_info: readonly { readonly local?: string; readonly prefixlen: number; readonly scope: string }[];
-  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: Readonly<Record<string, unknown>> };
-}
 
 /** As `ip -json route` shows it. */
 export interface Route {
@@ -51,11 +35,6 @@ const DRIVER_FILES = [
   "/run/docker/plugins/{tsnet.sock,tsnet/tsnet.sock}",
   "/{etc,usr/lib}/docker/plugins/{tsnet,tsnet/tsnet}.{spec,json}",
 ];
-
-/** Links of this namespace. @throws TsnetError `host`. */
-export async function readLinks(host: HostTools): Promise<readonly Link[]> {
-  return host.json("ip", "-json", "-details", "address");
-}
 
 /** Ways out of this host, of all tables; without what the kernel keeps for its own addresses. @throws TsnetError `host`. */
 export async function readRoutes(host: HostTools): Promise<readonly Route[]> {

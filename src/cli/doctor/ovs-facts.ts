@@ -3,9 +3,7 @@ import { globSync } from "node:fs";
 import type { NetworkStatus } from "../../cnm/requests.ts";
 import { messageOf } from "../../errors.ts";
 import type { HostTools } from "../host-tools.ts";
-
-/** A value as RFC 7047 5.1 writes it. */
-type Value = string | number | boolean | readonly [kind: string, content: unknown];
+import { listRows, mapOf, textOf } from "../ovsdb-rows.ts";
 
 /** A row of any of the tables. */
 export interface OvsRow {
@@ -26,11 +24,6 @@ export interface OvsView {
   readonly interfaces: readonly OvsRow[];
   /** The switches of tsnet's networks that do not answer though they are in the database. */
   readonly silent: readonly string[];
-}
-
-interface Listing {
-  readonly headings: readonly string[];
-  readonly data: readonly (readonly Value[])[];
 }
 
 /** Where the database listens (ovsdb-server(1)). */
@@ -58,18 +51,14 @@ export async function readOvs(host: HostTools, networks: readonly NetworkStatus[
 }
 
 async function list(host: HostTools, table: string, columns: string): Promise<readonly OvsRow[]> {
-  const words = ["--timeout=5", "--no-wait", "--format=json", `--columns=${columns}`, "list", table];
-  const { headings, data } = await host.json<Listing>("ovs-vsctl", ...words);
-  return data.map((row) => {
-    const find = (column: string) => row[headings.indexOf(column)];
-    return {
-      name: textOf(find("name")),
-      type: textOf(find("type")),
-      error: textOf(find("error")),
-      external_ids: mapOf(find("external_ids")),
-      options: mapOf(find("options")),
-    };
-  });
+  const rows = await listRows(host, table, columns);
+  return rows.map((row) => ({
+    name: textOf(row.get("name")),
+    type: textOf(row.get("type")),
+    error: textOf(row.get("error")),
+    external_ids: Object.fromEntries(mapOf(row.get("external_ids"))),
+    options: Object.fromEntries(mapOf(row.get("options"))),
+  }));
 }
 
 async function doesAnswer(host: HostTools, bridge: string): Promise<boolean> {
@@ -77,14 +66,4 @@ async function doesAnswer(host: HostTools, bridge: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Of a column that may be empty, which is written as an empty set. */
-function textOf(value: Value | undefined): string {
-  return typeof value === "string" ? value : "";
-}
-
-function mapOf(value: Value | undefined): Readonly<Record<string, string>> {
-  if (!Array.isArray(value) || value[0] !== "map") return {};
-  return Object.fromEntries(value[1] as readonly (readonly [string, string])[]); // RFC 7047 5.1, <map>
 }

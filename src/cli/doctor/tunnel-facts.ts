@@ -1,6 +1,6 @@
 // The ways to the other hosts of tunnels: who they are stands in the links and ports that carry tsnet's mark.
 import type { HostTools } from "../host-tools.ts";
-import type { Link } from "./host-facts.ts";
+import type { HostLink } from "../host-links.ts";
 import { markOf } from "./marks.ts";
 import type { OvsRow, OvsView } from "./ovs-facts.ts";
 
@@ -37,7 +37,7 @@ interface FoundRoute {
 /** Of the tunnels of all networks. @throws TsnetError `host`. */
 export async function readTunnels(
   host: HostTools,
-  links: readonly Link[],
+  links: readonly HostLink[],
   ovs: OvsView,
 ): Promise<readonly TunnelPath[]> {
   const ofBridges = await Promise.all(links.map((link) => endsOf(host, link)));
@@ -45,7 +45,7 @@ export async function readTunnels(
   return Promise.all(ends.map((end) => followTo(host, links, end)));
 }
 
-async function endsOf(host: HostTools, link: Link): Promise<readonly TunnelEnd[]> {
+async function endsOf(host: HostTools, link: HostLink): Promise<readonly TunnelEnd[]> {
   const networkId = markOf("network", link);
   const kind = KINDS[link.linkinfo?.info_kind ?? ""];
   if (networkId === undefined || kind === undefined) return [];
@@ -71,7 +71,7 @@ function endOf({ name, type, external_ids, options }: OvsRow): readonly TunnelEn
   return [{ networkId, link: name, kind, peer }];
 }
 
-async function followTo(host: HostTools, links: readonly Link[], end: TunnelEnd): Promise<TunnelPath> {
+async function followTo(host: HostTools, links: readonly HostLink[], end: TunnelEnd): Promise<TunnelPath> {
   const found = await host.json<readonly FoundRoute[]>("ip", "-json", "route", "get", end.peer).catch(() => []);
   const [route] = found;
   if (route === undefined) return end;

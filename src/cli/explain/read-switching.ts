@@ -1,6 +1,7 @@
 // Looks the switches up by bridge(8) and ovs-vsctl(8).
 import { messageOf } from "../../errors.ts";
 import type { HostTools } from "../host-tools.ts";
+import { byId, listRows, mapOf, setOf, textOf } from "../ovsdb-rows.ts";
 import type { FdbEntry, OvsPort, PortVlan, Switching } from "./switching.ts";
 
 /** One entry of `bridge -json fdb`. */
@@ -18,16 +19,6 @@ interface BridgeVlan {
   readonly ifname: string;
   readonly vlans: readonly { readonly vlan: number; readonly vlanEnd?: number; readonly flags?: readonly string[] }[];
 }
-
-/** `ovs-vsctl --format=json list`: RFC 7047 5.1 in the cells. */
-interface OvsTable {
-  readonly headings: readonly string[];
-  readonly data: readonly (readonly unknown[])[];
-}
-
-type OvsRow = Readonly<Record<string, unknown>>;
-
-const OVS = ["--timeout=5", "--format=json"] as const;
 
 /** @param hasOvs - whether a network is on Open vSwitch. */
 export async function readSwitching(tools: HostTools, hasOvs: boolean): Promise<Switching> {
@@ -61,23 +52,23 @@ function vlanOf({ vlan, vlanEnd = vlan, flags = [] }: BridgeVlan["vlans"][number
 async function readOvs(tools: HostTools): Promise<readonly OvsPort[] | string> {
   try {
     const [bridges, ports, interfaces] = await Promise.all([
-      listOvs(tools, "Bridge", "name,ports"),
-      listOvs(tools, "Port", "_uuid,name,tag,interfaces"),
-      listOvs(tools, "Interface", "_uuid,type,options"),
+      listRows(tools, "Bridge", "name,ports"),
+      listRows(tools, "Port", "_uuid,name,tag,interfaces"),
+      listRows(tools, "Interface", "_uuid,type,options"),
     ]);
-    const interfaceOf = new Map(interfaces.map((row) => [idsOf(row["_uuid"])[0] ?? "", row] as const));
+    const interfaceOf = byId(interfaces);
     const bridgeOf = new Map(
-      bridges.flatMap((row) => idsOf(row["ports"]).map((id) => [id, String(row["name"])] as const)),
+      bridges.flatMap((row) => setOf(row.get("ports")).map((id) => [id, textOf(row.get("name"))] as const)),
     );
     return ports.map((row) => {
-      const tag = row["tag"];
-      const own = idsOf(row["interfaces"]).map((id): OvsRow => interfaceOf.get(id) ?? {});
+      const tag = row.get("tag");
+      const own = setOf(row.get("interfaces")).flatMap((id) => interfaceOf.get(String(id)) ?? []);
       return {
-        name: String(row["name"]),
-        bridge: bridgeOf.get(idsOf(row["_uuid"])[0] ?? "") ?? "",
+        name: textOf(row.get("name")),
+        bridge: bridgeOf.get(setOf(row.get("_uuid"))[0]) ?? "",
         ...(typeof tag === "number" && { tag }),
-        kind: own.map(({ ["type"]: type }) => (typeof type === "string" ? type : "")).join(" "),
-        remotes: own.flatMap(({ ["options"]: options }) => remoteOf(options)),
+        kind: own.map((each) => textOf(each.get("type"))).join(" "),
+        remotes: own.flatMap((each) => remoteOf(mapOf(each.get("options")))),
       };
     });
   } catch (failure) {
@@ -85,20 +76,8 @@ async function readOvs(tools: HostTools): Promise<readonly OvsPort[] | string> {
   }
 }
 
-async function listOvs(tools: HostTools, table: string, columns: string): Promise<readonly OvsRow[]> {
-  const { headings, data } = await tools.json<OvsTable>("ovs-vsctl", ...OVS, `--columns=${columns}`, "list", table);
-  return data.map((cells) => Object.fromEntries(headings.map((heading, at) => [heading, cells[at]])));
-}
-
-/** `["uuid", ID]`, or `["set", [["uuid", ID], …]]`. */
-function idsOf(cell: unknown): readonly string[] {
-  const [kind, content] = cell as readonly [string, unknown]; // RFC 7047 5.1
-  return kind === "uuid" ? [String(content)] : (content as readonly unknown[]).flatMap(idsOf);
-}
-
-/** `["map", [["remote_ip", "192.0.2.1"], …]]`. */
-function remoteOf(cell: unknown): readonly string[] {
-  if (cell === undefined) return [];
-  const [, pairs] = cell as readonly [string, readonly (readonly [string, string])[]]; // RFC 7047 5.1
-  return pairs.flatMap(([key, value]) => (key === "remote_ip" && value !== "flow" ? [value] : []));
+/** Of a tunnel whose peers are named in flows there is none. */
+function remoteOf(options: ReadonlyMap<string, string>): readonly string[] {
+  const remote = options.get("remote_ip");
+  return remote === undefined || remote === "flow" ? [] : [remote];
 }

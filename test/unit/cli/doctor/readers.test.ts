@@ -9,7 +9,7 @@ import { PrintedHost } from "../../../support/printed-host.ts";
 
 const NO_OVS = { bridges: [], ports: [], interfaces: [], silent: [] };
 const OVS_NETWORK = network({ backend: "ovs", switch: "tsn-2" });
-const LIST = "ovs-vsctl --timeout=5 --no-wait --format=json --columns=";
+const LIST = "ovs-vsctl --timeout=5 --format=json --columns=";
 
 describe("the ways to the peers of tunnels", () => {
   const marked = { ifalias: `tsnet:network:${WEB}` };
