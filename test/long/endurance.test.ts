@@ -24,7 +24,7 @@ describe("ten thousand lives of endpoints", () => {
     writeFileSync(memoryFileOf(host), "");
     const network = await host.engine.createNetwork({ subnet: "10.88.0.0/24", gateway: "10.88.0.1" });
     await cycle(host, network, 20, 20);
-    const before = await host.census();
+    const before = await host.restingCensus();
 
     const samples = await cycle(host, network, CYCLES, CYCLES / SAMPLES);
     const warm = samples.filter(({ cycles }) => cycles >= CYCLES * WARM_UP);

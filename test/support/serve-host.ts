@@ -128,6 +128,18 @@ export class ServeHost implements AsyncDisposable {
     return { ...system, fdb: forwarding.sort(), scratch, "open files": this.#openFiles(), ...ovs };
   }
 
+  /** The census of a daemon at rest, the same twice in a row: what is under way, or has just ended, has files open. */
+  async restingCensus(): Promise<Census> {
+    let last = await this.census();
+    await waitUntil("the daemon to be at rest", async () => {
+      const next = await this.census();
+      const isSame = diffCensus(last, next).length === 0;
+      last = next;
+      return isSame;
+    });
+    return last;
+  }
+
   /** What differs from an earlier census, one line each. */
   async changesSince(before: Census, sections?: readonly string[]): Promise<string[]> {
     return diffCensus(before, await this.census(), sections);

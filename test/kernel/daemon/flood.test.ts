@@ -28,7 +28,7 @@ describe("a flood of calls", () => {
   beforeAll(async () => {
     host = await ServeHost.up("flood");
     network = await host.engine.createNetwork({ subnet: "10.88.0.0/16", gateway: "10.88.0.1" });
-    before = await host.census();
+    before = await host.restingCensus();
   });
   afterAll(async () => {
     agent.destroy();

@@ -29,7 +29,7 @@ describe("a daemon that was frozen", () => {
       () => ({ ...endpointBody(7, { address: "10.87.0.7/24" }), NetworkID: network.id }),
     ],
   ])("makes nothing of %s, whose caller has gone, and refuses its repeat [F14]", async (verb, body) => {
-    const before = await host.census();
+    const before = await host.restingCensus();
     await signal("STOP");
     await callAndGo(verb, body());
     const repeat = host.engine.call(verb);

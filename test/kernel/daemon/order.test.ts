@@ -19,7 +19,7 @@ describe("the daemon on the real kernel", () => {
     // The first network of a host turns forwarding on, and the first rules make the table.
     await calls.createNetwork(99);
     await calls.deleteNetwork(99);
-    before = await host.census();
+    before = await host.restingCensus();
   });
   afterAll(async () => await host?.[Symbol.asyncDispose]());
 

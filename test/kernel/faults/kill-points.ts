@@ -31,7 +31,7 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       steps = await Steps.make();
       host = await ServeHost.up("kill", { backend, env: steps.env, argv: steps.argv });
       network = await create("10.96.0.0/24");
-      before = await host.census();
+      before = await host.restingCensus();
     }, 60_000);
     afterAll(async () => {
       await host?.[Symbol.asyncDispose]();
@@ -84,7 +84,7 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
 
     it("in recovery itself, at every step in a row, ends as an unbroken recovery does [F09]", async () => {
       await using running = await container();
-      const whole = await host.census();
+      const whole = await host.restingCensus();
       await host.serve.kill9();
       await host.exec("nft", "flush", "ruleset");
       if (backend === "bridge") await host.exec("ip", "link", "delete", await switchName());
