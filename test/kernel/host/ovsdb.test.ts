@@ -260,6 +260,7 @@ describe("a database that is not there [F124]", () => {
     using ovsdb = client(host);
     await ovsdb.apply("add port a", addPort("a", 10, "internal"));
     await end(server, "SIGKILL");
+    await waitUntil("the client to notice", () => !ovsdb.isConnected); // a call that was sent before would be in doubt
 
     const call = ovsdb.apply("add port b", addPort("b", 20, "internal"));
     await host.startDatabase();
