@@ -5,7 +5,7 @@ import type { AttachmentOwner } from "../cnm/attachment.ts";
 import type { EndpointId } from "../cnm/endpoint.ts";
 import { TsnetError } from "../errors.ts";
 import { shortId } from "./catalog.ts";
-import { findNamespaceOwner } from "./shared-namespace.ts";
+import { findNamespaceOwner } from "./container-namespace.ts";
 import type { Tools } from "./tools.ts";
 
 /** What the user named: exactly one of them. */

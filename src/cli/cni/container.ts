@@ -2,7 +2,7 @@
 import { TsnetError, codeOf } from "../../errors.ts";
 import { findCalled } from "../catalog.ts";
 import type { DockerContainer } from "../docker.ts";
-import { findNamespaceOwner } from "../shared-namespace.ts";
+import { findNamespaceOwner } from "../container-namespace.ts";
 import type { Tools } from "../tools.ts";
 import { type HostProcess, isRunning, netnsOf, requireProcess } from "./host-process.ts";
 import type { Chain } from "./chain.ts";

@@ -3,7 +3,7 @@ import { parseAddress } from "../../cidr.ts";
 import { TsnetError } from "../../errors.ts";
 import { type NamedEndpoint, type NamedNetwork, containersOn, findCalled } from "../catalog.ts";
 import type { DockerContainer } from "../docker.ts";
-import { findNamespaceOwner } from "../shared-namespace.ts";
+import { findNamespaceOwner } from "../container-namespace.ts";
 import { type CommonOptions, type Tools, readEverything } from "../tools.ts";
 import { bare } from "../words.ts";
 import { type Container, type Facts, type Place, placesOf } from "./facts.ts";
