@@ -12,6 +12,7 @@ import { isNextHop } from "./join-result.ts";
 import { parseIfName } from "./names.ts";
 import type { Network, StaticRoute } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
+import { bareAddress } from "./plan.ts";
 import { planEndpoint } from "./plan-endpoint.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 import { Removal } from "./removal.ts";
@@ -174,8 +175,8 @@ function differencesOf(
   const hasVlans = options.has("vlan") || options.has("trunk");
   return [
     ...differs("interface", attachment.ifName, request.ifName),
-    ...differs("address", bare(endpoint.address), canonical(address)),
-    ...differs("address", bare(endpoint.addressIpv6), canonical(addressIpv6)),
+    ...differs("address", endpoint.address && bareAddress(endpoint.address), canonical(address)),
+    ...differs("address", endpoint.addressIpv6 && bareAddress(endpoint.addressIpv6), canonical(addressIpv6)),
     ...differs("MAC address", endpoint.mac, mac?.toLowerCase()),
     ...(hasVlans && !isDeepStrictEqual(planned.vlans, endpoint.vlans) ? ["but with other VLANs"] : []),
     ...differs("MTU", String(endpoint.mtu), options.has("mtu") ? String(planned.mtu) : undefined),
@@ -183,8 +184,4 @@ function differencesOf(
     ...(wanted.length > 0 && !isDeepStrictEqual(wanted, attachment.routes) ? ["but with other routes"] : []),
     ...(request.isOnce && !attachment.isOnce ? ["but not once only"] : []),
   ];
-}
-
-function bare(text: string | undefined): string | undefined {
-  return text?.split("/")[0];
 }
