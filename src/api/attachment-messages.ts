@@ -1,7 +1,7 @@
 // The bodies of `Operator.Attach` and `Operator.Detach` and of their answers, and the way from them to `cnm/attachment.ts` and
 // back. Texts that are "" and lists that are null or missing stand for what was not asked for.
 import { type Static, Type } from "typebox";
-import type { Attach, Attached, AttachmentDriver } from "../cnm/attachment.ts";
+import type { Attach, Attached, AttachmentDriver, AttachmentOwner } from "../cnm/attachment.ts";
 import {
   AddressOrEmpty,
   EndpointIdText,
@@ -27,6 +27,7 @@ const AttachMessage = Type.Object({
   OwnerKind: OwnerKindText,
   OwnerID: NonEmptyText,
   OwnerName: NonEmptyText,
+  OwnerEngine: Type.Optional(Text),
   Interface: NonEmptyText,
   Address: Type.Optional(AddressOrEmpty),
   AddressIPv6: Type.Optional(AddressOrEmpty),
@@ -65,6 +66,11 @@ export interface DetachAnswer {
   readonly WasAttached: boolean;
 }
 
+function parseOwner({ OwnerKind, OwnerID, OwnerName, OwnerEngine }: AttachBody): AttachmentOwner {
+  const engine = presentText(OwnerEngine);
+  return Object.freeze({ kind: OwnerKind, id: OwnerID, name: OwnerName, ...(engine !== undefined && { engine }) });
+}
+
 /** Reads `Operator.Attach`. */
 function parseAttach(message: AttachBody): Attach {
   const address = presentText(message.Address);
@@ -73,7 +79,7 @@ function parseAttach(message: AttachBody): Attach {
   return Object.freeze({
     networkId: message.NetworkID,
     endpointId: message.EndpointID,
-    owner: Object.freeze({ kind: message.OwnerKind, id: message.OwnerID, name: message.OwnerName }),
+    owner: parseOwner(message),
     ifName: message.Interface,
     ...(address !== undefined && { address }),
     ...(addressIpv6 !== undefined && { addressIpv6 }),

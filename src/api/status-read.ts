@@ -20,7 +20,7 @@ import type { Read } from "./read-route.ts";
  *                 { "protocol": "tcp", "hostAddress": "", "hostPort": 8080, "containerPort": 80 }] }] }] }
  *
  * An endpoint that `tsnet attach` made has an `attachment` besides: `{ "owner": { "kind": "container", "id": "4f1c…",
- * "name": "web" }, "ifName": "eth1", "hasDefaultRoute": false, "routes": [], "isOnce": false }`.
+ * "name": "web", "engine": "4WNA:77VC… /var/lib/docker" }, "ifName": "eth1", "hasDefaultRoute": false, "routes": [], "isOnce": false }`.
  *
  * What the fields mean is said of `CnmStatus`, `NetworkStatus` and `EndpointStatus` in `cnm/requests.ts`.
  */

@@ -79,8 +79,21 @@ export class AttachmentVerbs implements AttachmentDriver {
       const what = `${attachment.owner.name} is attached to network ${short(network.id)} already`;
       throw new TsnetError("conflict", `${what}, ${differences.join(", ")}; \`tsnet detach\` comes first`);
     }
+    await this.#renewOwner(request);
     if (request.isLost) await this.#parts.datapaths[network.backend].detach(endpoint);
     return this.#join(request, attachment, true, signal);
+  }
+
+  /** What it is called and which engine has it may be others by now, or not be known yet. */
+  async #renewOwner({ owner, ...ref }: Attach): Promise<void> {
+    const { registry, locks } = this.#parts;
+    await locks.endpoint(ref, async () => {
+      const { attachment, ...rest } = registry.requireEndpoint(ref);
+      if (attachment === undefined) return;
+      const renewed = { ...attachment.owner, ...owner };
+      if (isDeepStrictEqual(renewed, attachment.owner)) return;
+      await registry.putEndpoint({ ...rest, attachment: { ...attachment, owner: renewed } });
+    });
   }
 
   async #join(ref: EndpointRef, attachment: Attachment, wasAttached: boolean, signal: AbortSignal): Promise<Attached> {

@@ -9,8 +9,10 @@ export interface AttachmentOwner {
   readonly kind: "container" | "netns" | "pid";
   /** The container's id, the file's path, the number of the process. */
   readonly id: string;
-  /** As it was called when it was attached; for people. */
+  /** As it was called when it was attached last; for people. */
   readonly name: string;
+  /** Which engine a container is of, in that one's words; absent for others, and in records of an older tsnet. */
+  readonly engine?: string;
 }
 
 /** What is recorded besides the endpoint. */

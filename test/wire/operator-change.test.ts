@@ -10,6 +10,27 @@ async function seenOf(verb: string, body: object): Promise<unknown> {
   return drivers.seen.at(-1)?.request;
 }
 
+describe("the verb of `tsnet attach`", () => {
+  const container = { OwnerKind: "container", OwnerID: "4f1c", OwnerName: "web" };
+  const body = { NetworkID: NETWORK_ID, EndpointID: ENDPOINT_ID, Interface: "eth1", ...container };
+  const owner = { kind: "container", id: "4f1c", name: "web" };
+
+  it("hands on which engine has the container", async () => {
+    const request = await seenOf("Attach", { ...body, OwnerEngine: "4WNA:77VC /var/lib/docker" });
+
+    expect(request).toMatchObject({ owner: { ...owner, engine: "4WNA:77VC /var/lib/docker" } });
+  });
+
+  it.each([
+    ["does not say", {}],
+    ["says with an empty text that it does not know", { OwnerEngine: "" }],
+  ])("knows no engine where the command %s", async (_what, more) => {
+    const request = (await seenOf("Attach", { ...body, ...more })) as { readonly owner: unknown };
+
+    expect(request.owner).toEqual(owner);
+  });
+});
+
 describe("the verbs of `tsnet set` and `tsnet plan`", () => {
   it("hand on which network, and the options as they were typed", async () => {
     const request = await seenOf("SetNetwork", { NetworkID: NETWORK_ID, Options: { vlan: "200", icc: "" } });

@@ -150,6 +150,18 @@ describe("Attach", () => {
     expect(rig.registry.findEndpoint(endpointId(1))?.attachment?.owner).toEqual(OWNER);
   });
 
+  it("remembers what its owner is called now and which engine has it, also where that was not known before", async () => {
+    const rig = await attached();
+    const { owner: _old, ...rest } = rig.registry.findEndpoint(endpointId(1))?.attachment ?? {};
+    const owner = { ...OWNER, name: "www", engine: "4WNA /var/lib/docker" };
+
+    expect(await attach(rig, { owner })).toMatchObject({ wasAttached: true, addresses: ["10.1.1.254/24"] });
+
+    expect(rig.registry.findEndpoint(endpointId(1))?.attachment).toEqual({ ...rest, owner });
+    await attach(rig); // by one that does not say it
+    expect(rig.registry.findEndpoint(endpointId(1))?.attachment?.owner).toEqual({ ...owner, name: OWNER.name });
+  });
+
   it("makes the link anew when the caller does not find it", async () => {
     const rig = await attached();
 
