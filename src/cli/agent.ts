@@ -4,10 +4,10 @@
 import { setTimeout as passed } from "node:timers/promises";
 import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import { attachOwner, sayDone } from "./attach.ts";
-import { type NamedEndpoint, type NamedNetwork, nameNetworks } from "./catalog.ts";
+import { type NamedEndpoint, type NamedNetwork, nameNetworks, shortId } from "./catalog.ts";
 import { detachEndpoint } from "./detach.ts";
 import type { ContainerEvent, DockerContainer } from "./docker.ts";
-import { findOwner } from "./namespace-owner.ts";
+import { findContainerOwner } from "./namespace-owner.ts";
 import type { CommonOptions, Tools } from "./tools.ts";
 
 /** How long it waits before it tries again. */
@@ -29,7 +29,7 @@ export async function agent(
   signal: AbortSignal,
   pause = pauseForSeconds,
 ): Promise<void> {
-  const keeper = new Keeper(tools, (line, done) => (json ? tools.console.json(done) : tools.console.line(line)));
+  const keeper = new Keeper(tools, (line, done) => (json ? tools.console.jsonLine(done) : tools.console.line(line)));
   let fault = "";
   while (!signal.aborted) {
     try {
@@ -47,22 +47,24 @@ export async function agent(
   }
 }
 
-/** Nothing happened for a while. */
-interface Quiet {
-  readonly kind: "quiet";
+/** A pause is over, whatever happened meanwhile. */
+interface Again {
+  readonly kind: "again";
 }
 
-async function* withPauses(follow: Follow, signal: AbortSignal, pause: Pause): AsyncGenerator<ContainerEvent | Quiet> {
+async function* withPauses(follow: Follow, signal: AbortSignal, pause: Pause): AsyncGenerator<ContainerEvent | Again> {
   const end = new AbortController();
   const events = follow(AbortSignal.any([signal, end.signal]))[Symbol.asyncIterator]();
+  const startPause = () => pause(end.signal).then(() => "again" as const);
   try {
     let next = events.next();
+    let again = startPause();
     for (;;) {
-      const waiting = new AbortController();
-      const first = await Promise.race([next, pause(waiting.signal).then(() => "quiet" as const)]);
-      waiting.abort();
-      if (first === "quiet") yield { kind: "quiet" };
-      else if (first.done === true) return;
+      const first = await Promise.race([again, next]); // in this order: events may never cease
+      if (first === "again") {
+        yield { kind: "again" };
+        again = startPause();
+      } else if (first.done === true) return;
       else {
         next = events.next();
         next.catch(() => {}); // thrown where it is waited for
@@ -79,6 +81,8 @@ interface Kept {
   readonly endpoint: NamedEndpoint;
   /** The container's. */
   readonly id: string;
+  /** Which one it was attached at, as far as that is recorded. */
+  readonly engine: string | undefined;
 }
 
 /** What stands for all of them in the list of faults. */
@@ -88,15 +92,20 @@ class Keeper {
   readonly #tools: Tools;
   readonly #say: (line: string, done: object) => void;
   /** What could not be done, by endpoint. */
-  readonly #faults = new Map<string, string>();
+  readonly #faults = new Map<string, { readonly message: string; readonly isSaid: boolean }>();
+  /** Containers of whose removal this engine told, as long as they have attachments. */
+  readonly #removed = new Set<string>();
+  /** What was said of attachments that are another engine's. */
+  readonly #said = new Set<string>();
 
   constructor(tools: Tools, say: (line: string, done: object) => void) {
     this.#tools = tools;
     this.#say = say;
   }
 
-  async serve(event: ContainerEvent | Quiet): Promise<void> {
-    if (event.kind === "quiet" && this.#faults.size === 0) return;
+  async serve(event: ContainerEvent | Again): Promise<void> {
+    if (event.kind === "again" && this.#faults.size === 0) return;
+    if (event.kind === "removed") this.#removed.add(event.containerId);
     const isAll = event.kind === "connected" || this.#faults.has(EVERYTHING);
     await this.#attempt(EVERYTHING, "", async () => {
       const all = await readKept(this.#tools);
@@ -108,6 +117,7 @@ class Keeper {
       }
       for (const id of this.#faults.keys())
         if (all.every(({ endpoint }) => endpoint.id !== id)) this.#faults.delete(id);
+      for (const id of this.#removed) if (all.every((each) => each.id !== id)) this.#removed.delete(id);
     });
   }
 
@@ -117,23 +127,39 @@ class Keeper {
       this.#faults.delete(id);
     } catch (failure) {
       const message = `${who}${messageOf(failure)}; it is tried again`;
-      if (this.#faults.get(id) !== message) this.#tools.console.note(message);
-      this.#faults.set(id, message);
+      const known = this.#faults.get(id);
+      const isSame = known?.message === message;
+      const isSaid = isSame || codeOf(failure) !== "not-found"; // what ends in the middle of it is no fault the next time
+      if (isSaid && !(isSame && known.isSaid)) this.#tools.console.note(message);
+      this.#faults.set(id, { message, isSaid });
     }
   }
 
-  async #settle({ network, endpoint, id }: Kept): Promise<void> {
+  async #settle(kept: Kept): Promise<void> {
+    const { network, endpoint, id } = kept;
     const container = await findIfThere(this.#tools.findContainer, id);
-    if (container === undefined) {
-      const removed = { container: nameOf({ endpoint }), network: network.name, isRemoved: true };
-      const isDetached = await detachEndpoint(this.#tools, network, endpoint);
-      if (isDetached) this.#say(`${removed.container} is removed and off ${removed.network}`, removed);
-      return;
-    }
+    if (container === undefined) return this.#takeOff(kept);
     if (!container.isRunning || endpoint.attachment?.isOnce === true) return;
-    const owner = await findOwner(this.#tools, { container: id });
+    const owner = await findContainerOwner(this.#tools, container);
     const done = await attachOwner(this.#tools, owner, network, {});
     if (done.isChanged) this.#say(sayDone(done), done);
+  }
+
+  /** That this engine does not have the container is no proof that it is gone: another one may have it. */
+  async #takeOff({ network, endpoint, id, engine }: Kept): Promise<void> {
+    const removed = { container: nameOf({ endpoint }), network: network.name, isRemoved: true };
+    const here = this.#removed.has(id) ? engine : await this.#tools.findEngine(); // asked last: it may be another one by now
+    if (here !== engine) {
+      const where = engine === undefined ? "at a Docker engine that is not recorded" : `at the Docker engine ${engine}`;
+      const advice = `if the container is gone, \`tsnet detach ${shortId(id)} ${network.name}\` takes it off`;
+      const why = `attached ${where}, and this one, ${here}, does not have it`;
+      const line = `${removed.container} on ${network.name}: ${why}, so it is left alone; ${advice}`;
+      if (!this.#said.has(line)) this.#tools.console.note(line);
+      this.#said.add(line);
+      return;
+    }
+    const isDetached = await detachEndpoint(this.#tools, network, endpoint);
+    if (isDetached) this.#say(`${removed.container} is removed and off ${removed.network}`, removed);
   }
 }
 
@@ -143,7 +169,7 @@ async function readKept({ daemon, readDocker }: Tools): Promise<readonly Kept[]>
   return nameNetworks(status.networks, docker).flatMap((network) =>
     network.endpoints.flatMap((endpoint) => {
       const owner = endpoint.attachment?.owner;
-      return owner?.kind === "container" ? [{ network, endpoint, id: owner.id }] : [];
+      return owner?.kind === "container" ? [{ network, endpoint, id: owner.id, engine: owner.engine }] : [];
     }),
   );
 }

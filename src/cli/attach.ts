@@ -2,12 +2,15 @@
 // no right to other namespaces; this runs on the host. What fails half-way is undone; what was killed half-way is completed by the
 // next attach.
 import type { AttachAnswer, AttachBody } from "../api/attachment-messages.ts";
-import { TsnetError, messageOf } from "../errors.ts";
+import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import { type NamedNetwork, findCalled } from "./catalog.ts";
 import type { HostTools } from "./host-tools.ts";
-import { type FoundOwner, type OwnerChoice, endpointIdOf, findOwner } from "./namespace-owner.ts";
+import { type FoundOwner, type OwnerChoice, endpointIdOf, findOwner, goneError, isThere } from "./namespace-owner.ts";
 import { type Inside, type InsideLink, freeName, planInside, readInside } from "./namespace-link.ts";
 import { type CommonOptions, type Everything, type Tools, readEverything } from "./tools.ts";
+
+/** How often one looks what is left to do: another command may move the link, and rename it, and make it anew. */
+const ATTEMPTS = 4;
 
 /** What the user may ask for; what is absent of an attachment that is there stays as it is. */
 export interface AttachOptions extends CommonOptions, Omit<OwnerChoice, "container"> {
@@ -94,7 +97,7 @@ function refuseConnected({ kind, id, name }: FoundOwner, network: NamedNetwork, 
   throw new TsnetError("conflict", `Docker has connected ${name} to ${network.name} already; ${advice}`);
 }
 
-/** Attaches one whose namespace is there. @throws TsnetError; then all is as before. */
+/** Attaches one whose namespace is there. @throws TsnetError, `not-found` if it ends meanwhile; then all is as before. */
 export async function attachOwner(
   tools: Tools,
   owner: FoundOwner,
@@ -103,7 +106,9 @@ export async function attachOwner(
 ): Promise<Attachment> {
   const endpointId = endpointIdOf(network.id, owner);
   const inside = tools.host.inside(owner.path);
-  const before = await readInside(inside);
+  const before = await readInside(inside).catch((failure: unknown) => {
+    throw isThere(owner) ? failure : goneError(owner, failure);
+  });
   const known = network.endpoints.find(({ id }) => id === endpointId)?.attachment?.ifName;
   const wanted = options.ifname ?? known ?? freeName(network.ifPrefix, before);
   const ids = { NetworkID: network.id, EndpointID: endpointId };
@@ -126,8 +131,9 @@ export async function attachOwner(
       isChanged: isChanged || !given.WasAttached,
     };
   } catch (failure) {
-    if (!given.WasAttached) await undo(tools, body, failure);
-    throw failure;
+    const cause = isThere(owner) ? failure : goneError(owner, failure);
+    if (!given.WasAttached) await undo(tools, body, cause);
+    throw cause;
   }
 }
 
@@ -141,8 +147,8 @@ async function undo(
   });
 }
 
-function ownerFields({ kind, id, name }: FoundOwner) {
-  return { OwnerKind: kind, OwnerID: id, OwnerName: name };
+function ownerFields({ kind, id, name, engine }: FoundOwner) {
+  return { OwnerKind: kind, OwnerID: id, OwnerName: name, ...(engine !== undefined && { OwnerEngine: engine }) };
 }
 
 function wishes(options: AttachOptions) {
@@ -158,14 +164,32 @@ function wishes(options: AttachOptions) {
   };
 }
 
+/** What the link is called inside by then, and whether anything was left to do. */
+interface Settled {
+  readonly name: string;
+  readonly isChanged: boolean;
+}
+
+/** The same, also while another command does it, as the agent may: of each step one of them finds that it is done. */
+async function settle(...words: Parameters<typeof settleAlone>): Promise<Settled> {
+  for (let left = ATTEMPTS - 1; left > 0; left -= 1) {
+    try {
+      return await settleAlone(...words);
+    } catch (failure) {
+      if (codeOf(failure) !== "host") throw failure;
+    }
+  }
+  return settleAlone(...words);
+}
+
 /** Brings the link into the namespace and makes it what it shall be. @param choose - the name of a link that is new there. */
-async function settle(
+async function settleAlone(
   tools: Tools,
   inside: HostTools,
   body: AttachBody,
   given: AttachAnswer,
   choose: (inside: Inside) => string,
-): Promise<{ readonly name: string; readonly isChanged: boolean }> {
+): Promise<Settled> {
   let place = await findEnd(tools.host, inside, given);
   const isMoved = typeof place === "string";
   if (place === "nowhere") await tools.daemon.call("Operator.Attach", { ...body, Lost: true });
@@ -195,7 +219,7 @@ async function findEnd(
   inside: HostTools,
   { HostLink, Link }: AttachAnswer,
 ): Promise<{ readonly link: InsideLink; readonly all: Inside } | "on the host" | "nowhere"> {
-  const [end] = await host.json<HostEnd[]>("ip", "-json", "link", "show", "dev", HostLink);
+  const [end] = await host.json<HostEnd[]>("ip", "-json", "link", "show", "dev", HostLink).catch(() => []); // both are gone
   if (end?.link === Link) return "on the host";
   const all = await readInside(inside);
   const link = all.links.find(({ ifindex, link_index }) => ifindex === end?.link_index && link_index === end.ifindex);

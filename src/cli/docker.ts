@@ -124,11 +124,26 @@ export async function findContainer(name: string): Promise<DockerContainer> {
   return {
     id: found.Id,
     name: nameOf([found.Name]),
-    isRunning: found.State.Running,
+    isRunning: found.State.Running && found.State.Pid > 0, // without a process it waits for its next start
     pid: found.State.Pid,
     ...(sharedWith !== undefined && { sharedWith: { id: sharedWith.id, name: sharedWith.name } }),
     isOnHost: kind === "host",
   };
+}
+
+/**
+ * Which engine answers: its ID and its data root. Older engines that run beside one another have one ID, that of
+ * /etc/docker/key.json (moby daemon/trustkey.go), but never one data root.
+ *
+ * @throws TsnetError `unavailable` if it does not answer.
+ */
+export async function findEngine(): Promise<string> {
+  try {
+    const { ID, DockerRootDir }: EngineInfo = await connect().info();
+    return `${ID} ${DockerRootDir}`;
+  } catch (cause) {
+    throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(cause)}`, { cause });
+  }
 }
 
 /**
@@ -151,6 +166,12 @@ export async function* followContainers(signal: AbortSignal): AsyncGenerator<Con
   } catch (failure) {
     throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(failure)}`, { cause: failure });
   }
+}
+
+/** `GET /info`. */
+interface EngineInfo {
+  readonly ID: string;
+  readonly DockerRootDir: string;
 }
 
 /** `GET /events`, one of a container. */

@@ -6,6 +6,7 @@ import type { EndpointId } from "../cnm/endpoint.ts";
 import { TsnetError } from "../errors.ts";
 import { shortId } from "./catalog.ts";
 import { findNamespaceOwner } from "./container-namespace.ts";
+import type { DockerContainer } from "./docker.ts";
 import type { Tools } from "./tools.ts";
 
 /** What the user named: exactly one of them. */
@@ -21,39 +22,54 @@ export interface FoundOwner extends AttachmentOwner {
   readonly path: string;
   /** What the same owner has each time it comes back. */
   readonly identity: string;
+  /** Of the namespace, as the kernel tells it from others. */
+  readonly namespace: string;
 }
 
 /** The file system in which namespaces are (linux/magic.h, NSFS_MAGIC). */
 const NSFS_MAGIC = 0x6e73_6673;
 
 /**
- * @throws TsnetError `not-found`, `conflict` for a container that does not run, `invalid` for what is no namespace, `unsupported`
+ * @throws TsnetError `not-found`, also for what ends meanwhile, `conflict` for a container that does not run, `invalid` for what is no namespace, `unsupported`
  * for the host's own.
  */
 export async function findOwner(tools: Tools, { container, netns, pid }: OwnerChoice): Promise<FoundOwner> {
-  const owner =
-    container !== undefined
-      ? await ownerOfContainer(tools, container)
-      : netns !== undefined
-        ? ownerOfFile(netns)
-        : ownerOfProcess(pid ?? "");
-  if (idOf(owner.path) !== idOf("/proc/self/ns/net")) return owner;
+  if (container !== undefined) return findContainerOwner(tools, await tools.findContainer(container));
+  const owner = netns !== undefined ? ownerOfFile(netns) : ownerOfProcess(pid ?? "");
+  return withNamespace(owner);
+}
+
+/** The same of a container that has been looked up. */
+export async function findContainerOwner(tools: Tools, named: DockerContainer): Promise<FoundOwner> {
+  const { id, name, pid, isRunning } = named.isRunning ? await findNamespaceOwner(tools, named) : named;
+  if (!isRunning) {
+    const advice = `\`docker start ${name}\` comes first`;
+    throw new TsnetError("conflict", `container ${name} does not run, so it has no network namespace; ${advice}`);
+  }
+  const owner = withNamespace({ kind: "container", id, name, path: `/proc/${pid}/ns/net`, identity: id });
+  return { ...owner, engine: await tools.findEngine() };
+}
+
+/** Whether the namespace is there still. */
+export function isThere({ path, namespace }: FoundOwner): boolean {
+  return idOf(path) === namespace;
+}
+
+/** Says of one whose namespace was there that it is not. */
+export function goneError({ kind, name, path }: Omit<FoundOwner, "namespace">, cause?: unknown): TsnetError {
+  const why = kind === "container" ? ": it has ended just now, or its engine runs on another host" : "";
+  return new TsnetError("not-found", `the network namespace of ${name}, ${path}, is not there${why}`, { cause });
+}
+
+function withNamespace(owner: Omit<FoundOwner, "namespace">): FoundOwner {
+  const namespace = idOf(owner.path);
+  if (namespace === undefined) throw goneError(owner);
+  if (namespace !== idOf("/proc/self/ns/net")) return { ...owner, namespace };
   const advice = "networks are attached to namespaces of their own";
   throw new TsnetError("unsupported", `${owner.name} is in the host's own network namespace; ${advice}`);
 }
 
-async function ownerOfContainer(tools: Tools, called: string): Promise<FoundOwner> {
-  const named = await tools.findContainer(called);
-  if (!named.isRunning) {
-    const advice = `\`docker start ${named.name}\` comes first`;
-    throw new TsnetError("conflict", `container ${named.name} does not run, so it has no network namespace; ${advice}`);
-  }
-  const owner = await findNamespaceOwner(tools, named);
-  const { id, name, pid } = owner;
-  return { kind: "container", id, name, path: `/proc/${pid}/ns/net`, identity: id };
-}
-
-function ownerOfFile(path: string): FoundOwner {
+function ownerOfFile(path: string): Omit<FoundOwner, "namespace"> {
   const fault = (why: string) => new TsnetError("invalid", `--netns ${JSON.stringify(path)}: ${why}`);
   if (!path.startsWith("/")) throw fault("no absolute path; permitted: such as /run/netns/blue");
   const found = statFile(path);
@@ -80,7 +96,7 @@ function statFile(path: string): number | undefined {
   }
 }
 
-function ownerOfProcess(text: string): FoundOwner {
+function ownerOfProcess(text: string): Omit<FoundOwner, "namespace"> {
   const fault = (why: string) => new TsnetError("invalid", `--pid ${JSON.stringify(text)}: ${why}`);
   if (!/^[1-9][0-9]{0,9}$/.test(text)) throw fault("no number of a process");
   const path = `/proc/${text}/ns/net`;
@@ -92,13 +108,13 @@ function ownerOfProcess(text: string): FoundOwner {
   }
 }
 
-function idOf(path: string): string {
-  const { dev, ino } = statSync(path);
-  return `${dev} ${ino}`;
+function idOf(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found && `${found.dev} ${found.ino}`;
 }
 
 /** The id of the owner's endpoint on that network: the same each time, so that one who attaches twice does it once. */
-export function endpointIdOf(networkId: string, { kind, identity }: FoundOwner): EndpointId {
+export function endpointIdOf(networkId: string, { kind, identity }: Pick<FoundOwner, "kind" | "identity">): EndpointId {
   const digest = createHash("sha256").update(["tsnet attach", networkId, kind, identity].join("\0")).digest("hex");
   return digest as EndpointId; // 64 hex digits
 }

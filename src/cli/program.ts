@@ -6,7 +6,7 @@ import { addCniCommands } from "./cni/commands.ts";
 import { CommandLine, choice } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
-import { findContainer, readDocker } from "./docker.ts";
+import { findContainer, findEngine, readDocker } from "./docker.ts";
 import { events } from "./events.ts";
 import { addExplainCommand } from "./explain/command.ts";
 import { addDoctorCommand } from "./doctor/command.ts";
@@ -85,6 +85,7 @@ function makeTools(socket: string | undefined): Tools {
     daemon: new DaemonClient(findSocket(socket ?? process.env["TSNET_SOCKET"])),
     readDocker,
     findContainer,
+    findEngine,
     host: new HostTools(),
   };
 }

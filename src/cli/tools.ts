@@ -11,6 +11,8 @@ export interface Tools {
   readonly daemon: Pick<DaemonClient, "read" | "call" | "follow">;
   readonly readDocker: () => Promise<DockerView>;
   readonly findContainer: (name: string) => Promise<DockerContainer>;
+  /** Which engine answers; see `docker.ts`. */
+  readonly findEngine: () => Promise<string>;
   /** In the command's own network namespace, the host's. */
   readonly host: HostTools;
 }

@@ -70,6 +70,7 @@ export function deskIn(scene: Scene): Desk {
     },
     readDocker: async () => ({ networks: [], places: [], ...docker }),
     findContainer: async () => Promise.reject(new Error("not expected here")),
+    findEngine: async () => Promise.reject(new Error("not expected here")),
     host: new PrintedTools(scene.prints ?? {}),
   };
 }

@@ -160,6 +160,7 @@ export class FakeCniTools {
       daemon: { read: refuse, call: refuse, follow: refuse as never },
       readDocker: refuse,
       findContainer: async (text) => this.#find(text),
+      findEngine: refuse,
       host: new FakeHost(() => this.links),
     };
   }

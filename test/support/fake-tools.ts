@@ -7,11 +7,16 @@ import { HostTools } from "../../src/cli/host-tools.ts";
 import type { Tools } from "../../src/cli/tools.ts";
 import { TsnetError } from "../../src/errors.ts";
 
+/** The usual engine of these tests. */
+export const ENGINE = "4WNA:77VC /var/lib/docker";
+
 /** What the others say. */
 export interface FakeWorld {
   readonly networks?: CnmStatus["networks"];
   readonly containers?: readonly DockerContainer[];
   readonly docker?: Partial<DockerView>;
+  /** Which engine answers. Default: `ENGINE`. */
+  readonly engine?: string;
   /** Of the daemon's verbs; default: an empty object. */
   readonly answer?: (verb: string) => unknown;
 }
@@ -28,7 +33,13 @@ export interface FakeTools {
 }
 
 /** One set of tools. */
-export function fakeTools({ networks = [], containers = [], docker = {}, answer }: FakeWorld): FakeTools {
+export function fakeTools({
+  networks = [],
+  containers = [],
+  docker = {},
+  engine = ENGINE,
+  answer,
+}: FakeWorld): FakeTools {
   const [lines, notes]: [string[], string[]] = [[], []];
   const calls: FakeTools["calls"] = [];
   const write = (to: string[]) => (text: string) => to.push(text.trimEnd());
@@ -38,6 +49,7 @@ export function fakeTools({ networks = [], containers = [], docker = {}, answer 
     if (found === undefined) throw new TsnetError("not-found", `Docker has no container ${name}`);
     return found;
   };
+  const findEngine = async () => engine;
   const daemon = {
     read: async () => ({ version: "", networks, isComplete: true }),
     call: async (verb: string, message: object) => {
@@ -47,7 +59,7 @@ export function fakeTools({ networks = [], containers = [], docker = {}, answer 
   } as unknown as Tools["daemon"]; // the same two methods, for the one path and the few verbs of these tests
   const console = new Console({ write: write(lines) }, { write: write(notes) }, {});
   return {
-    tools: { console, daemon, readDocker: async () => view, findContainer, host: new HostTools() },
+    tools: { console, daemon, readDocker: async () => view, findContainer, findEngine, host: new HostTools() },
     lines,
     notes,
     calls,

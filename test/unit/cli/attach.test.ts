@@ -105,9 +105,24 @@ describe("an owner", () => {
     await expect(findOwner(tools, { container: "web" })).rejects.toThrow(/does not run, .*docker start web/);
   });
 
+  it("is no container whose process is not on this host, or is no more", async () => {
+    const { tools } = fakeTools({ containers: [fakeContainer("web", { pid: 4_194_999 })] });
+    const message =
+      /of web, \/proc\/4194999\/ns\/net, is not there: it has ended just now, or its engine runs on another/;
+
+    await expect(findOwner(tools, { container: "web" })).rejects.toThrow(message);
+  });
+
+  it("is no container whose network is that of one that does not run", async () => {
+    const db = fakeContainer("db", { isRunning: false, pid: 0 });
+    const { tools } = fakeTools({ containers: [fakeContainer("web", { sharedWith: db }), db] });
+
+    await expect(findOwner(tools, { container: "web" })).rejects.toThrow(/db does not run, .*docker start db/);
+  });
+
   it("has the same endpoint each time, and another one on another network", () => {
-    const owner = { ...WEB, path: "/proc/7/ns/net", identity: WEB.id };
-    const later = { ...owner, path: "/proc/9/ns/net", name: "renamed" };
+    const owner = { ...WEB, identity: WEB.id };
+    const later = { ...owner, name: "renamed" };
 
     expect(endpointIdOf("a", owner)).toMatch(/^[0-9a-f]{64}$/);
     expect(endpointIdOf("a", later)).toBe(endpointIdOf("a", owner));

@@ -75,6 +75,9 @@ class Desk {
       findContainer: async () => {
         throw new Error("not asked");
       },
+      findEngine: async () => {
+        throw new Error("not asked");
+      },
       host: { inside: () => inside } as unknown as HostTools, // likewise
     };
   }
