@@ -32,8 +32,13 @@ export async function runTsnet(
 }
 
 /** Starts a `tsnet …` that goes on until it is told to end, or its lab is taken down. What it prints is in its log. */
-export async function startTsnet(lab: LabHost, label: string, words: readonly string[]): Promise<LabProcess> {
-  return await lab.namespace.spawn(label, [NODE, COMMAND, ...words], lab.clientEnv);
+export async function startTsnet(
+  lab: LabHost,
+  label: string,
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = lab.clientEnv,
+): Promise<LabProcess> {
+  return await lab.namespace.spawn(label, [NODE, COMMAND, ...words], env);
 }
 
 /** The same with `--json`. @throws Error with what it said when it failed. */
