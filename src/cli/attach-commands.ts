@@ -1,7 +1,7 @@
 // The commands that put namespaces on networks, as they stand on the command line.
 import { agent } from "./agent.ts";
 import { type AttachOptions, type Target, attach, readOperands } from "./attach.ts";
-import { type CommandLine, type DeclaredCommand, readWords, repeated } from "./command-line.ts";
+import { type CommandLine, type DeclaredCommand, readWords, repeated, untilEnded } from "./command-line.ts";
 import { detach } from "./detach.ts";
 import { followContainers } from "./docker.ts";
 import type { Tools } from "./tools.ts";
@@ -29,11 +29,9 @@ export function addAttachCommands(line: CommandLine, tools: () => Tools): void {
   addWithOwner("detach", "take off what attach put on").action(
     async (_container, _network, options, command) => await detach(tools(), targetOf(command), options),
   );
-  line.add("agent", "attach again when containers start again, until it is ended").action(async (options) => {
-    const controller = new AbortController();
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => controller.abort());
-    await agent(tools(), options, followContainers, controller.signal);
-  });
+  line
+    .add("agent", "attach again when containers start again, until it is ended")
+    .action(async (options) => await agent(tools(), options, followContainers, untilEnded()));
 }
 
 function targetOf(command: DeclaredCommand): Target {

@@ -85,3 +85,12 @@ export function repeated(flags: string, description: string): Option {
     text,
   ]);
 }
+
+/** Aborts when the command shall end, or nobody reads what it prints. */
+export function untilEnded(): AbortSignal {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  process.once("SIGINT", end).once("SIGTERM", end);
+  process.stdout.once("error", end);
+  return controller.signal;
+}

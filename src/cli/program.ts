@@ -3,7 +3,7 @@ import { readListeningSockets } from "../host/listening-sockets.ts";
 import { addAttachCommands } from "./attach-commands.ts";
 import { addChangeCommands } from "./change-commands.ts";
 import { addCniCommands } from "./cni/commands.ts";
-import { CommandLine, choice } from "./command-line.ts";
+import { CommandLine, choice, untilEnded } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { DaemonClient, findSocket } from "./daemon-client.ts";
 import { findContainer, findEngine, readDocker } from "./docker.ts";
@@ -68,15 +68,6 @@ function addLookCommands(line: CommandLine, tools: () => Tools): void {
     .add("events", "print what happens until it is interrupted")
     .option("--all", "also calls of the engine that only ask")
     .action(async (options) => await events(tools(), options, untilEnded()));
-}
-
-/** Aborts when the command shall end, or nobody reads what it prints. */
-function untilEnded(): AbortSignal {
-  const controller = new AbortController();
-  const end = () => controller.abort();
-  process.once("SIGINT", end).once("SIGTERM", end);
-  process.stdout.once("error", end);
-  return controller.signal;
 }
 
 function makeTools(socket: string | undefined): Tools {
