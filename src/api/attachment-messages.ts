@@ -36,6 +36,7 @@ const AttachMessage = Type.Object({
   DefaultRoute: flag,
   Routes: absentable(Type.Array(Text, { maxItems: MAX_OPTIONS })),
   Once: flag,
+  Again: flag,
   Lost: flag,
 });
 
@@ -88,6 +89,7 @@ function parseAttach(message: AttachBody): Attach {
     hasDefaultRoute: message.DefaultRoute ?? false,
     routes: message.Routes ?? [],
     isOnce: message.Once ?? false,
+    isAgain: message.Again ?? false,
     isLost: message.Lost ?? false,
   });
 }

@@ -141,8 +141,10 @@ class Keeper {
     if (container === undefined) return this.#takeOff(kept);
     if (!container.isRunning || endpoint.attachment?.isOnce === true) return;
     const owner = await findContainerOwner(this.#tools, container);
-    const done = await attachOwner(this.#tools, owner, network, {});
-    if (done.isChanged) this.#say(sayDone(done), done);
+    const done = await attachOwner(this.#tools, owner, network, { isAgain: true }).catch(async (failure: unknown) => {
+      if ((await readKept(this.#tools)).some((other) => other.endpoint.id === endpoint.id)) throw failure;
+    }); // else it was detached meanwhile
+    if (done?.isChanged === true) this.#say(sayDone(done), done);
   }
 
   /** That this engine does not have the container is no proof that it is gone: another one may have it. */

@@ -26,6 +26,12 @@ export interface AttachOptions extends CommonOptions, Omit<OwnerChoice, "contain
   readonly once?: boolean;
 }
 
+/** What a command asks for in a user's stead. */
+export interface OwnerOptions extends AttachOptions {
+  /** Who is not attached any more stays so. */
+  readonly isAgain?: boolean;
+}
+
 /** What was done. */
 export interface Attachment {
   readonly container: string;
@@ -102,7 +108,7 @@ export async function attachOwner(
   tools: Tools,
   owner: FoundOwner,
   network: NamedNetwork,
-  options: AttachOptions,
+  options: OwnerOptions,
 ): Promise<Attachment> {
   const endpointId = endpointIdOf(network.id, owner);
   const inside = tools.host.inside(owner.path);
@@ -151,7 +157,7 @@ function ownerFields({ kind, id, name, engine }: FoundOwner) {
   return { OwnerKind: kind, OwnerID: id, OwnerName: name, ...(engine !== undefined && { OwnerEngine: engine }) };
 }
 
-function wishes(options: AttachOptions) {
+function wishes({ isAgain = false, ...options }: OwnerOptions) {
   const { ip, ip6, mac, vlan, trunk, mtu, defaultRoute = false, route = [], once = false, pid } = options;
   return {
     ...(ip !== undefined && { Address: ip }),
@@ -160,6 +166,7 @@ function wishes(options: AttachOptions) {
     Options: { ...(vlan && { vlan }), ...(trunk && { trunk }), ...(mtu && { mtu }) },
     DefaultRoute: defaultRoute,
     Routes: [...route],
+    Again: isAgain,
     Once: once || pid !== undefined, // a process never comes back
   };
 }
@@ -192,7 +199,7 @@ async function settleAlone(
 ): Promise<Settled> {
   let place = await findEnd(tools.host, inside, given);
   const isMoved = typeof place === "string";
-  if (place === "nowhere") await tools.daemon.call("Operator.Attach", { ...body, Lost: true });
+  if (place === "nowhere") await tools.daemon.call("Operator.Attach", { ...body, Again: true, Lost: true });
   if (isMoved) {
     await tools.host.text("ip", "link", "set", "dev", given.Link, "netns", inside.namespace ?? "");
     place = await findEnd(tools.host, inside, given);

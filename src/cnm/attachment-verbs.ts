@@ -38,6 +38,11 @@ export class AttachmentVerbs implements AttachmentDriver {
     return locks.networks(async () => {
       const network = registry.requireNetwork(request.networkId);
       const known = registry.findEndpoint(request.endpointId);
+      if (request.isAgain && (known === undefined || known.state === "removing"))
+        throw new TsnetError(
+          "not-found",
+          `${request.owner.name} is not attached to network ${short(network.id)} any more`,
+        );
       if (known?.state === "removing") await this.#remove(known);
       else if (known !== undefined) return this.#again(known, network, request, signal);
       return this.#make(network, request, signal).catch((failure: unknown) => {

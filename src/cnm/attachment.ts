@@ -41,6 +41,8 @@ export interface Attach extends EndpointRef {
   /** `10.0.0.0/8 via 10.1.2.9`. */
   readonly routes: readonly string[];
   readonly isOnce: boolean;
+  /** Whether it is for one that is attached: who was detached meanwhile stays so. */
+  readonly isAgain: boolean;
   /** Whether the caller finds the link in no place where it should be: it is made anew. */
   readonly isLost: boolean;
 }
@@ -69,7 +71,8 @@ export interface AttachmentDriver {
    * Makes port, address and record; a second call changes nothing.
    *
    * @param signal - aborts when nobody learns of the answer: what was made is undone.
-   * @throws TsnetError `conflict` for an endpoint that is there with other properties than those asked for.
+   * @throws TsnetError `conflict` for an endpoint that is there with other properties than those asked for; `not-found` for one
+   * that is to be attached again and is not attached.
    */
   attach(request: Attach, signal: AbortSignal): Promise<Attached>;
   /** @returns whether there was anything to detach. @throws TsnetError `conflict` for an endpoint of the engine's. */

@@ -21,6 +21,11 @@ describe("the verb of `tsnet attach`", () => {
     expect(request).toMatchObject({ owner: { ...owner, engine: "4WNA:77VC /var/lib/docker" } });
   });
 
+  it("hands on that it is for one that is attached", async () => {
+    expect(await seenOf("Attach", { ...body, Again: true })).toMatchObject({ isAgain: true, isLost: false });
+    expect(await seenOf("Attach", { ...body, Lost: true })).toMatchObject({ isAgain: false, isLost: true });
+  });
+
   it.each([
     ["does not say", {}],
     ["says with an empty text that it does not know", { OwnerEngine: "" }],

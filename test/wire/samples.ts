@@ -228,6 +228,7 @@ export const SAMPLES: readonly Sample[] = [
       DefaultRoute: true,
       Routes: ["10.0.0.0/8 via 10.50.2.9"],
       Once: false,
+      Again: false,
       Lost: false,
     },
     places: [
@@ -246,6 +247,7 @@ export const SAMPLES: readonly Sample[] = [
       [["Routes"], "list?"],
       [["Routes", 0], "option value?"],
       [["Once"], "boolean?"],
+      [["Again"], "boolean?"],
       [["Lost"], "boolean?"],
     ],
   },

@@ -65,8 +65,11 @@ class HostWithLink extends HostTools {
 /** One command of its own on that host. */
 function commandOn(host: HostWithLink, calls: object[] = []): Tools {
   const daemon = {
-    call: async (verb: string, { Lost = false }: { readonly Lost?: boolean }) => {
-      calls.push({ verb, ...(Lost && { Lost }) });
+    call: async (
+      verb: string,
+      { Again = false, Lost = false }: { readonly Again?: boolean; readonly Lost?: boolean },
+    ) => {
+      calls.push({ verb, ...(Again && { Again }), ...(Lost && { Lost }) });
       if (Lost) Object.assign(host, { isGone: false, isInside: false, link: LINK });
       return { ...ANSWER, WasAttached: calls.length > 1 };
     },
@@ -110,7 +113,7 @@ describe("attaching", () => {
     await attach(commandOn(host, calls));
 
     expect(host).toMatchObject({ isInside: true, link: "eth0", isGone: false });
-    expect(calls).toEqual([{ verb: "Operator.Attach" }, { verb: "Operator.Attach", Lost: true }]);
+    expect(calls).toEqual([{ verb: "Operator.Attach" }, { verb: "Operator.Attach", Again: true, Lost: true }]);
   });
 
   it("ends with what is in the way when that stays", async () => {

@@ -7,8 +7,8 @@ const OWNER = { kind: "container", id: "4f1c", name: "web" } as const;
 
 function attachRequest(more: Partial<Attach> = {}): Attach {
   const ref = { networkId: networkId(1), endpointId: endpointId(1) };
-  const plain = { hasDefaultRoute: false, routes: [], isOnce: false, isLost: false, options: new Map() };
-  return { ...ref, owner: OWNER, ifName: "eth1", ...plain, ...more };
+  const plain = { hasDefaultRoute: false, routes: [], isOnce: false, isAgain: false, isLost: false };
+  return { ...ref, owner: OWNER, ifName: "eth1", options: new Map(), ...plain, ...more };
 }
 
 async function rigWithNetwork(options: Readonly<Record<string, string>> = {}, rig = new CnmRig()): Promise<CnmRig> {
@@ -168,6 +168,33 @@ describe("Attach", () => {
     const answer = await attach(rig, { isLost: true });
 
     expect(rig.datapath.links.has(answer.linkName)).toBe(true);
+  });
+
+  it("makes nothing of an attachment that was detached before it is attached again", async () => {
+    const rig = await attached();
+    await detach(rig);
+    const before = rig.state();
+
+    await expect(attach(rig, { isAgain: true })).rejects.toThrow(/^web is not attached to network .* any more$/);
+
+    expect(rig.state()).toEqual(before);
+  });
+
+  it("makes nothing of an attachment that is being removed when it is attached again", async () => {
+    const rig = await attached();
+    rig.datapath.failWrite(1);
+    await expect(detach(rig)).rejects.toThrow("fake: change");
+
+    await expect(attach(rig, { isAgain: true })).rejects.toThrow(/any more$/);
+
+    expect(rig.registry.findEndpoint(endpointId(1))?.state).toBe("removing");
+  });
+
+  it("makes again what is attached", async () => {
+    const rig = await attached();
+    endNamespace(rig);
+
+    expect(await attach(rig, { isAgain: true })).toMatchObject({ wasAttached: true });
   });
 
   it("is refused for an endpoint that Docker made", async () => {

@@ -321,7 +321,7 @@ describe("an attachment of the operator's", () => {
       hasDefaultRoute: false,
     };
     await stand.rig.attachments.attach(
-      { ...ask, address: "10.1.1.9", routes: [], isOnce: false, isLost: false },
+      { ...ask, address: "10.1.1.9", routes: [], isOnce: false, isAgain: false, isLost: false },
       NEVER,
     );
 
