@@ -26,13 +26,21 @@ const GROUP_BIT = 1;
 /** Reads the table of a switch that is there. */
 export async function readForwarding(host: HostTools, shown: ShownSwitch): Promise<readonly Destination[]> {
   const { name, backend, isOurs } = shown;
-  if (backend === "bridge") return destinationsOfFdb(name, await readFdb(host, name));
+  if (backend === "bridge") return destinationsOfFdb(shown, await readFdb(host, name));
   if (isOurs) return destinationsOfFlows(await host.text("ovs-ofctl", "dump-flows", name), shown);
   return destinationsOfTable(await host.text("ovs-appctl", "fdb/show", name), shown);
 }
 
-/** The own addresses of a bridge's ports are left out: no container speaks to them. */
-export function destinationsOfFdb(bridge: string, entries: readonly FdbEntry[]): readonly Destination[] {
+/**
+ * The own addresses of a bridge's ports are left out: no container speaks to them. So is what the bridge has and does not go
+ * by: one that tells VLANs apart takes entries of the frame's VLAN only, any other one those of none (net/bridge/br_vlan.c).
+ */
+export function destinationsOfFdb(
+  { name: bridge, ports }: Pick<ShownSwitch, "name" | "ports">,
+  entries: readonly FdbEntry[],
+): readonly Destination[] {
+  const present = ports.filter(({ kind, isMissing }) => kind !== "host" && !isMissing);
+  const hasVlans = present.some(({ vlans }) => vlans.untagged !== 0);
   const beyond = entries.flatMap(({ mac, ifname, dst }) =>
     dst === undefined ? [] : [[`${mac} ${ifname}`, dst] as const],
   );
@@ -40,6 +48,7 @@ export function destinationsOfFdb(bridge: string, entries: readonly FdbEntry[]):
   return entries.flatMap((entry): readonly Destination[] => {
     const { mac, ifname: port, vlan, master, state = "", updated } = entry;
     if (master !== bridge || isGroup(mac) || (state === "permanent" && port !== bridge)) return [];
+    if ((vlan !== undefined) !== hasVlans) return [];
     const peer = peers.get(`${mac} ${port}`);
     const isLearned = state === "" && updated !== undefined;
     return [

@@ -25,8 +25,9 @@ export async function macs(tools: Tools, text: string, { json = false }: CommonO
     const why = fault === undefined ? "" : `: ${fault}`;
     throw new TsnetError("not-found", `switch ${network.switch} of network ${network.name} is not there${why}`);
   }
+  const own = vlansIn(shown, network);
   const known = await tools.console.waitFor("the switch", readForwarding(tools.host, shown));
-  const found = known.filter((each) => isOf(each, network, networks));
+  const found = known.filter((each) => isOf(each, network, networks, own));
   const named = found.map((each) => ({ ...each, who: whoIs(each, shown, networks) })).sort(compare);
   if (json) return tools.console.json(named);
   const rows = named.map(({ mac, vlan, port, who, ageSeconds }) => [
@@ -39,10 +40,22 @@ export async function macs(tools: Tools, text: string, { json = false }: CommonO
   tools.console.table(["MAC", "VLAN", "PORT", "WHO", "AGE"], rows, "the switch knows no MAC address there");
 }
 
-/** In one of the network's VLANs; of a network without VLANs: in none that another network of the switch has. */
-function isOf({ vlan }: Destination, network: NamedNetwork, networks: readonly NamedNetwork[]): boolean {
+/** The VLANs in which the network is on its switch; 0 for none, empty for a network without VLANs that has no container. */
+function vlansIn({ ports }: ShownSwitch, network: NamedNetwork): readonly number[] {
   const own = vlansOf(network);
-  if (own.length > 0) return vlan !== undefined && own.includes(vlan);
+  const links = network.endpoints.map(({ hostLink }) => hostLink);
+  const present = ports.filter(({ name, isMissing }) => links.includes(name) && !isMissing);
+  return own.length > 0 ? own : present.flatMap(({ vlans }) => vlans.untagged ?? []);
+}
+
+/** In one of the network's VLANs; where they are not known: in none that another network of the switch has. */
+function isOf(
+  { vlan }: Destination,
+  network: NamedNetwork,
+  networks: readonly NamedNetwork[],
+  own: readonly number[],
+): boolean {
+  if (own.length > 0) return own.includes(vlan ?? 0);
   const others = networks.filter((other) => other.switch === network.switch && other.backend === network.backend);
   return vlan === undefined || !others.flatMap(vlansOf).includes(vlan);
 }

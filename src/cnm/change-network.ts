@@ -53,9 +53,12 @@ export class ChangeNetwork {
     await requirePossible(to, this.#parts);
     const after = before.map((record) => follow(record, from, to));
     this.#refuse(from, to, after);
+    const datapath = this.#parts.datapaths[to.backend];
+    const settings = await datapath.readSettings(to); // a switch keeps what is not named
     await withUndo(async (undo) => {
       undo.add(async () => {
-        await this.move(asItWas(from, to), to, before);
+        await datapath.restoreSettings(to, settings);
+        await this.move(from, to, before);
         await registry.putNetwork(from, "ready");
       });
       undo.add(() => registry.putChange({ network: from, state: "ready", former: to }, before));
@@ -115,12 +118,6 @@ function follow(record: EndpointRecord, from: Network, to: Network): EndpointRec
   const vlans = isDeepStrictEqual(endpoint.vlans, from.vlans) ? to.vlans : endpoint.vlans;
   const mtu = endpoint.mtu === from.mtu ? to.mtu : endpoint.mtu;
   return { ...record, endpoint: { ...endpoint, vlans, mtu } };
-}
-
-/** A switch keeps what is not named: a spanning tree that was begun must be named to end. */
-function asItWas(from: Network, to: Network): Network {
-  const { stp } = to.switchSettings;
-  return stp === true ? { ...from, switchSettings: { stp: false, ...from.switchSettings } } : from;
 }
 
 function insideOf({ endpoint, state, sandboxKey, attachment }: EndpointRecord): InsideChange[] {

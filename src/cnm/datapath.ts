@@ -1,7 +1,7 @@
 // The switch as the CNM verbs need it. Implemented by `datapath/bridge/`, `datapath/ovs/` and by the fake in the tests; all
 // pass `test/contract/datapath.ts`.
 import type { Endpoint } from "./endpoint.ts";
-import type { Backend, IfName, Network } from "./network.ts";
+import type { Backend, IfName, Network, SwitchSettings } from "./network.ts";
 
 /** What is found under the name of a switch. */
 export type FoundSwitch =
@@ -43,6 +43,9 @@ export interface HostLinks {
   routeTo(address: string): Promise<HostRoute | undefined>;
 }
 
+/** What a switch has of some settings; `null`: nothing of its own, so that its default holds. Absent: it does not say. */
+export type PresentSettings = { readonly [Key in keyof SwitchSettings]?: SwitchSettings[Key] | null };
+
 /** Each kind of switch. */
 export type Datapaths = { readonly [B in Backend]: Datapath };
 
@@ -72,6 +75,12 @@ export interface Datapath {
    * @throws TsnetError `host`, `conflict` for a foreign link, `unavailable` while Open vSwitch is away.
    */
   ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean>;
+
+  /** What the switch and its uplink have now of the settings that the network names. Changes nothing. */
+  readSettings(network: Network): Promise<PresentSettings>;
+
+  /** Gives the switch and its uplink back what was read of them. Absent parts are no failure. */
+  restoreSettings(network: Network, settings: PresentSettings): Promise<void>;
 
   /**
    * Takes the network's addresses from the switch, and what no other network needs: the host's link, the uplink with what

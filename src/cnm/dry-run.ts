@@ -1,10 +1,13 @@
 // What the creation of a network would do, for whoever wants to know before: all checks are made, and nothing else.
 import { createHash, randomUUID } from "node:crypto";
-import { formatAddress, parseSubnet } from "../cidr.ts";
+import { isDeepStrictEqual } from "node:util";
+import { type Family, formatAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError } from "../errors.ts";
-import { formatVlanList, formatVlans } from "../vlan.ts";
+import { allVlans, formatVlanList, formatVlans, hasUntagged } from "../vlan.ts";
 import type { PlanNetwork } from "./change-requests.ts";
+import { hasDetours } from "./join-result.ts";
 import { isAbandoned } from "./lost-networks.ts";
+import { switchNames } from "./names.ts";
 import type { Network, NetworkId, PlannedNetwork } from "./network.ts";
 import { readNetworkOptions } from "./options.ts";
 import type { CnmParts } from "./parts.ts";
@@ -32,9 +35,12 @@ export async function planOnly(request: PlanNetwork, parts: CnmParts): Promise<r
   const pools = request.pools.map(({ subnet, gateway }) => {
     return { addressSpace: "", subnet, gateway: gateway ?? firstAddress(subnet) };
   });
+  const families: readonly Family[] = request.hasIpv6 ? [4, 6] : [4];
+  const toCome = families.filter((family) => !pools.some(({ subnet }) => parseSubnet(subnet).family === family));
   const base = { ...request, networkId, hasIpv4: true, pools, arePoolsToCome: pools.length === 0 };
-  const steps = await rehearse(planSettings(base, settings, faults), parts);
-  return settings.bridge === undefined && settings.parent === undefined ? steps.map(withoutId) : steps;
+  const steps = await rehearse(planSettings(base, settings, faults), parts, toCome);
+  const isNameToCome = switchNames(networkId).some((name) => steps.some((step) => step.includes(name)));
+  return isNameToCome ? steps.map(withoutId) : steps;
 }
 
 /** As IPAM drivers choose the gateway. */
@@ -51,10 +57,15 @@ function withoutId(step: string): string {
 /**
  * Makes all checks of a creation, and changes nothing.
  *
+ * @param toCome - the families of which IPAM will give a subnet that is not known now.
  * @returns what would be done, in order.
  * @throws TsnetError as the creation would.
  */
-export async function rehearse(planned: PlannedNetwork, parts: CnmParts): Promise<readonly string[]> {
+export async function rehearse(
+  planned: PlannedNetwork,
+  parts: CnmParts,
+  toCome: readonly Family[] = [],
+): Promise<readonly string[]> {
   const { registry } = parts;
   registry.damage.requireReadable("network", planned.id);
   registry.damage.requireComplete();
@@ -70,63 +81,87 @@ export async function rehearse(planned: PlannedNetwork, parts: CnmParts): Promis
   return [
     ...removals,
     ...switchSteps(network, registry.sharersOf(network)),
-    ...hostSteps(network),
-    ...guestSteps(network),
+    ...hostSteps(network, registry.sharersOf(network), toCome),
+    ...guestSteps(network, toCome),
   ];
 }
 
 function switchSteps(network: Network, others: readonly Network[]): string[] {
-  const { backend, switchName, isSwitchOurs, mtu, switchSettings, vlans, uplink, tunnel } = network;
+  const { backend, switchName, isSwitchOurs, mtu, switchSettings, tunnel } = network;
   const kind = backend === "bridge" ? "bridge" : "Open vSwitch bridge";
   const isNew = isSwitchOurs && others.length === 0;
   const settings = Object.entries(switchSettings).map(([key, value]) => `${key}=${value}`);
-  const carried =
-    vlans.vlan === undefined && vlans.trunk === undefined
-      ? "its untagged frames"
-      : `${formatVlanList(tagged(network))} tagged`;
+  const isTunnelThere = others.some((other) => other.tunnel !== undefined && isDeepStrictEqual(other.tunnel, tunnel));
   return [
     isNew ? `make ${kind} ${switchName} with mtu ${mtu}` : `use ${kind} ${switchName}, which is there`,
     ...(settings.length > 0 ? [`set ${settings.join(", ")} on ${switchName}`] : []),
-    ...(uplink ? [`make ${uplink.parent} a port of ${switchName} that carries ${carried}`] : []),
-    ...(uplink?.isAddressMoved === true ? [`move the addresses and routes of ${uplink.parent} to the switch`] : []),
-    ...(tunnel
+    ...uplinkSteps(network, others),
+    ...(tunnel && !isTunnelThere
       ? [`join it by ${formatTunnel(tunnel)}, from ${tunnel.local} with ${tunnel.peers.join(", ") || "nobody yet"}`]
       : []),
   ];
 }
 
-function tagged({ vlans: { vlan, trunk = [] } }: Network): readonly number[] {
-  return [...(vlan === undefined ? [] : [vlan]), ...trunk].sort((a, b) => a - b);
+function uplinkSteps(network: Network, others: readonly Network[]): string[] {
+  const { switchName, uplink, backend, untaggedLink } = network;
+  if (uplink === undefined) return [];
+  const { parent, isAddressMoved } = uplink;
+  const users = others.filter((other) => other.uplink?.parent === parent);
+  const [former, all] = [carriedBy(users), carriedBy([...users, network])];
+  const tagged = all.tagged.filter((vlan) => !former.tagged.includes(vlan));
+  const more = [
+    ...(all.isUntagged && !former.isUntagged ? ["its untagged frames"] : []),
+    ...(tagged.length > 0 ? [`${formatVlanList(tagged)} tagged`] : []),
+  ].join(" and ");
+  if (users.length > 0) {
+    const port = `${parent}, a port of ${switchName}`;
+    return [more === "" ? `use ${port}, which is there` : `have ${port}, carry ${more} as well`];
+  }
+  const hostLink = backend === "bridge" ? switchName : untaggedLink;
+  return [
+    `make ${parent} a port of ${switchName} that carries ${more}`,
+    ...(isAddressMoved && hostLink !== switchName ? [`make the host's link ${hostLink}`] : []),
+    ...(isAddressMoved ? [`move the addresses and routes of ${parent} to ${hostLink}`] : []),
+  ];
 }
 
-function hostSteps(network: Network): string[] {
-  const { mode, isInternal, isHostOnSwitch, hostLink, switchName, vlans, pools, isMasqueraded } = network;
-  const subnets = pools.map(({ subnet }) => subnet).join(", ") || "what IPAM gives";
-  if (!isHostOnSwitch) return [`give the host no address there (mode ${mode})`];
-  const gateways = pools.map(({ subnet, gateway }) => `${gateway}/${subnet.split("/")[1]}`).join(", ");
+function carriedBy(users: readonly Network[]): { readonly isUntagged: boolean; readonly tagged: readonly number[] } {
+  const tagged = users.flatMap(({ vlans }) => allVlans(vlans));
+  return { isUntagged: users.some(hasUntagged), tagged: [...new Set(tagged)].sort((a, b) => a - b) };
+}
+
+function hostSteps(network: Network, others: readonly Network[], toCome: readonly Family[]): string[] {
+  const { mode, isInternal, isHostOnSwitch, hostLink, switchName, vlans, pools, isMasqueraded, uplink } = network;
+  const isMoved = uplink?.isAddressMoved === true;
+  if (!isHostOnSwitch) return [`give the host no ${isMoved ? "other " : ""}address there (mode ${mode})`];
+  const ofIpam = toCome.map((family) => `the IPv${family} subnet that IPAM gives`);
+  const subnets = [...pools.map(({ subnet }) => subnet), ...ofIpam].join(", ");
+  const gateways = pools.flatMap(({ subnet, gateway = "" }) =>
+    network.keptAddresses.includes(gateway) ? [] : [`${gateway}/${subnet.split("/")[1]}`],
+  );
+  const addresses = [...gateways, ...toCome.map((family) => `of the IPv${family} gateway that IPAM gives`)];
   const where = vlans.vlan === undefined ? "" : ` in VLAN ${vlans.vlan}`;
+  const isOfMoved = isMoved && hostLink === network.untaggedLink;
+  const isLinkThere = others.some((other) => other.isHostOnSwitch && other.hostLink === hostLink);
   return [
-    ...(hostLink === switchName ? [] : [`make the host's link ${hostLink}${where}`]),
-    `give ${hostLink} the address ${gateways || "that IPAM gives for the gateway"}`,
+    ...(hostLink === switchName || isOfMoved || isLinkThere ? [] : [`make the host's link ${hostLink}${where}`]),
+    ...(addresses.length === 0 ? [] : [`give ${hostLink} the address ${addresses.join(", ")}`]),
     ...(isInternal ? [`let nothing pass between ${subnets} and the world`] : [`forward for ${subnets}`]),
     ...(isMasqueraded && !isInternal ? [`masquerade what leaves ${subnets}`] : []),
   ];
 }
 
-function guestSteps({
-  vlans,
-  mtu,
-  isIccAllowed,
-  isGuarded,
-  hasDefaultRoute,
-  isInternal,
-  mode,
-  ifPrefix,
-}: Network): string[] {
-  const isRouted = hasDefaultRoute && !isInternal && mode !== "isolated";
+function guestSteps(network: Network, toCome: readonly Family[]): string[] {
+  const { vlans, mtu, pools, routes, isIccAllowed, isGuarded, isInternal, mode, ifPrefix, hostBinding } = network;
+  const hasGateway = toCome.length > 0 || pools.some(({ gateway }) => gateway !== undefined);
+  const isRouted = hasGateway && network.hasDefaultRoute && !isInternal && mode !== "isolated";
+  const listed = routes.map(({ destination, via }) => `${destination} via ${via}`).join(", ");
   return [
     `give each container a link ${ifPrefix}0 with ${formatVlans(vlans)}, mtu ${mtu}${isRouted ? " and a default route" : ""}`,
+    ...(routes.length > 0 ? [`give it the route ${listed}`] : []),
     ...(isGuarded ? ["let it send from its own MAC and addresses only"] : []),
     ...(isIccAllowed ? [] : ["keep it from the other containers but for published ports"]),
+    ...(hasDetours(network) ? ["give it routes to these by way of the host"] : []),
+    ...(hostBinding === undefined ? [] : [`publish its ports on ${hostBinding} unless another address is named`]),
   ];
 }

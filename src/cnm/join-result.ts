@@ -38,8 +38,7 @@ export function joinResult(network: Network, endpoint: Endpoint): JoinResult {
  * one to the host itself, since Linux takes no IPv6 gateway that lies behind another gateway.
  */
 function detours(network: Network, endpoint: Endpoint): JoinResult["routes"] {
-  const { mode, isIccAllowed, isInternal } = network;
-  if (mode !== "routed" || isIccAllowed || isInternal) return [];
+  if (!hasDetours(network)) return [];
   return [endpoint.address, endpoint.addressIpv6].flatMap((own) => {
     const pool = poolOf(network, own);
     if (pool?.gateway === undefined) return [];
@@ -49,6 +48,11 @@ function detours(network: Network, endpoint: Endpoint): JoinResult["routes"] {
     const host = formatSubnet(subnetOf(parseAddress(via), bitsOf(subnet.family)));
     return [{ destination: host }, ...halvesOf(subnet).map((half) => ({ destination: formatSubnet(half), via }))];
   });
+}
+
+/** Whether endpoints find one another by way of the host. */
+export function hasDetours({ mode, isIccAllowed, isInternal }: Network): boolean {
+  return mode === "routed" && !isIccAllowed && !isInternal;
 }
 
 /** The pool in which an endpoint's address lies. @param address - with its prefix length; absent if it has none. */

@@ -1,4 +1,5 @@
 // What the networks of one switch, or with one uplink, set of it together, and the same in a switch's own words.
+import type { PresentSettings } from "../cnm/datapath.ts";
 import type { Network, SwitchSettings } from "../cnm/network.ts";
 
 /** Words of a switch for options. */
@@ -18,4 +19,19 @@ export function renamed(settings: SwitchSettings, names: SettingNames): Record<s
       return name === undefined ? [] : [[name, value] as const];
     }),
   );
+}
+
+/**
+ * What is there of the settings that are given.
+ *
+ * @param find - of a name there; undefined for what the switch does not say.
+ */
+export function presentOf(
+  given: SwitchSettings,
+  names: SettingNames,
+  find: (name: string) => boolean | number | null | undefined,
+): PresentSettings {
+  const asked = Object.entries(names).filter(([option]) => option in given);
+  const found = asked.map(([option, name]) => [option, find(name)] as const);
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined));
 }

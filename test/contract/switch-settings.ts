@@ -2,9 +2,11 @@
 // uplink, and by where frames go.
 import { describe, expect, it } from "vitest";
 import type { DatapathHost } from "./datapath/host.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import type { Network, SwitchSettings } from "../../src/cnm/network.ts";
 import { UPLINK, networkIn, sandboxIn } from "../support/bridge-vlan-lab.ts";
 import { ifName } from "../support/cnm-builder.ts";
+import { CnmRig, NEVER } from "../support/cnm-rig.ts";
 import { countFrames, frame, macOf, sendFrames } from "../support/counted-frames.ts";
 import type { NetNamespace } from "../support/namespace.ts";
 import { canPing, shell } from "../support/packet-lab.ts";
@@ -22,6 +24,10 @@ const GROUP = "239.9.9.9";
 export interface SettingsLab extends AsyncDisposable {
   readonly host: Pick<DatapathHost, "backend" | "datapath"> & { readonly namespace: NetNamespace };
   readonly neighbour: NetNamespace;
+  /** What somebody at the console reads of the switch of `networkIn` and of its uplink, setting by setting. */
+  settings(): Promise<Readonly<Record<string, unknown>>>;
+  /** Sets there by hand an ageing of 77 s, a priority of 99, and what the way by the uplink costs, 55. */
+  setByHand(): Promise<unknown>;
   /** The shortest `ageing`. */
   readonly leastAgeing: number;
   /** Makes the switch care for groups as soon as it has been told to: what a router on the wire would do. */
@@ -34,6 +40,7 @@ export function describeSwitchSettings(name: string, makeLab: () => Promise<Sett
     describeTree(makeLab);
     describeAgeing(makeLab);
     describeGroups(makeLab);
+    describeFailedChange(makeLab);
   });
 }
 
@@ -195,6 +202,40 @@ function describeGroups(makeLab: () => Promise<SettingsLab>): void {
         const arrived = await Promise.all(counts.map(async (count) => (await count())["frames"]));
         return arrived.join() === expected.join();
       });
+    });
+  });
+}
+
+function describeFailedChange(makeLab: () => Promise<SettingsLab>): void {
+  describe("a change of all settings that fails at its end", () => {
+    it.each([
+      ["nobody had set any", false],
+      ["somebody had set some by hand", true],
+    ])("leaves each as it was when %s", async (_when, isByHand) => {
+      await using lab = await makeLab();
+      const { datapath } = lab.host;
+      const plain = wired(lab, {});
+      await datapath.ensureNetwork(plain, []);
+      if (isByHand) await lab.setByHand();
+      const before = await lab.settings();
+      const rig = new CnmRig();
+      rig.datapath.plant(UPLINK, { kind: "other" });
+      await rig.registry.putNetwork(plain, "ready");
+      const changes = new Changes({ ...rig.parts, datapaths: { bridge: datapath, ovs: datapath } });
+      const options = new Map([
+        ...Object.entries({ stp: "true", "stp-priority": "4096", "stp-cost": "70", "stp-port-priority": "8" }),
+        ...Object.entries({ "stp-forward-delay": "12", "stp-hello": "3", "stp-max-age": "18", ageing: "60" }),
+        ["mcast-snooping", plain.backend === "ovs" ? "true" : "false"], // the other than by itself
+      ]);
+      const change = (signal: AbortSignal) => changes.setNetwork({ networkId: plain.id, options }, signal);
+
+      await expect(change(AbortSignal.abort())).rejects.toThrow("cannot be changed");
+
+      expect(await lab.settings()).toEqual(before);
+      await change(NEVER);
+      const after = await lab.settings();
+      const same = Object.keys(before).filter((key) => after[key] === before[key]);
+      expect([Object.keys(after).length, same]).toEqual([options.size, []]);
     });
   });
 }

@@ -5,6 +5,7 @@ import type { TunnelKindOf, TunnelStand } from "../support/tunnel-stand.ts";
 import { describeAnnouncements } from "./tunnels/announcements.ts";
 import { describeCarriage } from "./tunnels/carriage.ts";
 import { describeGateways } from "./tunnels/gateways.ts";
+import { describePeers } from "./tunnels/peers.ts";
 import { describeRepair } from "./tunnels/repair.ts";
 import { describeStrangers } from "./tunnels/strangers.ts";
 import { describeVlansInside } from "./tunnels/vlans.ts";
@@ -16,7 +17,7 @@ export interface TunnelSuite {
   readonly stand: TunnelStand;
 }
 
-/** All promises, or only those that a kind or a family can break by itself: who hears whom, how often, and in which size. */
+/** All promises, or only those that a kind or a family can break by itself: who hears whom, how often, in which size, and with which peers. */
 export type TunnelPromises = "all" | "carriage";
 
 /**
@@ -32,6 +33,7 @@ export function describeTunnels(
   describe(`tunnels: ${name}`, () => {
     const suite = suiteOf(kind, makeStand);
     describeCarriage(suite);
+    describePeers(suite);
     if (promises === "carriage") return;
     describeGateways(suite);
     describeStrangers(suite);

@@ -5,7 +5,7 @@ import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
-import { CnmLocks } from "../../src/cnm/parts.ts";
+import { CnmLocks, type CnmParts } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
 import type {
@@ -59,6 +59,8 @@ export class CnmRig {
   readonly firewall: FakeFirewall;
   readonly ports: FakePortHolder;
   readonly registry: Registry;
+  /** All that the verbs work with. */
+  readonly parts: CnmParts;
   readonly cnm: Cnm;
   readonly attachments: AttachmentVerbs;
   readonly changes: ChangeVerbs;
@@ -91,6 +93,7 @@ export class CnmRig {
     const datapaths = { bridge: datapath, ovs: this.ovs };
     const locks = new CnmLocks();
     const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
+    this.parts = parts;
     this.cnm = new Cnm(parts);
     this.attachments = new AttachmentVerbs(parts);
     this.changes = new Changes(parts);

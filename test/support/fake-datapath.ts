@@ -1,9 +1,16 @@
 // A switch that is only remembered. It polices the order of calls as libnetwork's firewaller stub does, counts what it
 // changes, and can be told at which change to fail, having made it or not.
 import { isDeepStrictEqual } from "node:util";
-import type { Datapath, FoundSwitch, HostLinks, HostRoute, Inventory } from "../../src/cnm/datapath.ts";
+import type {
+  Datapath,
+  FoundSwitch,
+  HostLinks,
+  HostRoute,
+  Inventory,
+  PresentSettings,
+} from "../../src/cnm/datapath.ts";
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
-import type { Backend, IfName, Network } from "../../src/cnm/network.ts";
+import type { Backend, IfName, Network, SwitchSettings } from "../../src/cnm/network.ts";
 import { TsnetError } from "../../src/errors.ts";
 import { type PortVlans, allVlans } from "../../src/vlan.ts";
 
@@ -42,6 +49,8 @@ export class FakeDatapath implements Datapath, HostLinks {
   readonly calls: string[] = [];
   /** By address; `undefined`: there is no way. */
   readonly routes = new Map<string, HostRoute | undefined>();
+  /** Of switches, by their names: what was ever named stays. */
+  readonly settings = new Map<string, SwitchSettings>();
   /** How many changes were made. */
   writeCount = 0;
   /** Awaited at the start of each call, by its name. */
@@ -124,6 +133,19 @@ export class FakeDatapath implements Datapath, HostLinks {
     const before = this.writeCount;
     this.#ensureNetwork(network, others);
     return this.writeCount > before;
+  }
+
+  async readSettings({ id, switchName, switchSettings }: Network): Promise<PresentSettings> {
+    await this.#enter("readSettings", id);
+    const there = Object.entries(this.settings.get(switchName) ?? {});
+    const none = Object.keys(switchSettings).map((key) => [key, null] as const);
+    return Object.fromEntries([...none, ...there.filter(([key]) => key in switchSettings)]);
+  }
+
+  async restoreSettings({ id, switchName }: Network, settings: PresentSettings): Promise<void> {
+    await this.#enter("restoreSettings", id);
+    const entries = Object.entries({ ...this.settings.get(switchName), ...settings });
+    this.settings.set(switchName, Object.fromEntries(entries.filter(([, value]) => value !== null)));
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {
@@ -278,6 +300,7 @@ export class FakeDatapath implements Datapath, HostLinks {
       this.#write(() => Object.assign(link, { mark: `network:${network.id}` }));
     }
     if (network.isSwitchOurs && link.mtu !== mtu) this.#write(() => Object.assign(link, { mtu }));
+    this.settings.set(network.switchName, { ...this.settings.get(network.switchName), ...network.switchSettings });
     if (network.isHostOnSwitch) this.#ensureHost(network);
     this.#ensureUplink(network, [network, ...others]);
     if (network.isSwitchOurs && link.isUp !== true) this.#write(() => Object.assign(link, { isUp: true }));

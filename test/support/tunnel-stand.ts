@@ -7,8 +7,10 @@
 // All hosts have the network's gateway 10.1.1.1. What passes between them is heard on `lan0` of the wire, which has everything.
 // What is done to a host, and what its addresses are on, differs by its switch: `tunnel-host.ts`.
 import type { Endpoint } from "../../src/cnm/endpoint.ts";
-import type { GuardedEndpoint } from "../../src/cnm/firewall.ts";
+import { ChangeNetwork } from "../../src/cnm/change-network.ts";
+import type { FirewallState, GuardedEndpoint } from "../../src/cnm/firewall.ts";
 import type { Network, RequestedTunnel, Tunnel } from "../../src/cnm/network.ts";
+import type { CnmParts } from "../../src/cnm/parts.ts";
 import { overheadOf } from "../../src/cnm/tunnel.ts";
 import { setTxChecksum } from "../../src/host/ethtool.ts";
 import { dualStack, endpoint, ifName } from "./cnm-builder.ts";
@@ -116,14 +118,17 @@ export class TunnelStand implements AsyncDisposable {
     return await datapath.ensureNetwork(network, others);
   }
 
-  /** Gives a network other peers on one host, as tsnet does (cnm/change-network.ts). */
+  /** Gives a network other peers on one host, as `tsnet set` does. */
   async change(n: number, from: Network, to: Network): Promise<void> {
-    const { datapath } = this.host(n).agent;
-    const others = this.#besides(n, from);
+    const { datapath, firewall } = this.host(n).agent;
     this.#made = this.#made.map((made) => (made.n === n && made.network.id === from.id ? { n, network: to } : made));
-    await this.#applyRules(n);
-    await datapath.removeNetwork({ ...from, isHostOnSwitch: false }, [to, ...others]);
-    await datapath.ensureNetwork(to, others);
+    this.#containers = this.#containers.map((placed) =>
+      placed.n === n && placed.network.id === from.id ? { ...placed, network: to } : placed,
+    );
+    const registry = { sharersOf: () => this.#besides(n, to), firewallState: () => this.#rulesOf(n) };
+    const parts = { registry, datapaths: { bridge: datapath, ovs: datapath }, firewall };
+    const records = this.#containersOn(n, to).map(({ endpoint: one }) => ({ endpoint: one, state: "joined" as const }));
+    await new ChangeNetwork(parts as unknown as CnmParts).move(to, from, records); // it needs no more of them
   }
 
   /** Removes a network without containers from one host. */
@@ -140,10 +145,8 @@ export class TunnelStand implements AsyncDisposable {
     await this.#applyRules(n);
     for (const network of [...lasting, ...this.#networksOf(n)]) {
       await agent.datapath.ensureNetwork(network, this.#besides(n, network));
-      for (const placed of this.#containers) {
-        if (placed.n !== n || placed.network.id !== network.id) continue;
-        await agent.datapath.reattach(network, placed.container.endpoint);
-      }
+      for (const container of this.#containersOn(n, network))
+        await agent.datapath.reattach(network, container.endpoint);
     }
   }
 
@@ -232,12 +235,19 @@ export class TunnelStand implements AsyncDisposable {
     return this.#networksOf(n).filter((other) => other.id !== id && other.switchName === switchName);
   }
 
+  #containersOn(n: number, { id }: Network): readonly TunnelContainer[] {
+    return this.#containers.flatMap((placed) => (placed.n === n && placed.network.id === id ? [placed.container] : []));
+  }
+
   async #applyRules(n: number): Promise<void> {
-    const { agent, lasting } = this.host(n);
+    await this.host(n).agent.firewall.apply(this.#rulesOf(n));
+  }
+
+  #rulesOf(n: number): FirewallState {
     const endpoints = this.#containers.flatMap(({ n: at, network, container }): GuardedEndpoint[] =>
       at === n ? [{ network, endpoint: container.endpoint, ports: [] }] : [],
     );
-    await agent.firewall.apply({ networks: [KEEPER, ...lasting, ...this.#networksOf(n)], endpoints });
+    return { networks: [KEEPER, ...this.host(n).lasting, ...this.#networksOf(n)], endpoints };
   }
 
   async #requireUnderlay(): Promise<void> {

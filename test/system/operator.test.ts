@@ -5,7 +5,6 @@ import type { NamedContainer, NamedNetwork } from "../../src/cli/catalog.ts";
 import type { NamedEvent } from "../../src/cli/events.ts";
 import type { NamedPool } from "../../src/cli/ipam.ts";
 import type { Publication } from "../../src/cli/ports.ts";
-import { selectedEngine } from "../support/engines.ts";
 import { readTsnet, runTsnet, startTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
 import { SystemHost, VARIANTS } from "../support/system-host.ts";
@@ -148,7 +147,7 @@ describe.each(VARIANTS)("with the %s", (variant) => {
       .log()
       .split("\n")
       .filter((line) => !line.startsWith("tsnet: "));
-    if (selectedEngine() === "20.10") expect(maskVolatile(life.join("\n"))).toBe(readmeOutput("tsnet events"));
+    expect(maskVolatile(life.join("\n"))).toBe(readmeOutput("tsnet events"));
     expect(life.join("\n")).toMatch(/CreateEndpoint of shop on front: ok, .* Leave of shop on front: ok/s);
 
     const link = (await readTsnet<NamedNetwork>(host.lab, "inspect", "front")).endpoints[0]?.hostLink ?? "";

@@ -1,6 +1,6 @@
 // The Linux bridge as a datapath. One file a promise: `check.ts` says what cannot be had, `network.ts` makes and removes
 // bridges with their `settings.ts`, `vlan-link.ts`, `uplink.ts` and `tunnel.ts`, `endpoint.ts` their ports; `vlan.ts` says who has which VLAN.
-import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
+import type { Datapath, FoundSwitch, Inventory, PresentSettings } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { formatAddress } from "../../cidr.ts";
@@ -12,6 +12,7 @@ import { announce } from "../announcement.ts";
 import { type HostOfPairs, removePair } from "../veth-pair.ts";
 import { attach, ensureHairpin, reattach } from "./endpoint.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges, requireBridge } from "./network.ts";
+import { readSettings, restoreSettings } from "./settings.ts";
 import { openTunnelLinks } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
@@ -46,6 +47,14 @@ export class BridgeDatapath implements Datapath {
 
   async ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean> {
     return changesHost(() => ensureNetwork(this.#host, network, others));
+  }
+
+  async readSettings(network: Network): Promise<PresentSettings> {
+    return readSettings(this.#host, network);
+  }
+
+  async restoreSettings(network: Network, settings: PresentSettings): Promise<void> {
+    await restoreSettings(this.#host, network, settings);
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {

@@ -1,7 +1,7 @@
 // Open vSwitch as a datapath. One file a promise: `network.ts` makes and removes bridges with the host's links and uplinks,
 // `endpoint.ts` the ports of endpoints. What shall be is rows of Open vSwitch's database; links are by rtnetlink.
 import { formatAddress } from "../../cidr.ts";
-import type { Datapath, FoundSwitch, Inventory } from "../../cnm/datapath.ts";
+import type { Datapath, FoundSwitch, Inventory, PresentSettings } from "../../cnm/datapath.ts";
 import type { Endpoint } from "../../cnm/endpoint.ts";
 import type { IfName, Network } from "../../cnm/network.ts";
 import { TsnetError } from "../../errors.ts";
@@ -18,6 +18,7 @@ import { endpointOf, networkOf } from "./marks.ts";
 import { ensureNetwork, removeNetwork, removeStrayBridges } from "./network.ts";
 import { OpenFlowSwitches } from "./openflow-switches.ts";
 import { findRows } from "./rows.ts";
+import { readSettings, restoreSettings } from "./settings.ts";
 import { announce } from "./tunnel.ts";
 
 /** The host as this folder needs it. */
@@ -77,6 +78,14 @@ export class OvsDatapath implements Datapath {
 
   async ensureNetwork(network: Network, others: readonly Network[]): Promise<boolean> {
     return changesHost(() => ensureNetwork(this.#host, network, others));
+  }
+
+  async readSettings(network: Network): Promise<PresentSettings> {
+    return readSettings(this.#host.ovsdb, network);
+  }
+
+  async restoreSettings(network: Network, settings: PresentSettings): Promise<void> {
+    await restoreSettings(this.#host.ovsdb, network, settings);
   }
 
   async removeNetwork(network: Network, others: readonly Network[]): Promise<void> {

@@ -1,8 +1,10 @@
 // Tunnels of other kinds, or over IPv6, between two of the hosts, beside the network that all have.
 import { expect, it } from "vitest";
 import { transfer } from "../../support/bulk.ts";
+import { addressBytes, macBytes } from "../../support/frames.ts";
+import { readTsnet } from "../../support/operator.ts";
 import { CLOSED } from "../../support/system-host.ts";
-import { type TunnelOptions, UNDERLAY_MTU } from "../../support/tunnel-hosts.ts";
+import { type TunnelOptions, UNDERLAY_MTU, hostAddress } from "../../support/tunnel-hosts.ts";
 import { type Placed, expectExactMtu, reaches } from "./probes.ts";
 import type { HostsSuite } from "./suite.ts";
 
@@ -45,5 +47,30 @@ export function describeOtherTunnel(suite: HostsSuite, other: OtherTunnel, megab
 
     expect(sent).toMatch(new RegExp(`^${megabytes}000000 [0-9a-f]{64}$`));
     expect(arrived).toBe(sent);
+  });
+
+  it("leads to those hosts only that `tsnet set peers=…` names, while its containers run", async () => {
+    const { stand } = suite;
+    const [from, to] = both();
+    const address = await to.container.address();
+    const { mac } = await from.container.interface("eth0");
+    const set = (hosts: readonly number[]) =>
+      readTsnet(stand.host(1).lab, "set", `net${other.net}`, `peers=${stand.peers(other.family, hosts)}`);
+    /** To which hosts it sends when it asks for the other container. */
+    const led = async (isOpen: boolean) => {
+      await from.container.exec(["ip", "neigh", "flush", "dev", "eth0"]);
+      using wire = stand.listen();
+      if (isOpen) await reaches(stand, from.container, to.container);
+      else expect(await stand.host(1).tryReach(from.container, address)).toEqual(CLOSED);
+      const own = wire.heard().filter((frame) => frame.includes(macBytes(mac)));
+      const way = (n: number) => Buffer.concat([1, n].map((host) => addressBytes(hostAddress(host, other.family))));
+      return [2, 3].filter((n) => own.some((frame) => frame.includes(way(n))));
+    };
+    expect(await led(true)).toEqual([2, 3]);
+
+    await set([1, 3]);
+    expect(await led(false)).toEqual([3]);
+    await set([1, 2]);
+    expect(await led(true)).toEqual([2]);
   });
 }

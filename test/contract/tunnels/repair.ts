@@ -62,25 +62,6 @@ export function describeRepair(suite: TunnelSuite): void {
       expect(await reaches(first, third.address[4])).toBe(true);
     });
 
-    it("loses a peer that is taken off its list, and no other one, and has it again when it is put back", async () => {
-      const { stand } = suite;
-      const [first, second, third] = await threeContainers(suite);
-      expect(await reaches(first, third.address[4])).toBe(true);
-      const whole = stand.network(1, kind);
-      const made = await stand.host(1).parts();
-      if (whole.tunnel === undefined) throw new Error("a network with a tunnel");
-      const peers = whole.tunnel.peers.filter((peer) => peer !== hostAddress(3, kind.family ?? 4));
-      const less = { ...whole, tunnel: { ...whole.tunnel, peers } };
-
-      await stand.change(1, whole, less);
-      expect(await reaches(first, second.address[4])).toBe(true);
-      expect(await canPing(first.ns, third.address[4])).toBe(false);
-
-      await stand.change(1, less, whole);
-      expect(await reaches(first, third.address[4])).toBe(true);
-      expect(await stand.host(1).parts()).toEqual(made);
-    });
-
     it("ends with the last network that has it", async () => {
       const { stand } = suite;
       const host = stand.host(1);

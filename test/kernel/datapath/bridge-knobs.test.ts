@@ -16,16 +16,42 @@ const wired = (switchSettings: SwitchSettings): Network =>
   networkIn(1, {}, { mode: "l2", isHostOnSwitch: false, isGuarded: false, uplink, switchSettings });
 
 /** What bridge(8) says of the uplink's port. */
-async function portOf(host: NetNamespace): Promise<{ readonly state?: string; cost?: number; priority?: number }> {
+async function stateOfPort(host: NetNamespace): Promise<{ readonly state?: string; cost?: number; priority?: number }> {
   const [link] = await host.json<object[]>(["bridge", "-json", "link", "show", "dev", UPLINK]);
   return link ?? {};
+}
+
+/** What of it can be set. */
+async function portOf(host: NetNamespace) {
+  const { cost, priority } = await stateOfPort(host);
+  return { cost, "port priority": priority };
+}
+
+/** What ip(8) says of what can be set of a bridge. */
+async function settingsOf(host: NetNamespace, name: string) {
+  const { stp_state, priority, forward_delay, hello_time, max_age, ageing_time, mcast_snooping } = await bridgeData(
+    host,
+    name,
+  );
+  return { stp_state, priority, forward_delay, hello_time, max_age, ageing_time, mcast_snooping };
 }
 
 describeSwitchSettings("a Linux bridge", async () => {
   const lab = await vlanLab();
   const settings = ["mcast_query_response_interval 10", "mcast_querier 1"]; // until somebody asks for members, all ports get it
   const set = settings.map((setting) => `ip link set ${SWITCH} type bridge ${setting}`);
-  return { ...lab, leastAgeing: 0, askForMembers: () => shell(lab.host.namespace, set) };
+  const { namespace } = lab.host;
+  return {
+    ...lab,
+    leastAgeing: 0,
+    askForMembers: () => shell(namespace, set),
+    settings: async () => ({ ...(await settingsOf(namespace, SWITCH)), ...(await portOf(namespace)) }),
+    setByHand: () =>
+      shell(namespace, [
+        `ip link set ${SWITCH} type bridge ageing_time 7700 priority 99`,
+        `bridge link set dev ${UPLINK} cost 55`,
+      ]),
+  };
 });
 
 describe("the spanning tree", () => {
@@ -45,7 +71,7 @@ describe("the spanning tree", () => {
       "the tree to be still",
       async () => {
         const data = await bridgeData(lab.host.namespace, SWITCH);
-        const port = await portOf(lab.host.namespace);
+        const port = await stateOfPort(lab.host.namespace);
         return port.state === "forwarding" && data["topology_change"] === 0;
       },
       { limitMs: 45_000 },
@@ -84,13 +110,7 @@ describe("a setting", () => {
     await using lab = await vlanLab();
     const wanted = network(1, { switchSettings });
     const { namespace, datapath } = lab.host;
-    const settings = async () => {
-      const { stp_state, priority, forward_delay, hello_time, max_age, ageing_time, mcast_snooping } = await bridgeData(
-        namespace,
-        wanted.switchName,
-      );
-      return { stp_state, priority, forward_delay, hello_time, max_age, ageing_time, mcast_snooping };
-    };
+    const settings = () => settingsOf(namespace, wanted.switchName);
     await datapath.ensureNetwork(wanted, []);
     const before = await settings();
     await shell(namespace, [`ip link set ${wanted.switchName} type bridge ${change}`]);
@@ -109,16 +129,13 @@ describe("a setting", () => {
   ])("%s of the uplink is put back", async (_name, change) => {
     await using lab = await vlanLab();
     const wanted = wired({ stp: true, "stp-cost": 70, "stp-port-priority": 20 });
-    const port = async () => {
-      const { cost, priority } = await portOf(lab.host.namespace);
-      return { cost, priority };
-    };
+    const port = () => portOf(lab.host.namespace);
     await lab.host.datapath.ensureNetwork(wanted, []);
-    expect(await port()).toEqual({ cost: 70, priority: 20 });
+    expect(await port()).toEqual({ cost: 70, "port priority": 20 });
     await shell(lab.host.namespace, [`bridge link set dev ${UPLINK} ${change}`]);
 
     await lab.host.datapath.ensureNetwork(wanted, []);
 
-    expect(await port()).toEqual({ cost: 70, priority: 20 });
+    expect(await port()).toEqual({ cost: 70, "port priority": 20 });
   });
 });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { macs } from "../../../src/cli/macs.ts";
+import { type NamedDestination, macs } from "../../../src/cli/macs.ts";
 import type { NetworkStatus } from "../../../src/cnm/requests.ts";
 import { deskIn, dockerWith, endpointStatus, networkStatus } from "../../support/cli-desk.ts";
 import { hostLink, ovsPrints } from "../../support/cli-host.ts";
 import { endpointId, networkId } from "../../support/cnm-builder.ts";
+import { RECORDED, RECORDED_NAMES, RECORDED_NETWORKS } from "../../support/recorded-host.ts";
 
 const [WEB, DB, OTHER] = ["02:42:0a:01:01:02", "02:42:0a:01:01:03", "06:00:00:00:00:01"];
 const mark = (n: number) => ({ ifalias: `tsnet:network:${networkId(n)}` });
@@ -83,20 +84,36 @@ describe("tsnet macs on a Linux bridge", () => {
     expect(await rows(found)).toEqual([]);
   });
 
-  it("lists those of the network's own VLANs", async () => {
-    const networks = [
-      { ...ONE, vlan: 100, trunk: [20] },
-      networkStatus(2, { switch: "tsn-1", vlan: 200 }),
-      networkStatus(3, { switch: "tsn-1" }),
-    ];
-    const found = [100, 20, 200, 1].map((vlan) => entry(OTHER, "tap7", { ...learned, vlan }));
+  it.each([
+    ["red", ["02:42:0a:05:00:02 | 100 | one", "02:a5:b8:e0:42:4a | 100 | gateway"]],
+    ["blue", ["02:42:0a:05:01:02 | 200 | two"]],
+    ["wide", ["02:42:0a:05:02:02 | 30 | three"]],
+    ["plain", ["02:42:0a:05:03:02 | 1 | four", "02:a5:b8:e0:42:4a | 1 | gateway"]],
+    ["far", ["02:42:0a:05:0a:02 | five", "02:42:0a:05:0a:03 | peer 192.0.2.2", "02:56:a4:c9:6b:29 | host"]],
+  ])("lists those of %s once, and none of another VLAN", async (network, expected) => {
+    const desk = deskIn({
+      networks: RECORDED_NETWORKS,
+      docker: dockerWith(...RECORDED_NAMES),
+      prints: RECORDED,
+    });
 
-    const vlansOf = async (network: string) =>
-      (await rows(found, { networks, network })).map((row) => Number(row.split(" | ")[1]));
+    await macs(desk, network, { json: true });
 
-    expect(await vlansOf("front")).toEqual([20, 100]);
-    expect(await vlansOf("floor")).toEqual([200]);
-    expect(await vlansOf("plain")).toEqual([1]);
+    const found = JSON.parse(desk.out.text) as readonly NamedDestination[];
+    const words = found.map(({ mac, vlan, who }) => [mac, ...(vlan === undefined ? [] : [vlan]), who].join(" | "));
+    expect(words.toSorted()).toEqual(expected);
+  });
+
+  it("lists of a network without VLANs and containers what is in no network's VLAN", async () => {
+    const [red, blue, , plain] = RECORDED_NETWORKS;
+    if (red === undefined || blue === undefined || plain === undefined) throw new Error("networks");
+    const networks = [red, blue, { ...plain, endpoints: [] }];
+    const desk = deskIn({ networks, docker: dockerWith(...RECORDED_NAMES), prints: RECORDED });
+
+    await macs(desk, "plain", { json: true });
+
+    const found = JSON.parse(desk.out.text) as readonly NamedDestination[];
+    expect([...new Set(found.map(({ vlan }) => vlan))]).toEqual([1, 5, 30]);
   });
 
   it("fails for an unknown network, and for one whose switch is not there", async () => {

@@ -5,6 +5,7 @@ import type { NetworkStatus } from "../../../src/cnm/requests.ts";
 import { type Scene, deskIn, dockerWith, endpointStatus, networkStatus } from "../../support/cli-desk.ts";
 import { endpointId, networkId } from "../../support/cnm-builder.ts";
 import { type OvsRows, hostLink, ovsPrints } from "../../support/cli-host.ts";
+import { RECORDED, RECORDED_NAMES, RECORDED_NETWORKS, VLAN_BRIDGE } from "../../support/recorded-host.ts";
 
 const LINKS = "ip -json -details address";
 const VLANS = "bridge -json vlan show";
@@ -21,6 +22,11 @@ function scene({ links = [], vlans = [], ovs, networks, prints = {} }: Partial<S
     docker: dockerWith({ front: 1, floor: 2 }, { web: [1], db: [2] }),
     prints: { [LINKS]: [...own, ...links], [VLANS]: vlans, ...(ovs && ovsPrints(ovs)), ...prints },
   };
+}
+
+/** A host of which all is recorded. */
+function recorded(): Scene {
+  return { networks: RECORDED_NETWORKS, docker: dockerWith(...RECORDED_NAMES), prints: RECORDED };
 }
 
 interface SceneParts {
@@ -93,42 +99,37 @@ describe("tsnet show", () => {
   });
 
   it("says the VLANs of ports as the kernel has them", async () => {
-    const links = [
-      hostLink("br0", { kind: "bridge", hasVlans: true }),
-      ...["access", "trunk", "native", "none"].map((name) => hostLink(name, { kind: "veth", master: "br0" })),
-      hostLink("tsg1", { kind: "vlan", link: "br0", id: 100, address: "10.9.0.1/24" }),
-    ];
-    const untagged = (vlan: number) => ({ vlan, flags: ["PVID", "Egress Untagged"] });
-    const vlans = [
-      { ifname: "access", vlans: [untagged(100)] },
-      { ifname: "trunk", vlans: [{ vlan: 20, vlanEnd: 25 }, { vlan: 30 }] },
-      { ifname: "native", vlans: [untagged(1), { vlan: 20 }] },
-    ];
+    const text = await printed(recorded(), VLAN_BRIDGE);
 
-    const text = await printed(scene({ links, vlans }), "br0");
-
-    expect(text.split("\n").slice(2, -1)).toEqual([
-      "├─ tsg1        host, foreign    100             10.9.0.1/24",
-      "├─ access      foreign          100",
-      "├─ native      foreign          1, trunk 20",
-      "├─ none        foreign          none",
-      "└─ trunk       foreign          trunk 20-25,30",
+    expect(text.split("\n").slice(1, -1)).toEqual([
+      "sw0                 bridge                         blue, plain, red, wide",
+      "├─ tsg430bd0df42b5  host       100                 10.5.0.1/24",
+      "├─ sw0              host       1, trunk 100        10.5.3.1/24",
+      "├─ tsvddfb11d20be7  container  1                   four",
+      "├─ tsvdf39e09e9abf  container  100                 one",
+      "├─ tsva47453c9846d  container  30, trunk 31-33,40  three",
+      "├─ tsv844ea607ddbd  container  200                 two",
+      "├─ eth1             uplink     trunk 100,200",
+      "└─ tap7             foreign    5, trunk 300-303",
     ]);
   });
 
-  it.each([
-    ["vxlan", { kind: "vxlan", id: 80 }, "vxlan 80 to 192.0.2.11, 192.0.2.12"],
-    ["geneve", { kind: "geneve", id: 81, remote: "192.0.2.11" }, "geneve 81 to 192.0.2.11"],
-    ["gre", { kind: "gretap", okey: "0.0.1.2", remote: "192.0.2.11" }, "gre 258 to 192.0.2.11"],
-    ["gre without a key", { kind: "gretap", remote: "192.0.2.11" }, "gre to 192.0.2.11"],
-    ["gre over IPv6", { kind: "ip6gretap", remote: "2001:db8::1" }, "gre to 2001:db8::1"],
-  ])("says of a link of %s where it leads", async (_what, parts, who) => {
-    const ifalias = `tsnet:network:${networkId(1)}`;
-    const links = [hostLink("tsx1", { ...parts, master: "tsn-1", ifalias })];
-    const flood = ["192.0.2.11", "192.0.2.12"].map((dst) => ({ mac: "00:00:00:00:00:00", ifname: "tsx1", dst }));
-    const prints = { "bridge -json fdb show dev tsx1": flood };
+  it("says of a port that has no VLAN that it has none", async () => {
+    const links = [hostLink("br0", { kind: "bridge", hasVlans: true }), hostLink("none", { master: "br0" })];
 
-    expect(await portsIn(scene({ links, prints }))).toContain(`tsx1 | tunnel | ours | ${who}`);
+    expect(await printed(scene({ links }), "br0")).toContain("└─ none        foreign          none");
+  });
+
+  it("says of each link of a tunnel where it leads", async () => {
+    const switches = await shown(recorded());
+
+    const tunnels = switches.flatMap(({ ports }) => ports.flatMap(({ kind, who }) => (kind === "tunnel" ? [who] : [])));
+    expect(tunnels.toSorted()).toEqual([
+      "geneve 81 to 192.0.2.2",
+      "gre 258 to 192.0.2.2",
+      "gre to 2001:db8::2",
+      "vxlan 80 to 192.0.2.2",
+    ]);
   });
 
   it("marks what the records have and the host lacks: a container's link, an uplink, a tunnel, peers of one", async () => {

@@ -96,7 +96,7 @@ describe("Plan", () => {
       "a moved uplink",
       { parent: "eth1", "parent-address": "move" },
       {},
-      "move the addresses and routes of eth1 to the switch",
+      "move the addresses and routes of eth1 to tsn-…",
     ],
     [
       "a tunnel",
@@ -106,9 +106,34 @@ describe("Plan", () => {
     ],
     ["the host's VLAN", { vlan: "10" }, {}, "make the host's link tsg… in VLAN 10"],
     ["a gateway", {}, { pools: [{ ...POOL, gateway: "10.1.1.254/24" }] }, "give tsn-… the address 10.1.1.254/24"],
-    ["IPAM's choice", {}, { pools: [] }, "masquerade what leaves what IPAM gives"],
+    ["IPAM's choice", {}, { pools: [] }, "masquerade what leaves the IPv4 subnet that IPAM gives"],
+    [
+      "IPAM's choice of the family without a subnet",
+      { mode: "routed" },
+      { hasIpv6: true },
+      "forward for 10.1.1.0/24, the IPv6 subnet that IPAM gives",
+    ],
+    [
+      "the gateway of IPAM's choice",
+      {},
+      { hasIpv6: true },
+      "give tsn-… the address 10.1.1.1/24, of the IPv6 gateway that IPAM gives",
+    ],
     ["--internal", {}, { isInternal: true }, "let nothing pass between 10.1.1.0/24 and the world"],
     ["mode l2", { mode: "l2" }, {}, "give the host no address there (mode l2)"],
+    ["routes", { routes: "10.9.0.0/16 via 10.1.1.9" }, {}, "give it the route 10.9.0.0/16 via 10.1.1.9"],
+    [
+      "host-binding",
+      { "host-binding": "192.0.2.1" },
+      {},
+      "publish its ports on 192.0.2.1 unless another address is named",
+    ],
+    [
+      "routes between containers in mode routed",
+      { mode: "routed", icc: "false" },
+      {},
+      "give it routes to these by way of the host",
+    ],
     ["icc=false", { icc: "false" }, {}, "keep it from the other containers but for published ports"],
     [
       "no default route",
@@ -127,6 +152,24 @@ describe("Plan", () => {
     expect((await planOf({ bridge: "sw0", mode: "l2", vlan: "10" }, {}, rig))[0]).toBe(
       "use bridge sw0, which is there",
     );
+  });
+
+  it("says no name of a switch that will have another one, also with an uplink", async () => {
+    expect(await planOf({ parent: "eth1" })).toContain("make eth1 a port of tsn-… that carries its untagged frames");
+  });
+
+  it("says of an uplink that is there what it carries more, and makes no link of the host's twice", async () => {
+    const rig = new CnmRig();
+    rig.datapath.plant("eth1", { kind: "other" });
+    const shared = { bridge: "sw0", parent: "eth1", "shared-vlan": "true", mode: "nat" };
+    await rig.createNetwork(networkRequest(2, { ...shared, vlan: "20" }, { pools: [pool4(2)] }));
+
+    expect(await planOf({ ...shared, vlan: "30" }, {}, rig)).toContain(
+      "have eth1, a port of sw0, carry 30 tagged as well",
+    );
+    const same = await planOf({ ...shared, vlan: "20" }, {}, rig);
+    expect(same).toContain("use eth1, a port of sw0, which is there");
+    expect(same.filter((step) => step.startsWith("make"))).toEqual([]);
   });
 
   it("masquerades nothing without masquerade, and guards nobody without antispoof", async () => {
