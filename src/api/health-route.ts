@@ -1,5 +1,5 @@
 // `GET /healthz`: whether tsnet can do its work, for whoever watches over it. Answered at once, whatever else goes on: it
-// waits neither for recovery nor for a lock, and reads nothing but memory.
+// waits neither for recovery nor for a lock. Only after a write that failed it has the disk tried again.
 import type { FastifyInstance } from "fastify";
 import type { Log } from "../log.ts";
 import { VERSION } from "../version.ts";
@@ -35,6 +35,8 @@ export interface HealthSources {
     readonly fault: Error | undefined;
     /** Why the last change could not be written; undefined if it could, or none was made. */
     readonly writeFault: Error | undefined;
+    /** Has `writeFault` say how it is now. */
+    tryAgain(): void;
   };
   /** What of the records is damaged, a line each. */
   damage(): readonly string[];
@@ -59,6 +61,7 @@ export function addHealthRoute(app: FastifyInstance, sources: HealthSources, log
 
 function healthOf(sources: HealthSources): HealthReply {
   const { records } = sources;
+  records.tryAgain();
   const { state } = sources.gate;
   const failure = state instanceof Error ? state : (records.fault ?? records.writeFault);
   if (failure !== undefined) return { status: "failed", version: VERSION, reason: failure.message };

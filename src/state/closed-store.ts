@@ -31,5 +31,7 @@ export class ClosedStore implements RecordStore {
     return this.fault;
   }
 
+  tryAgain(): void {}
+
   close(): void {}
 }

@@ -39,6 +39,12 @@ export interface RecordStore {
   readonly writeFault: TsnetError | undefined;
 
   /**
+   * Has `writeFault` say how it is now: while there is one, writes something of its own and takes it away again, at most once a
+   * second. Without one it does nothing.
+   */
+  tryAgain(): void;
+
+  /**
    * Applies all changes or none, and returns when they would survive a power cut.
    *
    * @throws TsnetError `host` when the disk refuses; then nothing was changed.

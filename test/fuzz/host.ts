@@ -360,6 +360,7 @@ function readOnly(records: RecordStore): RecordStore {
     damaged,
     fault: records.fault,
     writeFault: undefined,
+    tryAgain: () => {},
     commit: async () => {},
     close: () => {},
   };

@@ -136,6 +136,7 @@ export class NamesGuard {
       damaged: () => records.damaged(),
       fault: records.fault,
       writeFault: undefined,
+      tryAgain: () => {},
       commit,
       close: () => records.close(),
     };

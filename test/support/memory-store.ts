@@ -64,6 +64,10 @@ export class MemoryStore implements RecordStore {
     }
   }
 
+  tryAgain(): void {
+    if (!this.isFailing(this.commitCount + 1)) this.writeFault = undefined;
+  }
+
   close(): void {
     this.#isOpen = false;
   }

@@ -73,6 +73,7 @@ export class OrderProcess {
     const records = mortal<RecordStore>({
       fault: undefined,
       writeFault: undefined,
+      tryAgain: () => {},
       damaged: () => [],
       list: (kind) => host.records.list(kind),
       commit: async (changes) => host.commit(changes, life),
