@@ -14,8 +14,10 @@
 //
 // Format 1 had the table `records` alone, without seals. It is brought to format 2 when it is opened.
 import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { TsnetError, messageOf } from "../errors.ts";
+import { type DiskRoom, readDiskRoom } from "./disk-room.ts";
 import { CommitCount } from "./commit-count.ts";
 import { type Book, bookOf, combine, formatBook, keyOf, sealOf, sealOfBook } from "./record-book.ts";
 import type { CommitPurpose, DamagedRecord, RecordChange, RecordKind, RecordStore } from "./record-store.ts";
@@ -111,6 +113,10 @@ export class SqliteStore implements RecordStore {
     const isWritten = this.#writeAlone({ changes: [TRIAL], purpose: "change" }) === undefined;
     if (isWritten) this.#writeAlone({ changes: [{ ...TRIAL, body: undefined }], purpose: "change" });
     if (this.#writeFault === undefined) this.#reserve.keep();
+  }
+
+  async disk(): Promise<DiskRoom | undefined> {
+    return readDiskRoom(dirname(this.#path));
   }
 
   async commit(changes: readonly RecordChange[], purpose: CommitPurpose = "change"): Promise<void> {

@@ -361,6 +361,7 @@ function readOnly(records: RecordStore): RecordStore {
     fault: records.fault,
     writeFault: undefined,
     tryAgain: () => {},
+    disk: async () => undefined,
     commit: async () => {},
     close: () => {},
   };

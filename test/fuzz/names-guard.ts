@@ -137,6 +137,7 @@ export class NamesGuard {
       fault: records.fault,
       writeFault: undefined,
       tryAgain: () => {},
+      disk: async () => undefined,
       commit,
       close: () => records.close(),
     };

@@ -68,6 +68,8 @@ export class MemoryStore implements RecordStore {
     if (!this.isFailing(this.commitCount + 1)) this.writeFault = undefined;
   }
 
+  async disk(): Promise<undefined> {}
+
   close(): void {
     this.#isOpen = false;
   }

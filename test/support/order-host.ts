@@ -74,6 +74,7 @@ export class OrderProcess {
       fault: undefined,
       writeFault: undefined,
       tryAgain: () => {},
+ disk: async () => undefined,
       damaged: () => [],
       list: (kind) => host.records.list(kind),
       commit: async (changes) => host.commit(changes, life),

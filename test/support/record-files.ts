@@ -41,7 +41,7 @@ export class RecordFolder implements Disposable {
       return this.open();
     } catch (failure) {
       if (!(failure instanceof TsnetError) || failure.code === "conflict") throw failure;
-      return new ClosedStore(failure);
+      return new ClosedStore(failure, this.directory);
     }
   }
 

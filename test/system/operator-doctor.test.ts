@@ -3,6 +3,7 @@
 // ovs-vsctl(8).
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DoctorReport, namesIn, readDoctor } from "../support/doctor-report.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import { readTsnet, runTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
@@ -254,11 +255,6 @@ let macOfTwo: string;
 let webSwitch: string;
 let floorSwitch: string;
 
-interface Report {
-  readonly findings: readonly { readonly id: string; readonly object: string; readonly mend: string }[];
-  readonly notLookedAt: readonly { readonly id: string; readonly why: string }[];
-}
-
 beforeAll(async () => {
   host = await SystemHost.up("tsnet serve", { backend: "ovs" });
   await sh(UPLINK, OWN_SWITCH);
@@ -282,7 +278,7 @@ describe("tsnet doctor", () => {
   it("names nothing on a sound host, and looks at everything", async () => {
     const report = await doctor();
 
-    expect(named(report)).toEqual([]);
+    expect(namesIn(report)).toEqual([]);
     expect(report.notLookedAt).toEqual([]);
     const printed = await runTsnet(host.lab, ["doctor"]);
     expect([printed.exitCode, printed.stdout, printed.stderr]).toEqual([0, "0 findings", ""]);
@@ -292,27 +288,27 @@ describe("tsnet doctor", () => {
     for (const line of [plant].flat()) await sh(await fill(line));
     try {
       const expected = await Promise.all(finds.map(fill));
-      expect(named(await doctor())).toEqual(expected);
+      expect(namesIn(await doctor())).toEqual(expected);
     } finally {
       await sh(await fill(undo));
     }
-    await expect.poll(async () => named(await doctor()), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
   });
 
   it("names a switch of Open vSwitch that does not answer", async () => {
     await host.ovs.killVswitchd();
     try {
-      expect(named(await doctor())).toContain(`ovs-silent ${floorSwitch}`);
+      expect(namesIn(await doctor())).toContain(`ovs-silent ${floorSwitch}`);
     } finally {
       await host.ovs.startVswitchd();
     }
-    await expect.poll(async () => named(await doctor()), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
   });
 
   it("says that Docker does not answer, and what it could not look at for that", async () => {
     const report = await doctor([], { DOCKER_HOST: "unix:///run/nowhere.sock" });
 
-    expect(named(report)).toEqual(["engine-away Docker"]);
+    expect(namesIn(report)).toEqual(["engine-away Docker"]);
     const unseen = report.notLookedAt.map(({ id }) => id);
     expect(unseen).toEqual(expect.arrayContaining(["address-leaked", "container-mac-differs", "driver-unregistered"]));
     expect(unseen).not.toContain("foreign-drop");
@@ -331,7 +327,7 @@ describe("tsnet doctor", () => {
     await sh(`mv ${SOCKET} /run/elsewhere.sock`);
     try {
       const out = await runTsnet(host.lab, ["--socket", "/run/elsewhere.sock", "doctor", "--json"]);
-      expect(named(JSON.parse(out.stdout) as Report)).toContain("driver-unregistered tsnet");
+      expect(namesIn(JSON.parse(out.stdout) as DoctorReport)).toContain("driver-unregistered tsnet");
     } finally {
       await sh(`mv /run/elsewhere.sock ${SOCKET}`);
     }
@@ -367,7 +363,7 @@ describe("tsnet doctor", () => {
     const before = await snapshot();
     await sh(...ORPHANS, await fill(LEAK));
 
-    const report = async () => named(await doctor(["--fix"]));
+    const report = async () => namesIn(await doctor(["--fix"]));
 
     const left = ["bridged-drop inet mine forward", "foreign-drop inet mine forward"];
     await expect.poll(report, { timeout: 40_000, interval: 1000 }).toEqual(left);
@@ -385,7 +381,7 @@ describe("tsnet doctor", () => {
 
     const report = await doctor();
 
-    expect(named(report)).toEqual(["network-unknown-to-tsnet mine", "record-damaged records"]);
+    expect(namesIn(report)).toEqual(["network-unknown-to-tsnet mine", "record-damaged records"]);
     expect(report.notLookedAt.map(({ id: of }) => of)).toEqual([
       "address-leaked",
       "link-orphaned",
@@ -453,14 +449,11 @@ async function snapshot() {
   const rows = await host.ovs.vsctl("--no-wait", "--columns=name,external_ids", "list", "Port");
   return { links: links.map(({ ifname, ifalias }) => [ifname, ifalias]), rules, rows };
 }
-async function doctor(words: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Report> {
-  const out = await runTsnet(host.lab, ["doctor", "--json", ...words], env);
-  if (out.stdout === "") throw new Error(out.stderr);
-  return JSON.parse(out.stdout) as Report; // as the command's source says
-}
-
-function named({ findings }: Report): string[] {
-  return findings.map(({ id, object }) => `${id} ${object}`.replace(/handle \d+/, "handle N")).sort();
+async function doctor(
+  words: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<DoctorReport> {
+  return readDoctor(host.lab, words, env);
 }
 
 async function sh(...lines: readonly string[]): Promise<void> {
