@@ -1,6 +1,6 @@
 // What `tsnet doctor` says on a lab host.
 import type { LabHost } from "./lab-host.ts";
-import { runTsnet } from "./operator.ts";
+import { COMMAND, runTsnet } from "./operator.ts";
 
 /** What is read of it; the rest is said in `src/cli/doctor/checks.ts`. */
 export interface DoctorReport {
@@ -13,8 +13,9 @@ export async function readDoctor(
   lab: LabHost,
   words: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  command: string = COMMAND,
 ): Promise<DoctorReport> {
-  const out = await runTsnet(lab, ["doctor", "--json", ...words], env);
+  const out = await runTsnet(lab, ["doctor", "--json", ...words], env, command);
   if (out.stdout === "") throw new Error(out.stderr);
   return JSON.parse(out.stdout) as DoctorReport; // as the command's source says
 }
