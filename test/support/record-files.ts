@@ -133,6 +133,24 @@ export function damageRecord(file: string, kind: RecordKind, id: string): void {
   }
 }
 
+/** Makes a record be another one, as if it had been written so. The folder is nobody's. @throws Error if there is no such record. */
+export async function changeRecord(
+  directory: string,
+  kind: RecordKind,
+  id: string,
+  change: (text: string) => string,
+): Promise<void> {
+  const store = SqliteStore.open(directory);
+  try {
+    const before = JSON.stringify(store.list(kind).get(id));
+    const after = before === undefined ? before : change(before);
+    if (after === undefined || after === before) throw new Error(`${kind} ${id} is not as expected: ${before}`);
+    await store.commit([{ op: "put", kind, id, body: JSON.parse(after) as object }]);
+  } finally {
+    store.close();
+  }
+}
+
 /** Fills the first page of a tree with zeros. */
 export function zeroTree(file: string, tree: "records" | "copies"): void {
   const database = new DatabaseSync(file, { readOnly: true });

@@ -24,7 +24,7 @@ import { type DoctorReport, namesIn, readDoctor } from "../support/doctor-report
 import { TEST_IMAGE } from "../support/image.ts";
 import { COMMAND, readTsnet, runTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
-import { damageRecord } from "../support/record-files.ts";
+import { changeRecord, damageRecord } from "../support/record-files.ts";
 import type { TestContainer } from "../support/system-container.ts";
 import { OPEN, SystemHost } from "../support/system-host.ts";
 import { VERSION } from "../../src/version.ts";
@@ -130,6 +130,37 @@ describe("tsnet doctor", () => {
     await host.stop();
     await sh(`rm -r /run/kept; cp -a ${state} /run/kept; umount ${state}; cp -a /run/kept/. ${state}; rm -r /run/kept`);
     await host.start();
+  });
+
+  it("names what this kernel lacks for a network that was made on another one, and nothing where it lacks nothing", async () => {
+    const trial = [
+      "unshare",
+      "--net",
+      "--",
+      "ip",
+      "link",
+      "add",
+      "name",
+      "t0",
+      "type",
+      "bridge",
+      "vlan_filtering",
+      "1",
+    ];
+    const isAble = await host.exec(trial).then(
+      () => true,
+      () => false,
+    );
+    await host.network("old", "--subnet", "10.74.0.0/24", "-o", "backend=bridge", "-o", "mode=l2");
+    const id = await idOf("old");
+    await host.stop();
+    await changeRecord(host.stateDir, "network", id, (text) => text.replaceAll('"vlans":{}', '"vlans":{"vlan":10}'));
+    await host.start();
+
+    expect(namesIn(await doctor())).toEqual(isAble ? [] : ["kernel-lacks bridge VLAN filtering"]);
+
+    await host.docker("network", "rm", "old");
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
   });
 
   it("says that Docker does not answer, and what it could not look at for that", async () => {
