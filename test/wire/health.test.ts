@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Gate } from "../../src/api/gate.ts";
 import { TsnetError } from "../../src/errors.ts";
 import { VERSION } from "../../src/version.ts";
+import { ROOMY } from "../support/doctor-facts.ts";
 import { fakeDrivers } from "../support/fake-drivers.ts";
 import { MemoryStore } from "../support/memory-store.ts";
 import { SOUND_RECORDS, openGate, serverOn } from "./conversation.ts";
@@ -68,6 +69,14 @@ describe("GET /healthz", () => {
 
     expect([failing.statusCode, failing.json().reason]).toEqual([503, "disk full"]);
     expect([mended.statusCode, mended.json().status]).toEqual([200, "ok"]);
+  });
+
+  it("tells of the room on the disk of the records", async () => {
+    const gate = openGate();
+    const records = { ...SOUND_RECORDS, disk: async () => ROOMY };
+    await using server = serverOn(fakeDrivers(), { gate, health: { gate, records, damage: () => [] } });
+
+    expect((await server.app.inject(GET)).json()).toEqual({ status: "ok", version: VERSION, disk: ROOMY });
   });
 
   it("is 200 with what is damaged besides, 20 lines at most", async () => {
