@@ -36,6 +36,9 @@ export interface HostLinks {
   /** The names of all links. */
   names(): Promise<ReadonlySet<string>>;
 
+  /** The names of those whose other end is in another namespace, as that of a container's link is. */
+  namesAway(): Promise<ReadonlySet<string>>;
+
   /** Bytes. @returns undefined for a link that does not exist. */
   mtuOf(name: IfName): Promise<number | undefined>;
 

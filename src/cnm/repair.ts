@@ -65,12 +65,14 @@ export class Repair implements RepairDriver {
     }
     const [done, left]: [string[], string[]] = [[], []];
     for (const datapath of Object.values(datapaths)) {
-      const strays = await this.#strays(datapath);
-      const faults = await this.#remove(datapath, strays);
+      const [strays, away] = [await this.#strays(datapath), await this.#parts.links.namesAway()];
+      const faults = await this.#remove(
+        datapath,
+        [...strays.values()].filter(({ ifName }) => !away.has(ifName)),
+      );
       const after = await this.#strays(datapath);
       for (const name of strays.keys()) if (!after.has(name)) done.push(`${name} removed`);
-      for (const name of after.keys())
-        left.push(`${name} was not removed: ${faults.join(", ") || "it is in use, or not what tsnet makes"}`);
+      for (const name of after.keys()) left.push(`${name} was not removed: ${whyLeft(away.has(name), faults)}`);
     }
     for (const unheld of addresses) {
       const refusal = await this.#release(unheld);
@@ -95,9 +97,9 @@ export class Repair implements RepairDriver {
   }
 
   /** Ports first: a switch with ports of endpoints is in use. @returns what failed. */
-  async #remove(datapath: Datapath, strays: ReadonlyMap<string, Stray>): Promise<readonly string[]> {
+  async #remove(datapath: Datapath, strays: readonly Stray[]): Promise<readonly string[]> {
     const faults: string[] = [];
-    for (const stray of strays.values()) {
+    for (const stray of strays) {
       const removal = "endpointId" in stray ? this.#removePort(datapath, stray) : this.#removeSwitch(stray.networkId);
       await removal.catch((failure: unknown) => void faults.push(messageOf(failure)));
     }
@@ -141,3 +143,8 @@ export class Repair implements RepairDriver {
 }
 
 type Stray = Inventory["ports"][number] | Inventory["switches"][number];
+
+function whyLeft(isAway: boolean, faults: readonly string[]): string {
+  if (isAway) return "its other end is in a container, whose connections go on; `ip link del` ends them";
+  return faults.join(", ") || "it is in use, or not what tsnet makes";
+}

@@ -2,6 +2,7 @@
 import { formatAddress, parseAddress } from "../cidr.ts";
 import type { HostLinks, HostRoute } from "../cnm/datapath.ts";
 import type { IfName } from "../cnm/network.ts";
+import type { Link } from "../host/rtnetlink-link.ts";
 import type { Rtnetlink } from "../host/rtnetlink.ts";
 
 /** The host's links, by rtnetlink. */
@@ -18,6 +19,11 @@ export class NamedLinks implements HostLinks {
 
   async names(): Promise<ReadonlySet<string>> {
     return new Set((await this.#links.listLinks()).map(({ name }) => name));
+  }
+
+  async namesAway(): Promise<ReadonlySet<string>> {
+    const isAway = ({ kind, peerIndex }: Link) => kind === "veth" && peerIndex === undefined;
+    return new Set((await this.#links.listLinks()).filter(isAway).map(({ name }) => name));
   }
 
   async mtuOf(name: IfName): Promise<number | undefined> {

@@ -2,6 +2,7 @@
 // somebody else's. The daemon goes on with it, since one that ends is left disabled by the engine: what lives goes on
 // living, removals do what the marks on the host allow, and nothing new is made.
 import type { TsnetError } from "../errors.ts";
+import { type DiskRoom, readDiskRoom } from "./disk-room.ts";
 import type { RecordChange, RecordStore } from "./record-store.ts";
 
 /** No records, and the reason why. */
@@ -9,9 +10,11 @@ export class ClosedStore implements RecordStore {
   readonly fault: TsnetError;
   readonly notes: readonly string[] = [];
 
+  readonly #directory: string;
+
   /** @param fault - what every creation is answered with. */
-  constructor(fault: TsnetError) {
-    this.fault = fault;
+  constructor(fault: TsnetError, directory: string) {
+    [this.fault, this.#directory] = [fault, directory];
   }
 
   list(): ReadonlyMap<string, unknown> {
@@ -29,6 +32,12 @@ export class ClosedStore implements RecordStore {
 
   get writeFault(): TsnetError {
     return this.fault;
+  }
+
+  tryAgain(): void {}
+
+  async disk(): Promise<DiskRoom | undefined> {
+    return readDiskRoom(this.#directory);
   }
 
   close(): void {}

@@ -18,6 +18,6 @@ function openOrClosed(directory: string): SqliteStore | ClosedStore {
     return SqliteStore.open(directory);
   } catch (failure) {
     if (!(failure instanceof TsnetError) || failure.code === "conflict") throw failure;
-    return new ClosedStore(failure);
+    return new ClosedStore(failure, directory);
   }
 }

@@ -1,6 +1,7 @@
 // The records of tsnet as the rest sees them: small JSON documents by kind and id, changed in durable groups.
 // Implemented by `sqlite-store.ts`, by `closed-store.ts` when the disk cannot be read, and in memory by the tests.
 import type { TsnetError } from "../errors.ts";
+import type { DiskRoom } from "./disk-room.ts";
 
 /** What a record describes. Each kind has one writer: `pool` and `address` belong to ipam, `uplink` to the datapaths. */
 export type RecordKind = "network" | "endpoint" | "pool" | "address" | "uplink" | "host";
@@ -39,11 +40,20 @@ export interface RecordStore {
   readonly writeFault: TsnetError | undefined;
 
   /**
+   * Has `writeFault` say how it is now: while there is one, writes something of its own and takes it away again, at most once a
+   * second. Without one it does nothing.
+   */
+  tryAgain(): void;
+
+  /**
    * Applies all changes or none, and returns when they would survive a power cut.
    *
    * @throws TsnetError `host` when the disk refuses; then nothing was changed.
    */
   commit(changes: readonly RecordChange[], purpose?: CommitPurpose): Promise<void>;
+
+  /** The room on the disk; undefined if that cannot be told. */
+  disk(): Promise<DiskRoom | undefined>;
 
   close(): void;
 }

@@ -13,20 +13,23 @@
 //     tsnet.db-wal       changes that are not in tsnet.db yet (sqlite.org/wal.html); both files belong together
 //
 // Format 1 had the table `records` alone, without seals. It is brought to format 2 when it is opened.
-import { chmodSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { TsnetError, messageOf } from "../errors.ts";
+import { type DiskRoom, readDiskRoom } from "./disk-room.ts";
 import { CommitCount } from "./commit-count.ts";
 import { type Book, bookOf, combine, formatBook, keyOf, sealOf, sealOfBook } from "./record-book.ts";
 import type { CommitPurpose, DamagedRecord, RecordChange, RecordKind, RecordStore } from "./record-store.ts";
 import { DAMAGED_KIND, TREES, damagedOf } from "./sqlite-contents.ts";
+import { Reserve } from "./reserve.ts";
 import { type RecordFile, openRecordFile } from "./sqlite-file.ts";
 
-/** Enough for the pages that the removals of some dozens of endpoints write before the log starts anew. */
-const RESERVE_BYTES = 131_072;
+/** How often at most it is tried whether a disk that refused takes something again. */
+const TRIAL_INTERVAL_MS = 1000;
 
-/** How often it is tried to have the reserve again after it was used. */
-const RESERVE_RETRY_MS = 5000;
+/** As much as a container's start writes. */
+const TRIAL = { kind: "host", id: "trial", body: JSON.stringify({ room: "x".repeat(4096) }) } as const;
 
 /** Result codes of SQLite for a disk that is full, or that failed for another reason; the low byte. */
 const OUT_OF_ROOM: readonly number[] = [13, 10];
@@ -51,10 +54,11 @@ export class SqliteStore implements RecordStore {
   readonly #remove: readonly StatementSync[];
   readonly #putBook: StatementSync;
   readonly #count: CommitCount;
+  readonly #reserve: Reserve;
   readonly #seals: Map<string, number>;
   #book: Book;
   #damaged: readonly DamagedRecord[];
-  #reserveAt = 0;
+  #trialAt = 0;
   #waiting: Group[] = [];
   #isOpen = true;
   #writeFault: TsnetError | undefined;
@@ -72,7 +76,8 @@ export class SqliteStore implements RecordStore {
     this.#damaged = damagedOf(rows);
     this.#count = new CommitCount(`${path}-count`);
     this.#count.write(commits);
-    this.#keepReserve();
+    this.#reserve = new Reserve(path);
+    this.#reserve.keep();
   }
 
   /**
@@ -100,6 +105,18 @@ export class SqliteStore implements RecordStore {
 
   get writeFault(): TsnetError | undefined {
     return this.#writeFault;
+  }
+
+  tryAgain(): void {
+    if (this.#writeFault === undefined || performance.now() < this.#trialAt || !this.#isOpen) return;
+    this.#trialAt = performance.now() + TRIAL_INTERVAL_MS;
+    const isWritten = this.#writeAlone({ changes: [TRIAL], purpose: "change" }) === undefined;
+    if (isWritten) this.#writeAlone({ changes: [{ ...TRIAL, body: undefined }], purpose: "change" });
+    if (this.#writeFault === undefined) this.#reserve.keep();
+  }
+
+  async disk(): Promise<DiskRoom | undefined> {
+    return readDiskRoom(dirname(this.#path));
   }
 
   async commit(changes: readonly RecordChange[], purpose: CommitPurpose = "change"): Promise<void> {
@@ -130,29 +147,32 @@ export class SqliteStore implements RecordStore {
     if (groups.length === 0) return;
     if (this.#write(groups) === undefined) {
       this.#writeFault = undefined;
-      this.#keepReserve();
+      this.#reserve.keep();
       for (const group of groups) group.resolve();
       return;
     }
     // One group may be the cause, so each has its own try; a single one was alone already, but a retry does no harm.
     for (const group of groups) {
-      const failure = this.#writeAlone(group);
-      this.#writeFault = failure === undefined ? undefined : writeError(this.#path, failure);
-      if (this.#writeFault === undefined) group.resolve();
-      else group.reject(this.#writeFault);
+      const fault = this.#writeAlone(group);
+      if (fault === undefined) group.resolve();
+      else group.reject(fault);
     }
   }
 
-  #writeAlone(group: Group): unknown {
-    const failure = this.#write([group]);
+  /** @returns what went wrong, which `writeFault` says from then on. */
+  #writeAlone(group: Pick<Group, "changes" | "purpose">): TsnetError | undefined {
+    let failure = this.#write([group]);
     const { errcode = 0 } = (failure ?? {}) as { errcode?: number }; // set by node:sqlite
-    if (!OUT_OF_ROOM.includes(errcode & 0xff)) return failure;
-    this.#makeRoom(group.purpose);
-    return this.#write([group]);
+    if (OUT_OF_ROOM.includes(errcode & 0xff)) {
+      this.#makeRoom(group.purpose);
+      failure = this.#write([group]);
+    }
+    this.#writeFault = failure === undefined ? undefined : writeError(this.#path, failure);
+    return this.#writeFault;
   }
 
   /** Applies the groups in one transaction. @returns what went wrong; then nothing was changed. */
-  #write(groups: readonly Group[]): unknown {
+  #write(groups: readonly Pick<Group, "changes">[]): unknown {
     const changes = groups.flatMap((group) => group.changes);
     const seals = new Map<string, number | undefined>();
     let { commits, count, sum } = this.#book;
@@ -207,28 +227,10 @@ export class SqliteStore implements RecordStore {
   /** On a full disk the log starts anew, so that it need not grow; for removals the reserve is given up. */
   #makeRoom(purpose: CommitPurpose): void {
     try {
-      if (purpose === "removal") {
-        rmSync(`${this.#path}-reserve`, { force: true });
-        this.#reserveAt = performance.now() + RESERVE_RETRY_MS;
-      }
+      if (purpose === "removal") this.#reserve.giveUp();
       this.#database.exec("PRAGMA wal_checkpoint(RESTART)");
     } catch {
       // The next try says why.
-    }
-  }
-
-  /** Makes the reserve if it is not there and there is room. */
-  #keepReserve(): void {
-    if (performance.now() < this.#reserveAt) return;
-    const file = `${this.#path}-reserve`;
-    this.#reserveAt = Infinity;
-    try {
-      if (statSync(file, { throwIfNoEntry: false })?.size === RESERVE_BYTES) return;
-      writeFileSync(file, Buffer.alloc(RESERVE_BYTES, "room for removals\n"), { flush: true });
-      chmodSync(file, 0o600);
-    } catch {
-      rmSync(file, { force: true });
-      this.#reserveAt = performance.now() + RESERVE_RETRY_MS;
     }
   }
 }

@@ -360,6 +360,8 @@ function readOnly(records: RecordStore): RecordStore {
     damaged,
     fault: records.fault,
     writeFault: undefined,
+    tryAgain: () => {},
+    disk: async () => undefined,
     commit: async () => {},
     close: () => {},
   };

@@ -136,6 +136,8 @@ export class NamesGuard {
       damaged: () => records.damaged(),
       fault: records.fault,
       writeFault: undefined,
+      tryAgain: () => {},
+      disk: async () => undefined,
       commit,
       close: () => records.close(),
     };

@@ -9,6 +9,16 @@ import { endpointId, networkId } from "./cnm-builder.ts";
 export const WEB = networkId(1);
 export const FLOOR = networkId(2);
 
+/** A disk with room, read and written. */
+export const ROOMY = {
+  directory: "/var/lib/tsnet",
+  freeBytes: 50 * 2 ** 30,
+  totalBytes: 100 * 2 ** 30,
+  freeInodes: 1_000_000,
+  totalInodes: 2_000_000,
+  isReadOnly: false,
+};
+
 /** A link as ip(8) shows it. @param change - what is other than of a link that is up. */
 export function link(ifname: string, change: Partial<HostLink> = {}): HostLink {
   return { ifname, mtu: 1500, flags: ["UP", "LOWER_UP"], address: "02:00:00:00:00:01", addr_info: [], ...change };
@@ -79,7 +89,7 @@ export function factsWith(change: Partial<FactValues> = {}): FactValues {
   return {
     faults: {},
     tsnet: { version: VERSION, damage: [], networks: [web, floor] },
-    health: { status: "ok", version: VERSION },
+    health: { status: "ok", version: VERSION, disk: ROOMY },
     pools: {
       version: VERSION,
       isComplete: true,
@@ -130,8 +140,22 @@ export function factsWith(change: Partial<FactValues> = {}): FactValues {
         ["netfilter.nf_conntrack_max", 100],
       ]),
       driverFiles: ["/run/docker/plugins/tsnet.sock"],
+      strictLinks: new Set(),
+      programs: new Set([
+        "ip",
+        "bridge",
+        "nft",
+        "nsenter",
+        "unshare",
+        "ovs-vsctl",
+        "ovs-ofctl",
+        "ovs-appctl",
+        "apt-get",
+      ]),
     },
     missing: [],
+    lacking: [],
+    waysBack: [],
     rules: { chains: [], rules: [] },
     legacy: [],
     ovs: {

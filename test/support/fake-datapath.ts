@@ -26,6 +26,8 @@ export interface FakeLink {
   mac?: string;
   mtu?: number;
   isUp?: boolean;
+  /** Of a port: whether its other end is in a container. */
+  isAway?: boolean;
   /** Of a port, an uplink, and the host's link into a network. */
   switchName?: string;
   /** What it carries; of an uplink `trunk` may be empty. */
@@ -108,6 +110,11 @@ export class FakeDatapath implements Datapath, HostLinks {
   async names(): Promise<ReadonlySet<string>> {
     await this.#enter("names", "");
     return new Set(this.links.keys());
+  }
+
+  async namesAway(): Promise<ReadonlySet<string>> {
+    await this.#enter("namesAway", "");
+    return new Set([...this.links].flatMap(([name, { isAway = false }]) => (isAway ? [name] : [])));
   }
 
   async mtuOf(name: IfName): Promise<number | undefined> {

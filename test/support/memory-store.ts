@@ -64,6 +64,12 @@ export class MemoryStore implements RecordStore {
     }
   }
 
+  tryAgain(): void {
+    if (!this.isFailing(this.commitCount + 1)) this.writeFault = undefined;
+  }
+
+  async disk(): Promise<undefined> {}
+
   close(): void {
     this.#isOpen = false;
   }

@@ -16,14 +16,15 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs `tsnet …` to its end. @param env - besides what the lab's engine needs. */
+/** Runs `tsnet …` to its end. @param env - besides what the lab's engine needs. @param command - the program. */
 export async function runTsnet(
   lab: LabHost,
   words: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  command: string = COMMAND,
 ): Promise<Outcome> {
   const errors = join(lab.folder, "tsnet-command.err");
-  const argv = ["sh", "-c", 'exec "$@" 2>"$0"', errors, NODE, COMMAND, ...words];
+  const argv = ["sh", "-c", 'exec "$@" 2>"$0"', errors, NODE, command, ...words];
   const ended = await lab.exec(argv, { env }).catch((failure: unknown) => failure);
   const stderr = readFileSync(errors, "utf8");
   if (typeof ended === "string") return { exitCode: 0, stdout: ended, stderr };

@@ -73,6 +73,8 @@ export class OrderProcess {
     const records = mortal<RecordStore>({
       fault: undefined,
       writeFault: undefined,
+      tryAgain: () => {},
+ disk: async () => undefined,
       damaged: () => [],
       list: (kind) => host.records.list(kind),
       commit: async (changes) => host.commit(changes, life),

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AS_EVER, BesideStand, serveEcho } from "../support/beside-stand.ts";
 import { ClosedWays } from "../support/closed-ways.ts";
+import { namesIn, readDoctor } from "../support/doctor-report.ts";
 import { LabFirewalls } from "../support/lab-firewalls.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
 import { Outage, REPAIR_MS } from "../support/outage.ts";
@@ -41,6 +42,19 @@ describe("beside firewalld", () => {
     });
   });
 
+  it("doctor says so, and what to tell firewalld", async () => {
+    const report = await readDoctor(host.lab);
+
+    const names = [
+      "firewalld-drop tsn-+",
+      "host-closed firewalld",
+      "bridged-drop inet firewalld filter_FWD_public handle N",
+    ];
+    expect(namesIn(report)).toEqual(names.toSorted());
+    const mend = (await readmeCommands(HEADING, "firewall-cmd")).join(" && ");
+    expect(report.findings.map((finding) => finding.mend)).toEqual([mend, mend, mend]);
+  });
+
   it("containers of Docker's own bridge get out, because Docker tells firewalld of it", async () => {
     await using plain = await runServer(host, "plain", { name: "bridge" }, [80]);
 
@@ -67,6 +81,10 @@ describe("beside firewalld", () => {
       expect(await stand.look()).toEqual(AS_EVER);
     });
 
+    it("doctor finds nothing more", async () => {
+      expect(namesIn(await readDoctor(host.lab))).toEqual([]);
+    });
+
     it("a port published in mode routed needs the README's other commands, and no other port answers then", async () => {
       const [subnet, address] = ["10.51.0.0/24", "10.51.0.9"];
       await using network = await host.network("plain", "--subnet", subnet, "-o", "mode=routed");
@@ -75,10 +93,15 @@ describe("beside firewalld", () => {
       const questions = [80, 81].map((port) => ({ protocol: "tcp", address, port }) as const);
       const servers = async () => (await ask(host.neighbour, questions)).map(({ server }) => server);
       expect(await servers()).toEqual([undefined, undefined]);
+      const { findings } = await readDoctor(host.lab);
+      expect(findings).toMatchObject([{ id: "firewalld-drop", object: subnet }]);
 
       await firewalls.type(...(await readmeCommands(HEADING, "firewall-cmd", "mode `routed`")));
 
       expect(await servers()).toEqual(["server", undefined]);
+      expect(namesIn(await readDoctor(host.lab))).toEqual([]);
+      const commands = await readmeCommands(HEADING, "firewall-cmd", "mode `routed`");
+      expect(findings[0]?.mend).toBe(commands.join("; "));
     });
   });
 

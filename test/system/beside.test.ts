@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AS_EVER, BesideStand, serveEcho } from "../support/beside-stand.ts";
 import { ClosedWays } from "../support/closed-ways.ts";
+import { namesIn, readDoctor } from "../support/doctor-report.ts";
 import { LabFirewalls } from "../support/lab-firewalls.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
 import { Outage, REPAIR_MS } from "../support/outage.ts";
@@ -50,6 +51,9 @@ describe("beside others on the host", () => {
       expect(await outage.during(async () => await firewalls.type("ufw --force enable"))).toBeLessThan(REPAIR_MS);
 
       expect(await stand.look()).toEqual({ ...AS_EVER, "container to the host": ["ping4", "ping6"] });
+      const report = await readDoctor(host.lab);
+      expect(namesIn(report)).toEqual(["host-closed ufw"]);
+      expect([report.findings[0]?.mend]).toEqual(await readmeCommands(HEADING, "ufw", "`deny incoming`"));
     });
 
     it("denies a container and a published port what it is told to, though tsnet was there first", async () => {
@@ -64,6 +68,9 @@ describe("beside others on the host", () => {
 
       const answers = [answersTo(one, ...toOutside()), answersTo(host.neighbour, ...toPublished)];
       expect(await Promise.all(answers)).toEqual([NOBODY, NOBODY]);
+      const { findings } = await readDoctor(host.lab);
+      expect(new Set(findings.map(({ id }) => id))).toEqual(new Set(["foreign-drop-some", "host-closed"]));
+      expect(findings[0]?.mend).toContain("`ufw delete NUMBER`");
 
       await firewalls.type(...rules.map((rule) => `ufw route delete ${rule}`));
     });
@@ -79,10 +86,14 @@ describe("beside others on the host", () => {
     it("rejecting what is routed closes that, and the README's other commands open it", async () => {
       await firewalls.type("ufw default reject routed");
       expect(await answersTo(one, ...toOutside())).toEqual(NOBODY);
+      const { findings } = await readDoctor(host.lab);
+      const mend = (await readmeCommands(HEADING, "ufw", "`default reject routed`")).join(" && ");
+      expect(findings).toContainEqual(expect.objectContaining({ id: "ufw-drop", object: "tsn-+", mend }));
 
-      await firewalls.type(...(await readmeCommands(HEADING, "ufw", "`default reject routed`")));
+      await firewalls.type(mend);
 
       expect(await stand.look()).toEqual(AS_EVER);
+      expect(namesIn(await readDoctor(host.lab))).toEqual([]);
     });
 
     it("takes nothing away by its end", async () => {

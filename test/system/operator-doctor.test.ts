@@ -1,250 +1,33 @@
 // `tsnet doctor` on a real engine: names nothing on a sound host, each fault that is planted there by its id and its object and
 // nothing else, and with `--fix` mends what is tsnet's and leaves what is not. What is on the host is judged by ip(8), nft(8) and
 // ovs-vsctl(8).
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  FAULTS,
+  LEAK,
+  LOOKALIKES,
+  LOOKALIKES_GONE,
+  MINE,
+  ORPHANS,
+  ORPHANS_GONE,
+  OWN_OVS_SWITCH,
+  OWN_SWITCH,
+  SOCKET,
+  UPLINK,
+  WITHOUT_BRIDGED,
+  WITH_BRIDGED,
+  WRITABLE,
+} from "../support/doctor-faults.ts";
+import { type DoctorReport, namesIn, readDoctor } from "../support/doctor-report.ts";
 import { TEST_IMAGE } from "../support/image.ts";
-import { readTsnet, runTsnet } from "../support/operator.ts";
+import { COMMAND, readTsnet, runTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
-import { damageRecord } from "../support/record-files.ts";
+import { changeRecord, damageRecord } from "../support/record-files.ts";
 import type { TestContainer } from "../support/system-container.ts";
-import { SystemHost } from "../support/system-host.ts";
-
-const SOCKET = "/run/docker/plugins/tsnet.sock";
-const STRAY = "5".repeat(64);
-const OTHER_STRAY = "6".repeat(64);
-
-/** Where settings can be written that tsnet cannot write: on this host they are read-only, so that it cannot put them back. */
-const WRITABLE = "/run/settings";
-
-const UPLINK = "ip link add up0 type veth peer name up0-far; ip link set up0-far up";
-const OWN_SWITCH = "ip link add own0 type bridge; ip link set own0 up";
-
-const IPTABLES = "DOCKER-USER -o WEB";
-const DROP_SOME = "-p tcp --dport 443 -j DROP";
-const tell = (verb: string, message: object) =>
-  `curl -s --unix-socket ${SOCKET} -d '${JSON.stringify(message)}' http://tsnet/${verb}`;
-const ENDPOINT = { NetworkID: "NETWORK_WEB", EndpointID: "7".repeat(64) };
-const LEAK = tell("IpamDriver.RequestAddress", { PoolID: "POOL", Address: "10.66.0.99", Options: {} });
-const WITHOUT_BRIDGED = "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0";
-const WITH_BRIDGED = "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1";
-const MINE =
-  "nft add table inet mine; nft add chain inet mine forward '{ type filter hook forward priority 0; policy drop; }'";
-
-const ORPHANS = [
-  "ip link add tsv555555555555 type veth peer name far5",
-  `ip link set tsv555555555555 group 29811 alias tsnet:endpoint:${STRAY}`,
-  `ip link add tsn-55555555555 type bridge; ip link set tsn-55555555555 group 29811 alias tsnet:network:${STRAY}`,
-  `ovs-vsctl --no-wait add-br stray0 -- set bridge stray0 external_ids:tsnet-network=${STRAY}`,
-];
-const ORPHANS_GONE = ["ip link del tsv555555555555; ip link del tsn-55555555555; ovs-vsctl --no-wait del-br stray0"];
-
-const FAULTS: readonly Fault[] = [
-  {
-    title: "IPv4 forwarding that is off",
-    finds: ["forwarding-off net.ipv4.ip_forward"],
-    plant: `echo 0 > ${WRITABLE}/ip_forward`,
-    undo: `echo 1 > ${WRITABLE}/ip_forward`,
-  },
-  {
-    title: "IPv6 forwarding that is off",
-    finds: ["forwarding6-off net.ipv6.conf.all.forwarding"],
-    plant: `echo 0 > ${WRITABLE}/forwarding`,
-    undo: `echo 1 > ${WRITABLE}/forwarding`,
-  },
-  {
-    title: "a foreign policy, and that br_netfilter shows it frames between containers",
-    finds: ["bridged-drop inet mine forward", "foreign-drop inet mine forward"],
-    plant: MINE,
-    undo: "nft delete table inet mine",
-  },
-  {
-    title: "a foreign policy alone, where br_netfilter is off",
-    finds: ["foreign-drop inet mine forward"],
-    plant: `${WITHOUT_BRIDGED}; ${MINE}`,
-    undo: `${WITH_BRIDGED}; nft delete table inet mine`,
-  },
-  {
-    title: "a rule in DOCKER-USER that drops all that goes to a network",
-    finds: ["bridged-drop ip filter DOCKER-USER handle N", "foreign-drop ip filter DOCKER-USER handle N"],
-    plant: `iptables -I ${IPTABLES} -j DROP`,
-    undo: `iptables -D ${IPTABLES} -j DROP`,
-  },
-  {
-    title: "a rule in DOCKER-USER that drops some of it",
-    finds: ["foreign-drop-some ip filter DOCKER-USER handle N"],
-    plant: `iptables -I ${IPTABLES} ${DROP_SOME}`,
-    undo: `iptables -D ${IPTABLES} ${DROP_SOME}`,
-  },
-  {
-    title: "iptables-legacy that drops",
-    finds: ["legacy-drop iptables-legacy FORWARD"],
-    plant: "iptables-legacy -P FORWARD DROP",
-    undo: "iptables-legacy -P FORWARD ACCEPT",
-  },
-  {
-    title: "a route that hides half a subnet",
-    finds: ["subnet-overlaps-route web"],
-    plant: "ip route add 10.66.0.128/25 dev lan0",
-    undo: "ip route del 10.66.0.128/25",
-  },
-  {
-    title: "an uplink with nothing at its other end",
-    finds: ["uplink-no-carrier up0"],
-    plant: "ip link set up0-far down",
-    undo: "ip link set up0-far up",
-  },
-  {
-    title: "addresses on an uplink",
-    finds: ["uplink-address up0"],
-    plant: "ip address add 10.99.0.1/24 dev up0",
-    undo: "ip address del 10.99.0.1/24 dev up0",
-  },
-  {
-    title: "an uplink with too small an MTU",
-    finds: ["mtu-beyond-uplink up0"],
-    plant: "ip link set up0 mtu 1400",
-    undo: "ip link set up0 mtu 1500",
-  },
-  {
-    title: "an uplink that is gone",
-    finds: ["uplink-missing up0"],
-    plant: "ip link del up0",
-    undo: UPLINK,
-  },
-  {
-    title: "a switch that is gone and was not made by tsnet",
-    finds: ["switch-missing own0"],
-    plant: "ip link del own0",
-    undo: OWN_SWITCH,
-  },
-  {
-    title: "a peer of a tunnel to which there is no way",
-    finds: ["tunnel-no-route 192.0.2.1"],
-    plant: "ip route add unreachable 192.0.2.1",
-    undo: "ip route del unreachable 192.0.2.1",
-  },
-  {
-    title: "a way out that is too narrow, for a network and for a tunnel",
-    finds: ["mtu-beyond-route lan0", "tunnel-mtu 192.0.2.1"],
-    plant: "ip link set lan0 mtu 1400",
-    undo: "ip link set lan0 mtu 1500",
-  },
-  {
-    title: "a port that Open vSwitch cannot make",
-    finds: ["ovs-port-error nosuch0"],
-    plant: "ovs-vsctl --timeout=10 add-port FLOOR nosuch0 || true",
-    undo: "ovs-vsctl del-port nosuch0",
-  },
-  {
-    title: "an Open vSwitch whose database does not answer",
-    finds: ["ovs-away ovsdb-server"],
-    plant: "mv /run/openvswitch/db.sock /run/openvswitch/db.away",
-    undo: "mv /run/openvswitch/db.away /run/openvswitch/db.sock",
-  },
-  {
-    title: "a port, a switch and a bridge that were left behind",
-    finds: ["link-orphaned tsv555555555555", "ovs-orphaned stray0", "switch-orphaned tsn-55555555555"],
-    plant: ORPHANS.join("\n"),
-    undo: ORPHANS_GONE.join("\n"),
-  },
-  {
-    title: "a container that lost its address",
-    finds: ["container-address-missing two"],
-    plant: "IN_TWO address del 10.66.0.3/24 dev eth0",
-    undo: "IN_TWO address add 10.66.0.3/24 dev eth0",
-  },
-  {
-    title: "a container with another MAC address",
-    finds: ["container-mac-differs two"],
-    plant: "IN_TWO link set eth0 address 02:00:00:00:00:99",
-    undo: "IN_TWO link set eth0 address MAC_OF_TWO",
-  },
-  {
-    title: "a container with the MAC address of another one",
-    finds: ["container-mac-differs two", "duplicate-mac MAC_OF_ONE"],
-    plant: "IN_TWO link set eth0 address MAC_OF_ONE",
-    undo: "IN_TWO link set eth0 address MAC_OF_TWO",
-  },
-  {
-    title: "a container with the address of another one",
-    finds: ["duplicate-address 10.66.0.2"],
-    plant: "IN_TWO address add 10.66.0.2/24 dev eth0",
-    undo: "IN_TWO address del 10.66.0.2/24 dev eth0",
-  },
-  {
-    title: "a container with another MTU",
-    finds: ["container-mtu-differs two"],
-    plant: "IN_TWO link set eth0 mtu 1300",
-    undo: "IN_TWO link set eth0 mtu 1500",
-  },
-  {
-    title: "a container whose link is down",
-    finds: ["container-link-down two"],
-    plant: "IN_TWO link set eth0 down",
-    undo: "docker restart -t 0 two",
-  },
-  {
-    title: "a container whose link is gone",
-    finds: ["link-missing two"],
-    plant: "ip link del LINK_OF_TWO",
-    undo: "docker restart -t 0 two",
-  },
-  {
-    title: "an address that nobody has",
-    finds: ["address-leaked 10.66.0.99"],
-    plant: LEAK,
-    undo: tell("IpamDriver.ReleaseAddress", { PoolID: "POOL", Address: "10.66.0.99" }),
-  },
-  {
-    title: "a subnet of no network",
-    finds: ["pool-unused 10.72.0.0/24"],
-    plant: `${tell("IpamDriver.RequestPool", { AddressSpace: "tsnet", Pool: "10.72.0.0/24", SubPool: "", Options: {}, V6: false })} > /run/pool`,
-    undo: `curl -s --unix-socket ${SOCKET} -d "$(sed 's/.*"PoolID":"\\([^"]*\\)".*/{"PoolID":"\\1"}/' /run/pool)" http://tsnet/IpamDriver.ReleasePool`,
-  },
-  {
-    title: "a network that Docker has and tsnet has not",
-    finds: ["network-unknown-to-tsnet gone"],
-    plant: [
-      "docker network create -d tsnet --ipam-driver tsnet gone",
-      tell("NetworkDriver.DeleteNetwork", { NetworkID: "NETWORK_GONE" }),
-    ],
-    undo: "docker network rm gone",
-  },
-  {
-    title: "a network that tsnet has and Docker has not",
-    finds: ["network-unknown-to-docker 666666666666"],
-    plant: tell("NetworkDriver.CreateNetwork", {
-      NetworkID: OTHER_STRAY,
-      Options: {},
-      IPv4Data: [{ AddressSpace: "elsewhere", Pool: "10.71.0.0/24", Gateway: "10.71.0.1/24" }],
-      IPv6Data: [],
-    }),
-    undo: tell("NetworkDriver.DeleteNetwork", { NetworkID: OTHER_STRAY }),
-  },
-  {
-    title: "a network whose removal did not end",
-    finds: ["network-unfinished half"],
-    plant: [
-      "docker network create -d tsnet --ipam-driver tsnet half; docker run -d --name halfway --network half IMAGE sleep inf",
-      tell("NetworkDriver.DeleteNetwork", { NetworkID: "NETWORK_HALF" }),
-    ],
-    undo: "docker rm -f halfway; docker network rm half",
-  },
-  {
-    title: "an endpoint that no container ever had",
-    finds: ["endpoint-unused web 777777777777"],
-    plant: [
-      tell("NetworkDriver.CreateEndpoint", {
-        ...ENDPOINT,
-        Options: {},
-        Interface: { Address: "10.66.0.77/24", AddressIPv6: "fd00:66::77/64", MacAddress: "" },
-      }),
-      tell("NetworkDriver.Join", { ...ENDPOINT, SandboxKey: "/var/run/docker/netns/none", Options: {} }),
-    ].join("\n"),
-    undo: tell("NetworkDriver.DeleteEndpoint", ENDPOINT),
-  },
-];
+import { OPEN, SystemHost } from "../support/system-host.ts";
+import { VERSION } from "../../src/version.ts";
 
 let host: SystemHost;
 let one: TestContainer;
@@ -254,14 +37,9 @@ let macOfTwo: string;
 let webSwitch: string;
 let floorSwitch: string;
 
-interface Report {
-  readonly findings: readonly { readonly id: string; readonly object: string; readonly mend: string }[];
-  readonly notLookedAt: readonly { readonly id: string; readonly why: string }[];
-}
-
 beforeAll(async () => {
   host = await SystemHost.up("tsnet serve", { backend: "ovs" });
-  await sh(UPLINK, OWN_SWITCH);
+  await sh(UPLINK, OWN_SWITCH, OWN_OVS_SWITCH);
   const bridge = ["-o", "backend=bridge"];
   const web = await host.network("web", "--subnet", "10.66.0.0/24", "--ipv6", "--subnet", "fd00:66::/64", ...bridge);
   await host.network("lan", "--subnet", "10.67.0.0/24", "-o", "parent=up0", ...bridge);
@@ -269,6 +47,7 @@ beforeAll(async () => {
   const tunnel = ["-o", "tunnel=vxlan", "-o", "vni=69", "-o", "peers=192.0.2.1"];
   await host.network("far", "--subnet", "10.69.0.0/24", ...tunnel, ...bridge);
   await host.network("mine", "--subnet", "10.70.0.0/24", "-o", "bridge=own0", ...bridge);
+  await host.network("theirs", "--subnet", "10.73.0.0/24", "-o", "bridge=own1", "-o", "mode=l2");
   one = await host.run("one", web, "-p", "8080:80");
   two = await host.run("two", web);
   await host.run("tagged", floor);
@@ -282,7 +61,7 @@ describe("tsnet doctor", () => {
   it("names nothing on a sound host, and looks at everything", async () => {
     const report = await doctor();
 
-    expect(named(report)).toEqual([]);
+    expect(namesIn(report)).toEqual([]);
     expect(report.notLookedAt).toEqual([]);
     const printed = await runTsnet(host.lab, ["doctor"]);
     expect([printed.exitCode, printed.stdout, printed.stderr]).toEqual([0, "0 findings", ""]);
@@ -292,27 +71,102 @@ describe("tsnet doctor", () => {
     for (const line of [plant].flat()) await sh(await fill(line));
     try {
       const expected = await Promise.all(finds.map(fill));
-      expect(named(await doctor())).toEqual(expected);
+      expect(namesIn(await doctor())).toEqual(expected);
     } finally {
       await sh(await fill(undo));
     }
-    await expect.poll(async () => named(await doctor()), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
   });
 
   it("names a switch of Open vSwitch that does not answer", async () => {
     await host.ovs.killVswitchd();
     try {
-      expect(named(await doctor())).toContain(`ovs-silent ${floorSwitch}`);
+      expect(namesIn(await doctor())).toContain(`ovs-silent ${floorSwitch}`);
     } finally {
       await host.ovs.startVswitchd();
     }
-    await expect.poll(async () => named(await doctor()), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
+  });
+
+  it("names a daemon of another version", async () => {
+    const folder = join(host.lab.folder, "other");
+    await cp(dirname(COMMAND), folder, { recursive: true });
+    const program = join(folder, basename(COMMAND));
+    await writeFile(program, (await readFile(program, "utf8")).replaceAll(`"${VERSION}"`, '"9.9.9"'));
+
+    const report = await readDoctor(host.lab, [], {}, program);
+
+    expect(namesIn(report)).toEqual(["tsnet-other-version tsnet"]);
+  });
+
+  it("names a disk that is full, and is content as soon as there is room, though no container comes or goes", async () => {
+    const state = host.stateDir;
+    const healthz = [
+      "curl",
+      "-s",
+      "-o",
+      "/dev/null",
+      "-w",
+      "%{http_code}",
+      "--unix-socket",
+      SOCKET,
+      "http://tsnet/healthz",
+    ];
+    await host.stop();
+    await sh(`cp -a ${state} /run/kept; mount -t tmpfs -o size=8m,mode=700 tsnet ${state}; cp -a /run/kept/. ${state}`);
+    await host.start();
+    await sh(`! dd if=/dev/zero of=${state}/ballast bs=4k status=none`);
+    const write = await fill(LEAK);
+    await sh(
+      `for n in $(seq 200); do ${write} | grep -q 'disk is full' && exit; ${write.replace("Request", "Release")}; done; false`,
+    );
+
+    expect(namesIn(await doctor())).toEqual([`state-disk-full ${state}`, "tsnet-failing tsnet"]);
+    expect(await host.exec(healthz)).toBe("503");
+    await sh(`rm ${state}/ballast`);
+    await expect.poll(async () => host.exec(healthz), { timeout: 5000 }).toBe("200");
+    expect(namesIn(await doctor())).toEqual([]);
+
+    await host.stop();
+    await sh(`rm -r /run/kept; cp -a ${state} /run/kept; umount ${state}; cp -a /run/kept/. ${state}; rm -r /run/kept`);
+    await host.start();
+  });
+
+  it("names what this kernel lacks for a network that was made on another one, and nothing where it lacks nothing", async () => {
+    const trial = [
+      "unshare",
+      "--net",
+      "--",
+      "ip",
+      "link",
+      "add",
+      "name",
+      "t0",
+      "type",
+      "bridge",
+      "vlan_filtering",
+      "1",
+    ];
+    const isAble = await host.exec(trial).then(
+      () => true,
+      () => false,
+    );
+    await host.network("old", "--subnet", "10.74.0.0/24", "-o", "backend=bridge", "-o", "mode=l2");
+    const id = await idOf("old");
+    await host.stop();
+    await changeRecord(host.stateDir, "network", id, (text) => text.replaceAll('"vlans":{}', '"vlans":{"vlan":10}'));
+    await host.start();
+
+    expect(namesIn(await doctor())).toEqual(isAble ? [] : ["kernel-lacks bridge VLAN filtering"]);
+
+    await host.docker("network", "rm", "old");
+    await expect.poll(async () => namesIn(await doctor()), { timeout: 20_000 }).toEqual([]);
   });
 
   it("says that Docker does not answer, and what it could not look at for that", async () => {
     const report = await doctor([], { DOCKER_HOST: "unix:///run/nowhere.sock" });
 
-    expect(named(report)).toEqual(["engine-away Docker"]);
+    expect(namesIn(report)).toEqual(["engine-away Docker"]);
     const unseen = report.notLookedAt.map(({ id }) => id);
     expect(unseen).toEqual(expect.arrayContaining(["address-leaked", "container-mac-differs", "driver-unregistered"]));
     expect(unseen).not.toContain("foreign-drop");
@@ -331,7 +185,7 @@ describe("tsnet doctor", () => {
     await sh(`mv ${SOCKET} /run/elsewhere.sock`);
     try {
       const out = await runTsnet(host.lab, ["--socket", "/run/elsewhere.sock", "doctor", "--json"]);
-      expect(named(JSON.parse(out.stdout) as Report)).toContain("driver-unregistered tsnet");
+      expect(namesIn(JSON.parse(out.stdout) as DoctorReport)).toContain("driver-unregistered tsnet");
     } finally {
       await sh(`mv /run/elsewhere.sock ${SOCKET}`);
     }
@@ -367,7 +221,7 @@ describe("tsnet doctor", () => {
     const before = await snapshot();
     await sh(...ORPHANS, await fill(LEAK));
 
-    const report = async () => named(await doctor(["--fix"]));
+    const report = async () => namesIn(await doctor(["--fix"]));
 
     const left = ["bridged-drop inet mine forward", "foreign-drop inet mine forward"];
     await expect.poll(report, { timeout: 40_000, interval: 1000 }).toEqual(left);
@@ -375,6 +229,28 @@ describe("tsnet doctor", () => {
     await sh(
       "ip link del tsv-mine; ip link del tsn-other; nft delete table inet mine; ovs-vsctl --no-wait del-br foreign0",
     );
+  });
+
+  it("removes with --fix nothing of others and nothing in use, though containers come and go and tsnet is killed meanwhile", async () => {
+    await sh(...(await Promise.all(LOOKALIKES.map(fill))));
+    const before = await snapshot();
+    await sh(...ORPHANS);
+    const comeAndGo = (name: string) =>
+      host.docker("run", "--rm", "--name", name, "--network", "web", TEST_IMAGE, "true");
+    const containers = Promise.all(["guest-1", "guest-2", "guest-3"].map(comeAndGo));
+    await Promise.all([1, 2].map(async () => doctor(["--fix"])));
+    const interrupted = host.exec(["curl", "-s", "--unix-socket", SOCKET, "-d", "{}", "http://tsnet/Operator.Repair"]);
+    await Promise.all([interrupted.catch(() => {}), host.serve.kill9()]);
+    await host.serve.startAgain();
+    await containers;
+
+    const report = async () => namesIn(await doctor(["--fix"]));
+
+    await expect.poll(report, { timeout: 20_000 }).toEqual(["link-orphaned tsv666666666666"]);
+    expect(await report()).toEqual(["link-orphaned tsv666666666666"]);
+    expect(await snapshot()).toEqual(before);
+    expect(await host.tryReach(one, "10.66.0.3")).toEqual(OPEN);
+    await sh(...LOOKALIKES_GONE);
   });
 
   it("says which record is damaged, and calls nothing nobody's then", async () => {
@@ -385,7 +261,7 @@ describe("tsnet doctor", () => {
 
     const report = await doctor();
 
-    expect(named(report)).toEqual(["network-unknown-to-tsnet mine", "record-damaged records"]);
+    expect(namesIn(report)).toEqual(["network-unknown-to-tsnet mine", "record-damaged records"]);
     expect(report.notLookedAt.map(({ id: of }) => of)).toEqual([
       "address-leaked",
       "link-orphaned",
@@ -395,24 +271,18 @@ describe("tsnet doctor", () => {
   });
 });
 
-interface Fault {
-  readonly title: string;
-  readonly finds: readonly string[];
-  /** Lines for sh(1), one after the other; what stands in capitals is filled in. */
-  readonly plant: string | readonly string[];
-  readonly undo: string;
-}
-
 /** What the words in capitals are, now. */
 async function fill(line: string): Promise<string> {
   const words: Readonly<Record<string, () => Promise<string> | string>> = {
     IMAGE: () => TEST_IMAGE,
     WEB: () => webSwitch,
     FLOOR: () => floorSwitch,
+    STATE: () => host.stateDir,
     IN_TWO: async () => `nsenter -t ${await two.pid()} -n ip`,
     MAC_OF_ONE: async () => (await one.interface("eth0")).mac,
     MAC_OF_TWO: () => macOfTwo,
     LINK_OF_TWO: () => linkOf("two"),
+    PID_OF_TWO: async () => String(await two.pid()),
     POOL: () => poolOf("10.66.0.0/24"),
     NETWORK_WEB: () => idOf("web"),
     NETWORK_GONE: () => idOf("gone"),
@@ -453,14 +323,11 @@ async function snapshot() {
   const rows = await host.ovs.vsctl("--no-wait", "--columns=name,external_ids", "list", "Port");
   return { links: links.map(({ ifname, ifalias }) => [ifname, ifalias]), rules, rows };
 }
-async function doctor(words: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Report> {
-  const out = await runTsnet(host.lab, ["doctor", "--json", ...words], env);
-  if (out.stdout === "") throw new Error(out.stderr);
-  return JSON.parse(out.stdout) as Report; // as the command's source says
-}
-
-function named({ findings }: Report): string[] {
-  return findings.map(({ id, object }) => `${id} ${object}`.replace(/handle \d+/, "handle N")).sort();
+async function doctor(
+  words: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<DoctorReport> {
+  return readDoctor(host.lab, words, env);
 }
 
 async function sh(...lines: readonly string[]): Promise<void> {

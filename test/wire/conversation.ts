@@ -35,7 +35,12 @@ export function openGate(): Gate {
 }
 
 /** Records that can be written. */
-export const SOUND_RECORDS = { fault: undefined, writeFault: undefined };
+export const SOUND_RECORDS = {
+  fault: undefined,
+  writeFault: undefined,
+  tryAgain: () => {},
+  disk: async () => undefined,
+};
 
 /** A server without a socket, for `inject`; gate open unless a test brings its own. */
 export function serverOn(drivers: FakeDrivers, parts: Partial<ServerParts> = {}) {

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { Gate } from "../../src/api/gate.ts";
 import { TsnetError } from "../../src/errors.ts";
 import { VERSION } from "../../src/version.ts";
+import { ROOMY } from "../support/doctor-facts.ts";
 import { fakeDrivers } from "../support/fake-drivers.ts";
+import { MemoryStore } from "../support/memory-store.ts";
 import { SOUND_RECORDS, openGate, serverOn } from "./conversation.ts";
 
 const GET = { method: "GET", url: "/healthz" } as const;
@@ -52,6 +54,29 @@ describe("GET /healthz", () => {
 
     expect(answer.statusCode).toBe(503);
     expect(answer.json()).toMatchObject({ status: "failed", reason: RECORDS_FAULT.message });
+  });
+
+  it("has a failed write tried again when it is asked, and is 200 as soon as that succeeds", async () => {
+    const gate = openGate();
+    const records = new MemoryStore();
+    records.isFailing = () => true;
+    await records.commit([]).catch(() => {});
+    await using server = serverOn(fakeDrivers(), { gate, health: { gate, records, damage: () => [] } });
+
+    const failing = await server.app.inject(GET);
+    records.isFailing = () => false;
+    const mended = await server.app.inject(GET);
+
+    expect([failing.statusCode, failing.json().reason]).toEqual([503, "disk full"]);
+    expect([mended.statusCode, mended.json().status]).toEqual([200, "ok"]);
+  });
+
+  it("tells of the room on the disk of the records", async () => {
+    const gate = openGate();
+    const records = { ...SOUND_RECORDS, disk: async () => ROOMY };
+    await using server = serverOn(fakeDrivers(), { gate, health: { gate, records, damage: () => [] } });
+
+    expect((await server.app.inject(GET)).json()).toEqual({ status: "ok", version: VERSION, disk: ROOMY });
   });
 
   it("is 200 with what is damaged besides, 20 lines at most", async () => {

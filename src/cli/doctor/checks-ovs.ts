@@ -10,15 +10,21 @@ export const OVS_CHECKS = [
     id: "ovs-away",
     severity: "error",
     meaning: "the database of Open vSwitch does not answer, and networks are on it: nothing can be made there",
-    needs: ["tsnet", "ovs"],
-    look: ({ ovs: { fault } }) => (fault === undefined ? [] : [{ object: "ovsdb-server", detail: fault, mend: START }]),
+    needs: ["tsnet", "ovs", "lacking"],
+    look: ({ ovs: { fault }, lacking }) => {
+      requirePrograms(lacking, "ovs-vsctl");
+      return fault === undefined ? [] : [{ object: "ovsdb-server", detail: fault, mend: START }];
+    },
   }),
   check({
     id: "ovs-silent",
     severity: "error",
     meaning: "a switch of Open vSwitch does not answer: ovs-vswitchd does not run, or has not made it",
-    needs: ["tsnet", "ovs"],
-    look: ({ ovs: { silent } }) => silent.map((object) => ({ object, mend: START })),
+    needs: ["tsnet", "ovs", "lacking"],
+    look: ({ ovs: { silent }, lacking }) => {
+      requirePrograms(lacking, "ovs-ofctl");
+      return silent.map((object) => ({ object, mend: START }));
+    },
   }),
   check({
     id: "ovs-switch-missing",
@@ -45,3 +51,8 @@ export const OVS_CHECKS = [
         .map(({ name, error }) => ({ object: name, detail: error, mend: command`ovs-vsctl del-port ${name}` })),
   }),
 ];
+
+/** @throws Error if nothing can be said without them. */
+function requirePrograms(lacking: readonly string[], program: string): void {
+  if (lacking.includes(program)) throw new Error(`${program} is not on this host`);
+}

@@ -3,6 +3,7 @@ import { messageOf } from "../../errors.ts";
 import type { Check, Finding } from "./check.ts";
 import { CONTAINER_CHECKS } from "./checks-containers.ts";
 import { ENGINE_CHECKS } from "./checks-engine.ts";
+import { FIREWALL_CHECKS } from "./checks-firewall.ts";
 import { HOST_CHECKS } from "./checks-host.ts";
 import { LINK_CHECKS } from "./checks-links.ts";
 import { ORPHAN_CHECKS } from "./checks-orphans.ts";
@@ -15,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   ...TSNET_CHECKS,
   ...ENGINE_CHECKS,
   ...HOST_CHECKS,
+  ...FIREWALL_CHECKS,
   ...LINK_CHECKS,
   ...OVS_CHECKS,
   ...CONTAINER_CHECKS,

@@ -7,9 +7,11 @@ import type { EngineView } from "../docker.ts";
 import type { Tools } from "../tools.ts";
 import { type ContainerView, readContainers } from "./container-facts.ts";
 import { type Files, type Route, readKernel, readRoutes } from "./host-facts.ts";
+import { lackingPrograms } from "./host-programs.ts";
 import { type HostLink, readLinks } from "../host-links.ts";
 import { type OvsView, readOvs } from "./ovs-facts.ts";
 import { type LegacyFilter, type Ruleset, readLegacy, readRules } from "./rules-facts.ts";
+import { type ContainerWay, readWaysBack } from "./way-back.ts";
 import { type TunnelPath, readTunnels } from "./tunnel-facts.ts";
 
 /** The facts by name. */
@@ -29,6 +31,10 @@ export interface FactValues {
   readonly files: Files;
   /** What the kernel cannot do, of what a network asks for. */
   readonly missing: readonly string[];
+  /** Programs that commands need and that are not there. */
+  readonly lacking: readonly string[];
+  /** To containers, by links where rp_filter is strict. */
+  readonly waysBack: readonly ContainerWay[];
   readonly rules: Ruleset;
   readonly legacy: readonly LegacyFilter[];
   readonly ovs: OvsView;
@@ -76,8 +82,10 @@ export async function readFacts(tools: Tools, { readEngine, readFiles, readLegac
     reading(async () => readKernel(host, need(tsnet).networks)),
     reading(() => readOvs(host, networks)),
   ]);
-  const [tunnels, containers] = await Promise.all([
+  const lacking = await reading(async () => lackingPrograms(need(files).programs, networks));
+  const [tunnels, waysBack, containers] = await Promise.all([
     reading(async () => readTunnels(host, need(links), need(ovs))),
+    reading(async () => readWaysBack(host, need(tsnet).networks, need(links), need(files).strictLinks)),
     reading(async () => {
       need(engine); // without it no container is known
       return readContainers(tools, need(tsnet).networks);
@@ -97,6 +105,8 @@ export async function readFacts(tools: Tools, { readEngine, readFiles, readLegac
     routes,
     files,
     missing,
+    lacking,
+    waysBack,
     rules,
     legacy,
     ovs,

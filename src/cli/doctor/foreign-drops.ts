@@ -1,11 +1,12 @@
-// Which foreign rules drop what tsnet lets pass: the base chains of the forward hook are followed rule by rule, with jumps, as
+// Which foreign rules drop what tsnet lets pass: the base chains of the hook are followed rule by rule, with jumps, as
 // the kernel does it. A packet must pass all of them.
+import type { RulePlace } from "./firewall-owner.ts";
 import { command } from "./shell-command.ts";
 import { type Fit, type Traffic, both, fitOf } from "./rule-fit.ts";
 import type { Chain, Rule, Ruleset, Statement } from "./rules-facts.ts";
 
 /** A rule, or the policy of a chain. */
-export interface Drop {
+export interface Drop extends RulePlace {
   /** As `nft` names it: `ip filter DOCKER-USER handle 7`, `inet mine forward`. */
   readonly where: string;
   /** The command that takes it away. */
@@ -22,11 +23,11 @@ const DEEPEST = 20;
 
 const OURS = "tsnet";
 
-/** The drops in all foreign base chains of the forward hook that see the traffic. */
-export function dropsOf(ruleset: Ruleset, traffic: Traffic): readonly Drop[] {
+/** The drops in all foreign base chains of the hook that see the traffic. */
+export function dropsOf(ruleset: Ruleset, traffic: Traffic, at: "forward" | "input" = "forward"): readonly Drop[] {
   const families = ["inet", traffic.family === 4 ? "ip" : "ip6"];
   const base = ruleset.chains.filter(
-    ({ hook, table, family }) => hook === "forward" && table !== OURS && families.includes(family),
+    ({ hook, table, family }) => hook === at && table !== OURS && families.includes(family),
   );
   return base.flatMap((chain) => {
     const drops: Drop[] = [];
@@ -47,9 +48,12 @@ function follow(walk: Walk, chain: Pick<Chain, "family" | "table" | "name">, rea
   const rules = walk.ruleset.rules.filter(
     (rule) => rule.family === family && rule.table === table && rule.chain === name,
   );
+  let left = reached;
   for (const rule of rules) {
     const own = fitOf(rule.expr, walk.traffic);
-    const fit = both(reached, own);
+    const fit = both(left, own);
+    // What may have left the chain here may not get to its other rules.
+    if (own === "unknown" && rule.expr.some((statement) => "return" in statement)) left = "unknown";
     if (fit === "none" || fit === "unknown") continue;
     const end = apply(walk, rule, fit, depth);
     if (end !== undefined && own === "all") return end;
@@ -77,7 +81,7 @@ interface Verdict {
 }
 
 function verdictOf(statement: Statement): Verdict | undefined {
-  if ("drop" in statement || "reject" in statement) return { kind: "drop" };
+  if ("drop" in statement || "reject" in statement || isRejectOfIptables(statement)) return { kind: "drop" };
   if ("accept" in statement) return { kind: "accept" };
   if ("return" in statement) return { kind: "return" };
   const { jump, goto } = statement as { jump?: { target: string }; goto?: { target: string } }; // libnftables-json(5)
@@ -85,13 +89,19 @@ function verdictOf(statement: Statement): Verdict | undefined {
   return goto && { kind: "goto", target: goto.target };
 }
 
-function placeOf({ family, table, chain, handle }: Rule): Pick<Drop, "where" | "mend"> {
+/** As nft shows `-j REJECT`. */
+function isRejectOfIptables({ xt }: Statement): boolean {
+  const { type, name } = (xt ?? {}) as { type?: string; name?: string }; // by nft's src/xt.c
+  return type === "target" && name === "REJECT";
+}
+
+function placeOf({ family, table, chain, handle }: Rule): Omit<Drop, "fit"> {
   const where = `${family} ${table} ${chain} handle ${handle}`;
-  return { where, mend: command`nft delete rule ${family} ${table} ${chain} handle ${handle}` };
+  return { table, chain, where, mend: command`nft delete rule ${family} ${table} ${chain} handle ${handle}` };
 }
 
 function policyOf({ family, table, name }: Chain): Drop {
   const where = `${family} ${table} ${name}`;
   const rule = "meta mark & 0x20000000 == 0x20000000 accept";
-  return { where, mend: command`nft add rule ${family} ${table} ${name} ${rule}`, fit: "all" };
+  return { table, chain: name, where, mend: command`nft add rule ${family} ${table} ${name} ${rule}`, fit: "all" };
 }

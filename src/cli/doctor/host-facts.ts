@@ -1,7 +1,9 @@
 // The host's routes, the files that say how its kernel is set, and what that kernel cannot do.
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, readdirSync } from "node:fs";
 import type { NetworkStatus } from "../../cnm/requests.ts";
 import type { HostTools } from "../host-tools.ts";
+import { filterOf, isStrict } from "../reverse-path.ts";
+import { findPrograms } from "./host-programs.ts";
 
 /** As `ip -json route` shows it. */
 export interface Route {
@@ -19,6 +21,10 @@ export interface Files {
   readonly settings: ReadonlyMap<string, number>;
   /** Where the engine looks for a driver called `tsnet`. */
   readonly driverFiles: readonly string[];
+  /** Links whose rp_filter is strict. */
+  readonly strictLinks: ReadonlySet<string>;
+  /** See `host-programs.ts`. */
+  readonly programs: ReadonlySet<string>;
 }
 
 const SETTINGS = [
@@ -46,15 +52,22 @@ export async function readRoutes(host: HostTools): Promise<readonly Route[]> {
 /** Reads all of them. */
 export async function readFiles(): Promise<Files> {
   const settings = SETTINGS.flatMap((name) => {
-    const value = readSetting(name);
+    const value = readSetting(name.replaceAll(".", "/"));
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { settings: new Map(settings), driverFiles: globSync(DRIVER_FILES) };
+  const links = readdirSync("/proc/sys/net/ipv4/conf");
+  return {
+    settings: new Map(settings),
+    driverFiles: globSync(DRIVER_FILES),
+    strictLinks: new Set(links.filter((link) => isStrict(filterOf(link, readSetting)))),
+    programs: findPrograms(),
+  };
 }
 
-function readSetting(name: string): number | undefined {
+/** @param path - below `net/`. */
+function readSetting(path: string): number | undefined {
   try {
-    return Number(readFileSync(`/proc/sys/net/${name.replaceAll(".", "/")}`, "utf8"));
+    return Number(readFileSync(`/proc/sys/net/${path}`, "utf8"));
   } catch {
     return undefined; // the module is not loaded, and so nothing is set
   }

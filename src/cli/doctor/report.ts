@@ -42,7 +42,7 @@ function printText(console: Console, text: string): void {
 
 /** A program of the host's, not a sentence. */
 function isCommand(mend: string): boolean {
-  return /^(?:curl|docker|ip|iptables-legacy|ip6tables-legacy|nft|nsenter|ovs-vsctl|sysctl|systemctl|tsnet) /.test(
+  return /^(?:apt-get|curl|dnf|docker|firewall-cmd|ip|iptables-legacy|ip6tables-legacy|nft|nsenter|ovs-vsctl|sysctl|systemctl|tsnet|ufw) /.test(
     mend,
   );
 }

@@ -15,6 +15,10 @@ export interface Traffic {
   readonly source?: Subnet;
   readonly destination?: Subnet;
   readonly family: 4 | 6;
+  /** Whether it belongs to a connection that somebody else began; else it begins one. */
+  readonly isAnswer?: boolean;
+  /** Whether the kernel put another destination into it, as of a published port. */
+  readonly isTranslated?: boolean;
 }
 
 /** `unknown` may be any of the others. */
@@ -35,7 +39,12 @@ export function fitOf(statements: readonly Statement[], traffic: Traffic): Fit {
 function fitOfStatement(statement: Statement, traffic: Traffic): Fit {
   if ("match" in statement) return fitOfMatch(statement["match"] as Match, traffic); // by the manual
   if ("limit" in statement || "vmap" in statement) return "some";
-  return "xt" in statement ? "unknown" : "all";
+  return isMatchOfIptables(statement) ? "unknown" : "all";
+}
+
+/** A target is no condition. */
+function isMatchOfIptables({ xt }: Statement): boolean {
+  return xt !== undefined && (xt as { type?: string }).type !== "target"; // by nft's src/xt.c
 }
 
 interface Match {
@@ -55,14 +64,21 @@ function fitOfEqual(left: unknown, right: unknown, traffic: Traffic): Fit {
   const [kind, what] = Object.entries((left ?? {}) as Statement)[0] ?? [];
   if (kind === "meta") return fitOfMeta(keyOf(what), right, traffic);
   if (kind === "payload") return fitOfPayload(what, right, traffic);
-  if (kind === "ct" && keyOf(what) === "state") return listOf(right).includes("new") ? "all" : fitOfStates(right);
+  if (kind === "ct" && keyOf(what) === "state") return fitOfStates(listOf(right), traffic);
+  if (kind === "ct" && keyOf(what) === "status") return fitOfStatus(listOf(right), traffic);
   const isMark = JSON.stringify(left) === JSON.stringify({ "&": [{ meta: { key: "mark" } }, ADMITTED_MARK] });
   return isMark && right === ADMITTED_MARK ? "all" : "unknown";
 }
 
-/** Every connection begins with a packet that is `new`. */
-function fitOfStates(right: unknown): Fit {
-  return listOf(right).some((state) => state === "established" || state === "related") ? "some" : "none";
+/** Every connection begins with a packet that is `new`, and goes on with others. */
+function fitOfStates(states: readonly unknown[], { isAnswer = false }: Traffic): Fit {
+  if (states.includes(isAnswer ? "established" : "new")) return "all";
+  return states.some((state) => state === "established" || state === "related") ? "some" : "none";
+}
+
+function fitOfStatus(bits: readonly unknown[], { isTranslated = false }: Traffic): Fit {
+  if (!bits.includes("dnat")) return "unknown";
+  return isTranslated ? "all" : bits.length > 1 ? "unknown" : "none";
 }
 
 function fitOfMeta(key: string, right: unknown, { from, to, family }: Traffic): Fit {

@@ -5,6 +5,7 @@ import type { Family } from "../../cidr.ts";
 import { TsnetError } from "../../errors.ts";
 import { readListeningSockets } from "../../host/listening-sockets.ts";
 import type { HostTools } from "../host-tools.ts";
+import { filterOf } from "../reverse-path.ts";
 import {
   type Host,
   type Link,
@@ -80,7 +81,7 @@ export async function readHost(tools: HostTools, procSys = "/proc/sys/net"): Pro
   return {
     ...machine,
     isForwarding: (family, link) => setting(`ipv${family}/conf/${link}/forwarding`) !== 0,
-    reversePathFilter: (link) => Math.max(...["all", link].map((name) => setting(`ipv4/conf/${name}/rp_filter`) ?? 0)),
+    reversePathFilter: (link) => filterOf(link, setting),
     bridgesCallRules: (family: Family) => {
       return (setting(`bridge/bridge-nf-call-${family === 4 ? "iptables" : "ip6tables"}`) ?? 0) !== 0;
     },

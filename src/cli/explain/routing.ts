@@ -1,6 +1,7 @@
 // The host gets a packet: translates it if its port is published, takes it for itself, or sends it on.
 import type { Family } from "../../cidr.ts";
 import { bare } from "../words.ts";
+import { isStrict, sayForged } from "../reverse-path.ts";
 import { type Facts, type Way, networkOf, placesOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { type Route, familyOf, linkWith, listens } from "./machine.ts";
@@ -99,12 +100,11 @@ async function forward(way: Way, packet: Packet): Promise<Onward | undefined> {
   const { host } = facts;
   const { family, inLink = "", source, destination } = packet;
   let canAsk = checkForwarding(way, family, inLink, "");
-  if (family === 4 && host.reversePathFilter(inLink) === 1) {
+  if (family === 4 && isStrict(host.reversePathFilter(inLink))) {
     const back = await host.findRoute({ to: source });
-    if (typeof back !== "string" && back.link !== inLink) {
-      const what = `rp_filter of ${inLink} is strict, and the way back to ${source} is by ${back.link}`;
-      const fix = `sysctl -w net.ipv4.conf.${inLink.replaceAll(".", "/")}.rp_filter=2`;
-      trace.stop("routing", "probed", what, fix);
+    const forged = sayForged({ link: inLink, source, ...(typeof back !== "string" && { back: back.link }) });
+    if (forged !== undefined) {
+      trace.stop("routing", "probed", forged.why, forged.fix);
       canAsk = false;
     }
   }

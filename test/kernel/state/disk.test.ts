@@ -75,6 +75,25 @@ describe("records on a full disk", () => {
     ]);
   });
 
+  it("turn whole again by themselves when there is room, and not before [F33]", async () => {
+    using folder = new RecordFolder();
+    const fill = FILL.replaceAll("FOLDER", JSON.stringify(folder.directory));
+    const code = `
+      let now = 1e6;
+      performance.now = () => (now += 2000); // each trial is in time
+      const fault = () => (store.tryAgain(), String(store.writeFault?.message));
+      await put("old");
+      fill(0);
+      const seen = [await outcome(put("new", 900_000)), fault(), fault()];
+      empty();
+      seen.push(fault(), [...store.list("host").keys()].join(), ids());
+      console.log(JSON.stringify(seen));`;
+    const { line } = await folder.inOtherProcess(`${fill}${code}`, onTmpfs(folder, "size=2m"));
+
+    const full = `cannot write ${folder.file}: database or disk is full`;
+    expect(JSON.parse(line)).toEqual([`host: ${full}`, full, full, "undefined", "", "old"]);
+  });
+
   it("take all removals one after the other with no room at all [F33]", async () => {
     using folder = new RecordFolder();
     const fill = FILL.replaceAll("FOLDER", JSON.stringify(folder.directory));

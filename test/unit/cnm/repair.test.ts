@@ -84,6 +84,21 @@ describe("the repair that an operator asks for", () => {
     expect(rig.datapath.snapshot()).toEqual(before);
   });
 
+  it("leaves a port whose other end is in a container, and the switch that it is on, and says so", async () => {
+    const stray = `tsv${endpointId(9).slice(0, 12)}`;
+    const mark = `endpoint:${endpointId(9)}`;
+    rig.datapath.plant("tsn-9", { kind: "switch", mark: `network:${networkId(9)}` });
+    rig.datapath.plant(stray, { kind: "port", backend: "bridge", mark, switchName: "tsn-9", isAway: true });
+    const before = rig.datapath.snapshot();
+
+    const { done, left } = await repair();
+
+    expect([done, rig.datapath.snapshot()]).toEqual([[], before]);
+    expect(left).toContain(
+      `${stray} was not removed: its other end is in a container, whose connections go on; \`ip link del\` ends them`,
+    );
+  });
+
   it("says what it could not remove, and removes the others", async () => {
     rig.datapath.plant("tsn-9", { kind: "switch", mark: `network:${networkId(9)}` });
     rig.ovs.plant("tsn-8", { kind: "switch", mark: `network:${networkId(8)}` });

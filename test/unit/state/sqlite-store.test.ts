@@ -1,12 +1,12 @@
 // What is special to the records on disk: durability, damage, locks, permissions. No root needed.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
-import { symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from "node:fs";
+import { renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
-import type { RecordChange } from "../../../src/state/record-store.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { RecordChange, RecordKind } from "../../../src/state/record-store.ts";
 import { SqliteStore } from "../../../src/state/sqlite-store.ts";
 import { describeRecordStore } from "../../contract/record-store.ts";
 
@@ -269,6 +269,60 @@ describe("SqliteStore.commit", () => {
     await committed;
 
     expect([...openIn(directory).list("pool").keys()]).toEqual(["a"]);
+  });
+});
+
+describe("SqliteStore.tryAgain", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  /** A store whose last commit was refused, since its file is not where it was. */
+  async function refusing() {
+    const clock = vi.spyOn(performance, "now").mockReturnValue(10_000);
+    const directory = freshDirectory();
+    const store = openIn(directory);
+    const [file, away] = [join(directory, "tsnet.db"), join(directory, "away")];
+    renameSync(file, away);
+    await expect(store.commit([put("refused")])).rejects.toThrow("moved away");
+    return { store, directory, clock, putBack: () => renameSync(away, file) };
+  }
+
+  it("finds out that the disk takes again what it refused, without a commit, and leaves no record of it", async () => {
+    const { store, directory, putBack } = await refusing();
+    putBack();
+
+    store.tryAgain();
+
+    expect(store.writeFault).toBeUndefined();
+    expect(["pool", "host"].map((kind) => store.list(kind as RecordKind).size)).toEqual([0, 0]);
+    store.close();
+    const again = openIn(directory);
+    expect([again.list("host").size, again.fault, again.notes]).toEqual([0, undefined, []]);
+  });
+
+  it("keeps the fault as long as the disk refuses, and tries once a second at most", async () => {
+    const { store, clock, putBack } = await refusing();
+
+    store.tryAgain();
+    expect(store.writeFault?.message).toContain("moved away");
+    putBack();
+    clock.mockReturnValue(10_999);
+    store.tryAgain();
+    expect(store.writeFault?.message).toContain("moved away");
+    clock.mockReturnValue(11_000);
+    store.tryAgain();
+    expect(store.writeFault).toBeUndefined();
+  });
+
+  it("writes nothing where nothing was refused", async () => {
+    const directory = freshDirectory();
+    const store = openIn(directory);
+    await store.commit([put("a")]);
+    const files = () => readdirSync(directory).map((name) => readFileSync(join(directory, name)).toString("latin1"));
+    const before = files();
+
+    store.tryAgain();
+
+    expect(files()).toEqual(before);
   });
 });
 

@@ -2,7 +2,17 @@ import { describe, expect, it } from "vitest";
 import { CHECKS, confirm, examine } from "../../../../src/cli/doctor/checks.ts";
 import type { FactValues } from "../../../../src/cli/doctor/facts.ts";
 import { endpointId, networkId } from "../../../support/cnm-builder.ts";
-import { WEB, endpoint, factsWith, inside, link, network, readingsOf, row } from "../../../support/doctor-facts.ts";
+import {
+  ROOMY,
+  WEB,
+  endpoint,
+  factsWith,
+  inside,
+  link,
+  network,
+  readingsOf,
+  row,
+} from "../../../support/doctor-facts.ts";
 
 const SOUND = factsWith();
 const STRAY = networkId(9);
@@ -46,6 +56,8 @@ const rule = (...expr: readonly object[]) => ({
   rules: [{ family: "inet", table: "mine", chain: "forward", handle: 5, expr: expr as Record<string, unknown>[] }],
 });
 const toWeb = { match: { op: "==", left: { meta: { key: "oifname" } }, right: "tsn-1" } };
+/** As nft shows that of iptables. */
+const REJECT = { xt: { type: "target", name: "REJECT" } };
 const port = { match: { op: "==", left: { payload: { protocol: "tcp", field: "dport" } }, right: 443 } };
 const uplink = webWith({ parent: "up0", mode: "l2", mtu: 1500 });
 
@@ -53,6 +65,9 @@ const FAULTS: readonly (readonly [finding: string, change: Partial<FactValues>])
   ["tsnet-away: tsnet", { faults: { tsnet: "nobody listens" } }],
   ["tsnet-other-version: tsnet", tsnetWith({ version: "0.0.1" })],
   ["tsnet-failing: tsnet", { health: { status: "failed", version: "1", reason: "the disk is full" } }],
+  ["state-disk-full: /var/lib/tsnet", diskWith({ freeBytes: 500 * 2 ** 20, totalBytes: 20 * 2 ** 30 })],
+  ["state-disk-full: /var/lib/tsnet", diskWith({ freeInodes: 900 })],
+  ["state-read-only: /var/lib/tsnet", diskWith({ isReadOnly: true })],
   ["engine-away: Docker", { faults: { engine: "nobody listens" } }],
   ["driver-unregistered: tsnet", { files: { ...SOUND.files, driverFiles: [] } }],
   ["network-unknown-to-tsnet: gone", engineNetworks({ id: STRAY, name: "gone" })],
@@ -80,6 +95,8 @@ const FAULTS: readonly (readonly [finding: string, change: Partial<FactValues>])
       },
     },
   ],
+  ["program-missing: nft", { lacking: ["nft"] }],
+  ["rp-filter-strict: 10.1.1.2", wayBack("wg0")],
   ["forwarding-off: net.ipv4.ip_forward", settingsWith(["ipv4.ip_forward", 0])],
   ["forwarding6-off: net.ipv6.conf.all.forwarding", webWith({ subnets: ["10.1.1.0/24", "fd00:1::/64"] })],
   [
@@ -90,6 +107,13 @@ const FAULTS: readonly (readonly [finding: string, change: Partial<FactValues>])
       rules: { chains: [{ ...policy, family: "ip6" }], rules: [] },
     },
   ],
+  [
+    "firewalld-drop: tsn-+",
+    { ...settingsWith(["bridge.bridge-nf-call-iptables", 0]), rules: firewalldRules("accept", "reject") },
+  ],
+  ["ufw-drop: tsn-+", { ...settingsWith(["bridge.bridge-nf-call-iptables", 0]), rules: ufwRules("drop", "accept") }],
+  ["host-closed: firewalld", { rules: firewalldRules("reject", "accept") }],
+  ["host-closed: ufw", { rules: ufwRules("accept", "drop") }],
   ["foreign-drop-some: inet mine forward handle 5", { rules: rule(toWeb, port, { drop: null }) }],
   [
     "bridged-drop: inet mine forward handle 5",
@@ -156,6 +180,47 @@ function unused(): Partial<FactValues> {
     other.ifname === "tsv2" ? other : { ...other, link_netnsid: link_netnsid ?? 0 },
   );
   return { ...webWith({ endpoints: [rest, endpoint(3)] }), links };
+}
+
+function diskWith(change: Partial<typeof ROOMY>): Partial<FactValues> {
+  return { health: { ...SOUND.health, disk: { ...ROOMY, ...change } } };
+}
+
+/** Where an answer to the first container would go. */
+function wayBack(back: string): Partial<FactValues> {
+  return { waysBack: [{ network: "web", link: "tsn-1", source: "10.1.1.2", back }] };
+}
+
+/** What is left of such rules where everything else is one zone. */
+function firewalldRules(input: "accept" | "reject", forward: "accept" | "reject"): FactValues["rules"] {
+  const own = { family: "inet", table: "firewalld" };
+  const end = (verdict: string) => [verdict === "accept" ? { accept: null } : { reject: { type: "icmpx" } }];
+  return {
+    chains: [
+      { ...own, name: "filter_INPUT", hook: "input", policy: "accept" },
+      { ...own, name: "filter_FORWARD", hook: "forward", policy: "accept" },
+    ],
+    rules: [
+      { ...own, chain: "filter_INPUT", handle: 1, expr: end(input) },
+      { ...own, chain: "filter_FORWARD", handle: 2, expr: [toWeb, ...end(forward)] },
+    ],
+  };
+}
+
+function ufwRules(forward: "accept" | "drop", input: "accept" | "drop"): FactValues["rules"] {
+  const own = { family: "ip", table: "filter" };
+  return {
+    chains: [
+      { ...own, name: "INPUT", hook: "input", policy: input },
+      { ...own, name: "FORWARD", hook: "forward", policy: "accept" },
+      { ...own, name: "ufw-user-input" },
+      { ...own, name: "ufw-reject-forward" },
+    ],
+    rules: [
+      { ...own, chain: "FORWARD", handle: 3, expr: [{ jump: { target: "ufw-reject-forward" } }] },
+      ...(forward === "accept" ? [] : [{ ...own, chain: "ufw-reject-forward", handle: 4, expr: [toWeb, REJECT] }]),
+    ],
+  };
 }
 
 const ATTACHED = {
@@ -262,6 +327,13 @@ describe("the checks of tsnet doctor", () => {
       { ...webWith({ mode: "l2" }), routes: [...SOUND.routes, { dst: "10.1.1.0/24", dev: "eth0" }] },
       [],
     ],
+    [
+      "a small disk is not full because it is small",
+      diskWith({ freeBytes: 40 * 2 ** 20, totalBytes: 64 * 2 ** 20 }),
+      [],
+    ],
+    ["a disk without a limit of inodes has enough", diskWith({ freeInodes: 0, totalInodes: 0 }), []],
+    ["a way back by the same link is no other one", wayBack("tsn-1"), []],
     ["the same address in two VLANs of a switch is no duplicate", twoVlans(), []],
     [
       "a plugin that is enabled needs no socket of its own",
@@ -289,6 +361,23 @@ describe("the checks of tsnet doctor", () => {
     expect(named(factsWith(change))).toEqual(expected);
   });
 
+  it("say for what Open vSwitch cannot be asked where its programs are missing, and blame it for nothing", () => {
+    const facts = factsWith({
+      lacking: ["ovs-vsctl", "ovs-ofctl"],
+      ovs: { ...SOUND.ovs, fault: "not found", bridges: [] },
+    });
+    const { findings, notLookedAt } = examine(readingsOf(facts));
+
+    expect(findings.map(({ id, object, mend }) => [id, object, mend])).toEqual([
+      ["program-missing", "ovs-vsctl", "apt-get install openvswitch-switch"],
+      ["program-missing", "ovs-ofctl", "apt-get install openvswitch-switch"],
+    ]);
+    expect(notLookedAt).toEqual([
+      { id: "ovs-away", why: "ovs-vsctl is not on this host" },
+      { id: "ovs-silent", why: "ovs-ofctl is not on this host" },
+    ]);
+  });
+
   it("that lack a fact are listed with the reason, and the others run", () => {
     const { findings, notLookedAt } = examine(
       readingsOf(factsWith(settingsWith(["ipv4.ip_forward", 0])), { rules: "nft: not found" }),
@@ -296,7 +385,10 @@ describe("the checks of tsnet doctor", () => {
 
     expect(findings.map(({ id }) => id)).toEqual(["forwarding-off"]);
     expect(notLookedAt).toEqual(
-      ["foreign-drop", "foreign-drop-some", "bridged-drop"].map((id) => ({ id, why: "nft: not found" })),
+      ["foreign-drop", "foreign-drop-some", "firewalld-drop", "ufw-drop", "host-closed", "bridged-drop"].map((id) => ({
+        id,
+        why: "nft: not found",
+      })),
     );
   });
 

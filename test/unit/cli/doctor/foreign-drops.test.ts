@@ -11,6 +11,9 @@ const OUT: Traffic = { from: ["tsn-1"], to: ["eth0"], source: parseSubnet("10.1.
 /** What comes to them. */
 const IN: Traffic = { from: ["eth0"], to: ["tsn-1"], destination: parseSubnet("10.1.1.0/24"), family: 4 };
 
+const ANSWERS: Traffic = { ...IN, isAnswer: true };
+const TRANSLATED: Traffic = { ...IN, isTranslated: true };
+
 const DROP = { drop: null };
 const ACCEPT = { accept: null };
 const counter = { counter: { packets: 0, bytes: 0 } };
@@ -73,6 +76,37 @@ describe("foreign rules", () => {
     const fits = found(table("accept", { FORWARD: [rule] })).map((text) => text.split(" ")[0]);
 
     expect(fits).toEqual(finding);
+  });
+
+  it.each<[what: string, rule: readonly Statement[], way: Traffic, finding: readonly string[]]>([
+    ["what iptables rejects", [{ xt: { type: "target", name: "REJECT" } }], OUT, ["all"]],
+    ["what iptables only notes", [{ xt: { type: "target", name: "LOG" } }], OUT, []],
+    ["answers", [match({ ct: { key: "state" } }, { set: ["established", "related"] }), DROP], ANSWERS, ["all"]],
+    ["what begins", [match({ ct: { key: "state" } }, "new"), DROP], ANSWERS, []],
+    ["what is translated", [match({ ct: { key: "status" } }, "dnat", "in"), DROP], TRANSLATED, ["all"]],
+    ["what is translated", [match({ ct: { key: "status" } }, "dnat", "in"), DROP], IN, []],
+  ])("that drop %s are judged by how the connection stands", (_what, rule, way, finding) => {
+    const fits = found(table("accept", { FORWARD: [rule] }), way).map((text) => text.split(" ")[0]);
+
+    expect(fits).toEqual(finding);
+  });
+
+  it("behind one that leaves the chain for a reason that is not known are not known to drop", () => {
+    const chains = {
+      FORWARD: [[{ jump: { target: "LOCAL" } }]],
+      LOCAL: [[{ xt: { type: "match", name: "addrtype" } }, { return: null }], [DROP]],
+    };
+
+    expect(found(table("accept", chains))).toEqual([]);
+    expect(found(table("drop", chains))).toEqual(["all ip filter FORWARD"]);
+  });
+
+  it("of another hook are looked through when asked for", () => {
+    const chains = [{ family: "ip", table: "filter", name: "INPUT", hook: "input", policy: "drop" }];
+
+    expect(dropsOf({ chains, rules: [] }, { ...OUT, to: [] }, "input").map(({ where }) => where)).toEqual([
+      "ip filter INPUT",
+    ]);
   });
 
   it("are followed into other chains and back", () => {

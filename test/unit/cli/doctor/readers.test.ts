@@ -1,10 +1,13 @@
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readContainers } from "../../../../src/cli/doctor/container-facts.ts";
+import { findPrograms, installing, lackingPrograms } from "../../../../src/cli/doctor/host-programs.ts";
 import { readKernel, readRoutes } from "../../../../src/cli/doctor/host-facts.ts";
 import { readOvs } from "../../../../src/cli/doctor/ovs-facts.ts";
 import { readTunnels } from "../../../../src/cli/doctor/tunnel-facts.ts";
+import { readWaysBack } from "../../../../src/cli/doctor/way-back.ts";
 import { TsnetError } from "../../../../src/errors.ts";
-import { WEB, link, network, row } from "../../../support/doctor-facts.ts";
+import { WEB, endpoint, link, network, row } from "../../../support/doctor-facts.ts";
 import { PrintedHost } from "../../../support/printed-host.ts";
 
 const NO_OVS = { bridges: [], ports: [], interfaces: [], silent: [] };
@@ -111,6 +114,64 @@ describe("routes", () => {
     });
 
     expect((await readRoutes(host)).map(({ dst }) => dst)).toEqual(["default", "10.8.0.0/16"]);
+  });
+});
+
+describe("the ways back to containers", () => {
+  const host = new PrintedHost({
+    "ip -json route get 10.1.1.2": [{ dst: "10.1.1.2", dev: "wg0" }],
+    "ip -json route get 10.1.1.3": [{ type: "unreachable", dst: "10.1.1.3" }],
+  });
+  const six = endpoint(4, { addresses: ["fd00::4/64"] });
+  const web = network({ endpoints: [endpoint(2), endpoint(3), six, endpoint(5, { state: "created" })] });
+
+  it("are asked of the kernel where the filter of the network's link is strict, for IPv4", async () => {
+    const of = { network: "web", link: "tsn-1" };
+
+    expect(await readWaysBack(host, [web], [link("tsn-1")], new Set(["tsn-1"]))).toEqual([
+      { ...of, source: "10.1.1.2", back: "wg0" },
+      { ...of, source: "10.1.1.3" },
+    ]);
+  });
+
+  it("are not asked where it is not, or the host is not on the network", async () => {
+    const strict = new Set(["tsn-1"]);
+
+    expect(await readWaysBack(host, [web], [link("tsn-1")], new Set(["eth0"]))).toEqual([]);
+    expect(await readWaysBack(host, [{ ...web, mode: "l2" }], [link("tsn-1")], strict)).toEqual([]);
+  });
+});
+
+describe("the programs that commands need", () => {
+  const all = ["ip", "bridge", "nft", "nsenter", "unshare"];
+
+  it("are those of Open vSwitch only where a network is on it", () => {
+    expect(lackingPrograms(new Set(all), [network()])).toEqual([]);
+    expect(lackingPrograms(new Set(all.slice(1)), [OVS_NETWORK])).toEqual([
+      "ip",
+      "ovs-vsctl",
+      "ovs-ofctl",
+      "ovs-appctl",
+    ]);
+  });
+
+  it("are installed with what the host has for that", () => {
+    const how = (...programs: string[]) => installing("ip", new Set(programs));
+
+    expect([how("apt-get"), how("dnf"), how()]).toEqual([
+      "apt-get install iproute2",
+      "dnf install iproute",
+      "install package iproute2 or iproute",
+    ]);
+  });
+
+  it("are looked for where the commands look for them", () => {
+    const bin = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    const isHere = (name: string) => bin.some((folder) => existsSync(`${folder}/${name}`));
+
+    expect([...findPrograms()].sort()).toEqual(
+      [...all, "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "apt-get", "dnf"].filter(isHere).sort(),
+    );
   });
 });
 
