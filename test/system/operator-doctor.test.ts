@@ -238,11 +238,10 @@ describe("tsnet doctor", () => {
     const comeAndGo = (name: string) =>
       host.docker("run", "--rm", "--name", name, "--network", "web", TEST_IMAGE, "true");
     const containers = Promise.all(["guest-1", "guest-2", "guest-3"].map(comeAndGo));
-    await Promise.all([1, 2].map(async () => doctor(["--fix"])));
+    await Promise.all([containers, ...[1, 2].map(async () => doctor(["--fix"]))]);
     const interrupted = host.exec(["curl", "-s", "--unix-socket", SOCKET, "-d", "{}", "http://tsnet/Operator.Repair"]);
     await Promise.all([interrupted.catch(() => {}), host.serve.kill9()]);
     await host.serve.startAgain();
-    await containers;
 
     const report = async () => namesIn(await doctor(["--fix"]));
 
