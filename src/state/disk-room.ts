@@ -2,28 +2,15 @@
 import { constants } from "node:fs";
 import { access, statfs } from "node:fs/promises";
 
-/** See statfs(2). Inodes are 0 where the file system has no limit of them. */
-export interface DiskRoom {
-  readonly directory: string;
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-  readonly freeInodes: number;
-  readonly totalInodes: number;
-  readonly isReadOnly: boolean;
-}
+/** What is known of it, see statfs(2). Inodes are 0 where the file system has no limit of them. */
+export type DiskRoom = NonNullable<Awaited<ReturnType<typeof readDiskRoom>>>;
 
 /** @returns undefined if the directory cannot be looked at. */
-export async function readDiskRoom(directory: string): Promise<DiskRoom | undefined> {
+export async function readDiskRoom(directory: string) {
   try {
-    const { bavail, blocks, bsize, ffree, files } = await statfs(directory);
-    return {
-      directory,
-      freeBytes: bavail * bsize,
-      totalBytes: blocks * bsize,
-      freeInodes: ffree,
-      totalInodes: files,
-      isReadOnly: await isReadOnly(directory),
-    };
+    const { bavail, blocks, bsize, ffree: freeInodes, files: totalInodes } = await statfs(directory);
+    const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize];
+    return { directory, freeBytes, totalBytes, freeInodes, totalInodes, isReadOnly: await isReadOnly(directory) };
   } catch {
     return undefined;
   }

@@ -238,18 +238,17 @@ describe("tsnet doctor", () => {
     const comeAndGo = (name: string) =>
       host.docker("run", "--rm", "--name", name, "--network", "web", TEST_IMAGE, "true");
     const containers = Promise.all(["guest-1", "guest-2", "guest-3"].map(comeAndGo));
-    await Promise.all([1, 2].map(async () => doctor(["--fix"])));
+    await Promise.all([containers, ...[1, 2].map(async () => doctor(["--fix"]))]);
     const interrupted = host.exec(["curl", "-s", "--unix-socket", SOCKET, "-d", "{}", "http://tsnet/Operator.Repair"]);
     await Promise.all([interrupted.catch(() => {}), host.serve.kill9()]);
     await host.serve.startAgain();
-    await containers;
 
     const report = async () => namesIn(await doctor(["--fix"]));
 
     await expect.poll(report, { timeout: 20_000 }).toEqual(["link-orphaned tsv666666666666"]);
     expect(await report()).toEqual(["link-orphaned tsv666666666666"]);
     expect(await snapshot()).toEqual(before);
-    expect(await host.tryReach(one, "10.66.0.3")).toEqual(OPEN);
+    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
     await sh(...LOOKALIKES_GONE);
   });
 
