@@ -51,6 +51,8 @@ export interface World {
   fdb: Draft<FdbEntry>[];
   vlans: Record<string, Draft<PortVlan>[]>;
   ovs: Draft<OvsPort>[] | string;
+  /** What a switch of Open vSwitch answers; a frame goes out by every port unless a test says otherwise. */
+  traceFlow: Facts["traceFlow"];
   containers: Record<string, PlannedMachine & { isRunning: boolean }>;
 }
 
@@ -138,10 +140,11 @@ export function makeWorld(): World {
     ],
     vlans: {},
     ovs: [
-      { name: "tsve", bridge: "lan0", tag: 10, kind: "", remotes: [] },
-      { name: "tsvf", bridge: "lan0", tag: 20, kind: "", remotes: [] },
-      { name: "eth1", bridge: "lan0", kind: "", remotes: [] },
+      { name: "tsve", bridge: "lan0", tag: 10, kind: "", isUserspace: true, remotes: [] },
+      { name: "tsvf", bridge: "lan0", tag: 20, kind: "", isUserspace: true, remotes: [] },
+      { name: "eth1", bridge: "lan0", kind: "", isUserspace: true, remotes: [] },
     ],
+    traceFlow: async () => "Datapath actions: tsve,tsvf,eth1,lan0",
     containers,
   };
 }
@@ -205,6 +208,7 @@ function factsOf(world: World): Facts {
     networks,
     host: seen,
     switching: { fdb, vlans: new Map(Object.entries(vlans)), ovs },
+    traceFlow: world.traceFlow,
     openContainer: async ({ container }) =>
       container === undefined ? undefined : containerIn(world, facts, container.name),
   };

@@ -190,6 +190,20 @@ const PLANTS: readonly Plant[] = [
     undo: ["outside: ip link set lan0 up"],
   },
   {
+    title: "somebody else's flow on tsnet's switch that drops",
+    ask: ["red-1", "red-2", "80/tcp"],
+    plant: ["host: ovs-ofctl add-flow sw0 priority=50000,tcp,in_port=$PORT_red-1,tp_dst=80,actions=drop"],
+    where: "switch",
+    why: /^sw0 drops it by a flow that is not tsnet's: "table=0,priority=50000,tcp,in_port=tsv\w+,tp_dst=80 actions=drop"$/,
+  },
+  {
+    title: "somebody else's flow that leads to another port",
+    ask: ["host", "green-1", "80/tcp"],
+    plant: ["host: ovs-ofctl add-flow sw0 cookie=0x5,table=245,priority=900,ip,nw_dst=10.72.0.2,actions=$PORT_red-1"],
+    where: "switch",
+    why: /^sw0 hands it to tsv\w+, not to tsv\w+, by a flow that is not tsnet's: "cookie=0x5,table=245,priority=900,ip,nw_dst=/,
+  },
+  {
     title: "a peer of a tunnel to which there is no way",
     ask: ["far", "10.71.0.130"],
     plant: ["host: ip route add prohibit 192.0.2.1/32"],
@@ -291,6 +305,7 @@ const CLEAN: readonly Words[] = [
   ["web", "192.0.2.10", "8081/tcp"],
   ["red-1", "red-2", "80/tcp"],
   ["green-1", "host"],
+  ["host", "green-1", "80/tcp"],
   ["plain-1", "192.0.2.1"],
   ["far", "10.71.0.130"],
 ];
@@ -347,6 +362,7 @@ describe("explain", () => {
       const found = await ask(words);
 
       expect(found.verdict).toEqual({ arrives: true, faults: [] });
+      expect(found.hops.filter(({ text }) => /not looked at|cannot be told/.test(text))).toEqual([]);
       expect(await arrives(found)).toBe(true);
     },
   );
@@ -405,9 +421,10 @@ describe("explain", () => {
     const seen = async () => [
       await host.exec(["nft", "-s", "list", "ruleset"]),
       await host.exec(["ip", "-br", "address"]),
+      await host.ovs.flows("sw0"),
     ];
     const before = await seen();
-    for (const words of CLEAN.slice(-3)) await ask(words);
+    for (const words of CLEAN.slice(-5)) await ask(words);
 
     expect(await seen()).toEqual(before);
     expect(host.complaints()).toEqual([]);

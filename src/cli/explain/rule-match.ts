@@ -2,7 +2,7 @@
 // not know, is neither true nor false: `undefined`.
 import { contains, parseAddress, subnetOf } from "../../cidr.ts";
 import { type Machine, linkNamed, linkWith } from "./machine.ts";
-import type { Packet } from "./packet.ts";
+import { CLIENT_PORT, type Packet } from "./packet.ts";
 import type { Json, Rule } from "./ruleset.ts";
 
 /** A rule, the packet that it meets, and where that is. */
@@ -19,9 +19,6 @@ const UNKNOWN = Symbol("unknown");
 
 /** A list is one of flags. */
 type Value = string | number | readonly string[] | readonly Value[] | typeof ABSENT | typeof UNKNOWN;
-
-/** A port that clients get from the kernel. */
-const CLIENT_PORT = 40_000;
 
 /** @param condition - what stands in a rule's `match`. */
 export function holds(condition: Json, meeting: Meeting): boolean | undefined {

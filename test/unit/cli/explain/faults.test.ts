@@ -364,8 +364,8 @@ const CASES: readonly Case[] = [
       const network = networkIn(world, "green");
       network.backend = "ovs";
       world.ovs = [
-        { name: "tsvc", bridge: "green0", tag: 0, kind: "", remotes: [] },
-        { name: "green0", bridge: "green0", tag: 30, kind: "", remotes: [] },
+        { name: "tsvc", bridge: "green0", tag: 0, kind: "", isUserspace: true, remotes: [] },
+        { name: "green0", bridge: "green0", tag: 30, kind: "", isUserspace: true, remotes: [] },
       ];
     },
     where: "host link",
