@@ -134,7 +134,8 @@ function checkForwardingTable({ trace, facts }: Way, { network, endpoint }: Plac
   const proper = `bridge fdb replace ${endpoint.mac} dev ${endpoint.hostLink} master static sticky`;
   if (wrong !== undefined) {
     const what = `the forwarding table of ${network.switch} has ${endpoint.mac} behind ${wrong.link}, not ${endpoint.hostLink}`;
-    trace.stop("switch", "probed", what, `bridge fdb del ${endpoint.mac} dev ${wrong.link} master; ${proper}`);
+    const mend = `bridge fdb del ${endpoint.mac} dev ${wrong.link} master`;
+    trace.stop("switch", "probed", what, network.antispoof ? `${mend}; ${proper}` : mend); // else it is learned
   } else if (right === undefined && network.antispoof) {
     const what = `the forwarding table of ${network.switch} has no entry of ${endpoint.mac}, and such frames go to nobody`;
     trace.stop("switch", "probed", what, proper);
