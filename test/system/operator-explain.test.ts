@@ -161,6 +161,23 @@ const PLANTS: readonly Plant[] = [
     why: /^it is dropped by "ip daddr 10\.66\.0\.2 tcp dport 80 drop" in chain DOCKER-USER of table ip filter$/,
   },
   {
+    title: "a rule of iptables-legacy",
+    ask: ["web", "192.0.2.1"],
+    plant: ['host: iptables-legacy -I FORWARD -s 10.66.0.0/24 -m comment --comment "it\'s not wanted" -j DROP'],
+    where: "firewall",
+    why: /^it is dropped by "-s 10\.66\.0\.0\/24 .* -j DROP" in chain FORWARD of table ip filter of iptables-legacy$/,
+  },
+  {
+    title: "a rule of iptables-legacy in a chain of its own",
+    ask: ["outside", "host", "8080/tcp"],
+    plant: [
+      "host: iptables-legacy -N DOCKER-USER; iptables-legacy -I FORWARD -j DOCKER-USER",
+      "host: iptables-legacy -A DOCKER-USER -d 10.66.0.2 -p tcp --dport 80 -m conntrack --ctstate NEW -j DROP",
+    ],
+    where: "firewall",
+    why: /in chain DOCKER-USER of table ip filter of iptables-legacy$/,
+  },
+  {
     title: "somebody else's rule for what the host takes",
     ask: ["web", "host", "80/tcp"],
     plant: ["host: iptables -I INPUT -s 10.66.0.0/24 -j REJECT"],

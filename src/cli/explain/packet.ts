@@ -11,7 +11,7 @@ export const CLIENT_PORT = 40_000;
 export interface Packet {
   readonly family: Family;
   readonly protocol: Protocol;
-  /** Bare addresses. */
+  /** Bare addresses; the source "" while the host has not chosen one. */
   readonly source: string;
   readonly destination: string;
   /** The destination's; absent for a ping. */

@@ -90,7 +90,7 @@ function payloadOf(protocol: string, field: string, packet: Packet): Value {
   }
   if (protocol === "ip" || protocol === "ip6") {
     if ((protocol === "ip") !== (family === 4)) return ABSENT;
-    const values: Readonly<Record<string, Value>> = { saddr: source, daddr: destination };
+    const values: Readonly<Record<string, Value>> = { saddr: source || UNKNOWN, daddr: destination };
     return values[field] ?? (field === "protocol" || field === "nexthdr" ? packet.protocol : UNKNOWN);
   }
   if (protocol === "undefined") return UNKNOWN; // raw bytes

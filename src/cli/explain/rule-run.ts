@@ -42,7 +42,8 @@ const MOST_JUMPS = 16;
 
 /** Through all chains of a hook but those of NAT. @param family - of the tables; `bridge`, or that of the packet. */
 export function runHook(machine: Machine, hook: string, packet: Packet, family: Family | "bridge"): Outcome {
-  const walk: Walk = { packet, doubts: [] };
+  const unread = family === "bridge" ? undefined : machine.rules.unread[family];
+  const walk: Walk = { packet, doubts: unread === undefined ? [] : [`the rules of iptables-legacy: ${unread}`] };
   let by = "";
   for (const chain of machine.rules.chainsAt(hook, familiesOf(family), false)) {
     const decision = runChain(machine, walk, chain, chain.name, 0);
@@ -177,6 +178,6 @@ function translationOf(part: Json, meeting: Meeting): Translation | undefined {
   return { kind: "dnat", address: String(address), ...(typeof mapped === "number" && { port: mapped }), by };
 }
 
-function sayRemoval({ family, table, chain, handle }: Rule): string {
-  return `nft delete rule ${family} ${table} ${chain} handle ${handle}`;
+function sayRemoval({ family, table, chain, handle, removal }: Rule): string {
+  return removal ?? `nft delete rule ${family} ${table} ${chain} handle ${handle}`;
 }

@@ -7,8 +7,8 @@ export function sayChain({ family, table, name }: Pick<Chain, "family" | "table"
 }
 
 /** `"ip saddr 10.1.2.3 drop" in chain DOCKER-USER of table ip filter`. */
-export function sayRule({ expr, comment, ...rule }: Rule): string {
-  const parts = expr.map(sayPart).filter((part) => part !== "");
+export function sayRule({ expr, comment, spec, ...rule }: Rule): string {
+  const parts = spec === undefined ? expr.map(sayPart).filter((part) => part !== "") : [spec];
   const why = comment === undefined ? "" : ` (${comment})`;
   return `"${parts.join(" ")}"${why} in ${sayChain({ ...rule, name: rule.chain })}`;
 }
