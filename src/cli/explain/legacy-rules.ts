@@ -3,7 +3,7 @@
 // becomes an extension that nft does not show either, of which cannot be told whether it matches.
 import type { Family } from "../../cidr.ts";
 import { command } from "../doctor/shell-command.ts";
-import type { Json } from "./ruleset.ts";
+import type { Json } from "../rule-expression.ts";
 
 /** Where the kernel calls a table's chains (include/uapi/linux/netfilter_ipv4.h); sources are translated later. */
 const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, nat: -100, filter: 0, security: 50 };

@@ -15,7 +15,8 @@ import {
   type RouteQuery,
   familyOf,
 } from "./machine.ts";
-import { type Json, Ruleset } from "./ruleset.ts";
+import type { Json } from "../rule-expression.ts";
+import { Ruleset } from "./ruleset.ts";
 
 /** One entry of `ip -json -details address`. */
 interface IpLink {

@@ -1,11 +1,12 @@
 // A packet on its way through the rules of one hook, as nft(8) says: chain after chain by priority, where `accept` ends one
 // chain and `drop` the packet. A rule of which cannot be told whether it matches is passed over, and named.
 import type { Family } from "../../cidr.ts";
+import { type Json, type Verdict, verdictIn } from "../rule-expression.ts";
 import type { Machine } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import { type Meeting, all, holds, lookUp } from "./rule-match.ts";
 import { sayChain, sayRule } from "./rule-text.ts";
-import type { Chain, Json, Rule } from "./ruleset.ts";
+import type { Chain, Rule } from "./ruleset.ts";
 
 /** What became of it. */
 export interface Outcome {
@@ -125,24 +126,15 @@ function conditionOf(part: Json, meeting: Meeting): boolean | undefined {
   return "limit" in part ? undefined : true;
 }
 
-type NftVerdict =
-  | { readonly kind: "accept" | "drop" | "return" }
-  | { readonly kind: "jump" | "goto"; readonly target: string };
-
-function verdictOf(part: Json, meeting: Meeting): NftVerdict | undefined {
+function verdictOf(part: Json, meeting: Meeting): Verdict | undefined {
   const { xt, vmap } = part;
   if (vmap !== undefined) {
     const { key, data } = vmap as Json; // libnftables-json(5) VERDICT MAP
     const found = lookUp(key, data, meeting);
     return found === undefined ? undefined : verdictOf(found as Json, meeting);
   }
-  for (const kind of ["accept", "drop", "return"] as const) if (kind in part) return { kind };
-  if ("reject" in part) return { kind: "drop" };
-  for (const kind of ["jump", "goto"] as const) {
-    if (kind in part) return { kind, target: String((part[kind] as Json)["target"]) };
-  }
   const { type, name } = (xt ?? {}) as Json; // an extension of iptables
-  return type === "target" && name === "REJECT" ? { kind: "drop" } : undefined;
+  return type === "target" && name === "REJECT" ? { kind: "drop" } : verdictIn(part);
 }
 
 /** What rules do to the mark, with numbers or with the mark itself. */

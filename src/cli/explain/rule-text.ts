@@ -1,5 +1,6 @@
 // Rules in words much like those of nft(8), for people who look for them.
-import type { Chain, Json, Rule } from "./ruleset.ts";
+import type { Json } from "../rule-expression.ts";
+import type { Chain, Rule } from "./ruleset.ts";
 
 /** `chain forward of table inet tsnet`. */
 export function sayChain({ family, table, name }: Pick<Chain, "family" | "table" | "name">): string {

@@ -1,9 +1,7 @@
 // The rules of a machine as `nft -j list ruleset` prints them, those of iptables-nft among them (libnftables-json(5)), and
 // those of iptables-legacy in the same form (legacy-rules.ts).
 import type { Family } from "../../cidr.ts";
-
-/** Unknown JSON, looked into field by field. */
-export type Json = Readonly<Record<string, unknown>>;
+import type { Json } from "../rule-expression.ts";
 
 /** One rule. */
 export interface Rule {
