@@ -11,7 +11,8 @@ import type { Container, Facts } from "../../src/cli/explain/facts.ts";
 import type { Trace } from "../../src/cli/explain/hop.ts";
 import { type Host, type Link, type Machine, type Neighbour, linkWith } from "../../src/cli/explain/machine.ts";
 import { type Sender, explainPath } from "../../src/cli/explain/path.ts";
-import { type Json, Ruleset } from "../../src/cli/explain/ruleset.ts";
+import type { Json } from "../../src/cli/rule-expression.ts";
+import { Ruleset } from "../../src/cli/explain/ruleset.ts";
 import type { FdbEntry, OvsPort, PortVlan } from "../../src/cli/explain/switching.ts";
 import type { EndpointId } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
@@ -51,6 +52,8 @@ export interface World {
   fdb: Draft<FdbEntry>[];
   vlans: Record<string, Draft<PortVlan>[]>;
   ovs: Draft<OvsPort>[] | string;
+  /** What a switch of Open vSwitch answers; a frame goes out by every port unless a test says otherwise. */
+  traceFlow: Facts["traceFlow"];
   containers: Record<string, PlannedMachine & { isRunning: boolean }>;
 }
 
@@ -138,10 +141,11 @@ export function makeWorld(): World {
     ],
     vlans: {},
     ovs: [
-      { name: "tsve", bridge: "lan0", tag: 10, kind: "", remotes: [] },
-      { name: "tsvf", bridge: "lan0", tag: 20, kind: "", remotes: [] },
-      { name: "eth1", bridge: "lan0", kind: "", remotes: [] },
+      { name: "tsve", bridge: "lan0", tag: 10, kind: "", isUserspace: true, remotes: [] },
+      { name: "tsvf", bridge: "lan0", tag: 20, kind: "", isUserspace: true, remotes: [] },
+      { name: "eth1", bridge: "lan0", kind: "", isUserspace: true, remotes: [] },
     ],
+    traceFlow: async () => "Datapath actions: tsve,tsvf,eth1,lan0",
     containers,
   };
 }
@@ -205,6 +209,7 @@ function factsOf(world: World): Facts {
     networks,
     host: seen,
     switching: { fdb, vlans: new Map(Object.entries(vlans)), ovs },
+    traceFlow: world.traceFlow,
     openContainer: async ({ container }) =>
       container === undefined ? undefined : containerIn(world, facts, container.name),
   };

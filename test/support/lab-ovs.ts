@@ -1,5 +1,5 @@
 // An Open vSwitch in a lab, where Debian's package has it: the database's socket in /run/openvswitch, and what `ovs-vsctl
-// set-manager` asks for besides. Tests judge by `ovs-vsctl` and `ovs-ofctl`.
+// set-manager` asks for besides. Tests judge by `ovs-vsctl` and `ovs-ofctl`; `ovs-appctl` finds the daemons as on any host.
 import { join } from "node:path";
 import type { LabNamespace, LabProcess } from "./lab-namespace.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -32,7 +32,7 @@ export class LabOvs {
 
   /** Of ovs-vswitchd, as seen from outside the lab. */
   get controlPath(): string {
-    return this.#lab.outside(controlOf("ovs-vswitchd"));
+    return this.#lab.outside(`${RUN}/ovs-vswitchd.${this.#vswitchd?.pid}.ctl`);
   }
 
   /** `ovs-vsctl`, which waits for ovs-vswitchd unless told `--no-wait`. */
@@ -62,11 +62,6 @@ export class LabOvs {
   }
 
   async #spawn(program: string, ...args: readonly string[]): Promise<LabProcess> {
-    const control = `--unixctl=${controlOf(program)}`;
-    return await this.#lab.spawn(program, [program, ...args, control, "--pidfile", "-vconsole:warn"]);
+    return await this.#lab.spawn(program, [program, ...args, "--pidfile", "-vconsole:warn"]);
   }
-}
-
-function controlOf(program: string): string {
-  return `${RUN}/${program}.ctl`;
 }

@@ -161,6 +161,23 @@ const PLANTS: readonly Plant[] = [
     why: /^it is dropped by "ip daddr 10\.66\.0\.2 tcp dport 80 drop" in chain DOCKER-USER of table ip filter$/,
   },
   {
+    title: "a rule of iptables-legacy",
+    ask: ["web", "192.0.2.1"],
+    plant: ['host: iptables-legacy -I FORWARD -s 10.66.0.0/24 -m comment --comment "it\'s not wanted" -j DROP'],
+    where: "firewall",
+    why: /^it is dropped by "-s 10\.66\.0\.0\/24 .* -j DROP" in chain FORWARD of table ip filter of iptables-legacy$/,
+  },
+  {
+    title: "a rule of iptables-legacy in a chain of its own",
+    ask: ["outside", "host", "8080/tcp"],
+    plant: [
+      "host: iptables-legacy -N DOCKER-USER; iptables-legacy -I FORWARD -j DOCKER-USER",
+      "host: iptables-legacy -A DOCKER-USER -d 10.66.0.2 -p tcp --dport 80 -m conntrack --ctstate NEW -j DROP",
+    ],
+    where: "firewall",
+    why: /in chain DOCKER-USER of table ip filter of iptables-legacy$/,
+  },
+  {
     title: "somebody else's rule for what the host takes",
     ask: ["web", "host", "80/tcp"],
     plant: ["host: iptables -I INPUT -s 10.66.0.0/24 -j REJECT"],
@@ -188,6 +205,29 @@ const PLANTS: readonly Plant[] = [
     where: "uplink",
     why: /^link lan0 has no carrier: nobody is at the other end of the cable$/,
     undo: ["outside: ip link set lan0 up"],
+  },
+  {
+    // With antispoof tsnet puts its own entry back whenever a link of that switch changes, be it a carrier a second late. Without
+    // it the table is the kernel's: an entry stays that is sticky, and one that is not moves when its owner speaks.
+    title: "an entry of the forwarding table that points elsewhere",
+    ask: ["dark-1", "dark-2"],
+    plant: ["host: bridge fdb replace 02:42:0a:45:00:03 dev $PORT_dark-1 master static sticky"],
+    where: "switch",
+    why: /^the forwarding table of tsn-\w+ has 02:42:0a:45:00:03 behind tsv\w+, not tsv\w+$/,
+  },
+  {
+    title: "somebody else's flow on tsnet's switch that drops",
+    ask: ["red-1", "red-2", "80/tcp"],
+    plant: ["host: ovs-ofctl add-flow sw0 priority=50000,tcp,in_port=$PORT_red-1,tp_dst=80,actions=drop"],
+    where: "switch",
+    why: /^sw0 drops it by a flow that is not tsnet's: "table=0,priority=50000,tcp,in_port=tsv\w+,tp_dst=80 actions=drop"$/,
+  },
+  {
+    title: "somebody else's flow that leads to another port",
+    ask: ["host", "green-1", "80/tcp"],
+    plant: ["host: ovs-ofctl add-flow sw0 cookie=0x5,table=245,priority=900,ip,nw_dst=10.72.0.2,actions=$PORT_red-1"],
+    where: "switch",
+    why: /^sw0 hands it to tsv\w+, not to tsv\w+, by a flow that is not tsnet's: "cookie=0x5,table=245,priority=900,ip,nw_dst=/,
   },
   {
     title: "a peer of a tunnel to which there is no way",
@@ -289,8 +329,10 @@ const CLEAN: readonly Words[] = [
   ["host", "db", "80/tcp"],
   ["quiet-1", "192.0.2.10", "8081/tcp"],
   ["web", "192.0.2.10", "8081/tcp"],
+  ["dark-1", "dark-2"],
   ["red-1", "red-2", "80/tcp"],
   ["green-1", "host"],
+  ["host", "green-1", "80/tcp"],
   ["plain-1", "192.0.2.1"],
   ["far", "10.71.0.130"],
 ];
@@ -312,10 +354,11 @@ describe("explain", () => {
     host = await SystemHost.up("tsnet serve", { backend: "ovs" });
     const bridge = ["-o", "backend=bridge"];
     const l2 = ["-o", "bridge=sw0", "-o", "mode=l2", "--subnet", "10.70.0.0/24"];
+    const isolated = ["-o", "mode=isolated", "-o", "antispoof=false"];
     const blue = await host.network("blue", ...bridge, "-o", "bridge=blue0", "--subnet", "10.66.0.0/24");
     const quiet = await host.network("quiet", ...bridge, "-o", "icc=false", "--subnet", "10.67.0.0/24");
     const inner = await host.network("inner", ...bridge, "--internal", "--subnet", "10.68.0.0/24");
-    const dark = await host.network("dark", ...bridge, "-o", "mode=isolated", "--subnet", "10.69.0.0/24");
+    const dark = await host.network("dark", ...bridge, ...isolated, "--subnet", "10.69.0.0/24");
     const red = await host.network("red", ...l2, "-o", "vlan=100", "--ipam-opt", "segment=red");
     const pinkOptions = ["-o", "vlan=200", "--ipam-opt", "segment=pink", "--ip-range", "10.70.0.128/25"];
     const pink = await host.network("pink", ...l2, ...pinkOptions);
@@ -329,6 +372,7 @@ describe("explain", () => {
     await start("quiet-2", quiet);
     await start("inner-1", inner);
     await start("dark-1", dark);
+    await start("dark-2", dark);
     await start("red-1", red);
     await start("red-2", red);
     await start("pink-1", pink);
@@ -347,6 +391,7 @@ describe("explain", () => {
       const found = await ask(words);
 
       expect(found.verdict).toEqual({ arrives: true, faults: [] });
+      expect(found.hops.filter(({ text }) => /not looked at|cannot be told/.test(text))).toEqual([]);
       expect(await arrives(found)).toBe(true);
     },
   );
@@ -405,9 +450,10 @@ describe("explain", () => {
     const seen = async () => [
       await host.exec(["nft", "-s", "list", "ruleset"]),
       await host.exec(["ip", "-br", "address"]),
+      await host.ovs.flows("sw0"),
     ];
     const before = await seen();
-    for (const words of CLEAN.slice(-3)) await ask(words);
+    for (const words of CLEAN.slice(-5)) await ask(words);
 
     expect(await seen()).toEqual(before);
     expect(host.complaints()).toEqual([]);

@@ -1,9 +1,10 @@
 // Which foreign rules drop what tsnet lets pass: the base chains of the hook are followed rule by rule, with jumps, as
 // the kernel does it. A packet must pass all of them.
+import { verdictIn } from "../rule-expression.ts";
 import type { RulePlace } from "./firewall-owner.ts";
 import { command } from "./shell-command.ts";
 import { type Fit, type Traffic, both, fitOf } from "./rule-fit.ts";
-import type { Chain, Rule, Ruleset, Statement } from "./rules-facts.ts";
+import type { Chain, Rule, Ruleset } from "./rules-facts.ts";
 
 /** A rule, or the policy of a chain. */
 export interface Drop extends RulePlace {
@@ -62,37 +63,17 @@ function follow(walk: Walk, chain: Pick<Chain, "family" | "table" | "name">, rea
 }
 
 function apply(walk: Walk, rule: Rule, fit: "all" | "some", depth: number): End {
-  const verdict = rule.expr.map(verdictOf).find((found) => found !== undefined);
+  const verdict = rule.expr.map(verdictIn).find((found) => found !== undefined);
   if (verdict?.kind === "drop") {
     walk.drops.push({ ...placeOf(rule), fit });
     return "dropped";
   }
   if (verdict?.kind === "accept") return "accepted";
   if (verdict?.kind === "return") return "returned";
-  if (verdict?.target === undefined || depth > DEEPEST) return undefined;
+  if (verdict === undefined || depth > DEEPEST) return undefined;
   const end = follow(walk, { ...rule, name: verdict.target }, fit, depth + 1);
   if (verdict.kind === "goto") return end ?? "returned";
   return end === "returned" ? undefined : end;
-}
-
-interface Verdict {
-  readonly kind: "drop" | "accept" | "return" | "jump" | "goto";
-  readonly target?: string;
-}
-
-function verdictOf(statement: Statement): Verdict | undefined {
-  if ("drop" in statement || "reject" in statement || isRejectOfIptables(statement)) return { kind: "drop" };
-  if ("accept" in statement) return { kind: "accept" };
-  if ("return" in statement) return { kind: "return" };
-  const { jump, goto } = statement as { jump?: { target: string }; goto?: { target: string } }; // libnftables-json(5)
-  if (jump !== undefined) return { kind: "jump", target: jump.target };
-  return goto && { kind: "goto", target: goto.target };
-}
-
-/** As nft shows `-j REJECT`. */
-function isRejectOfIptables({ xt }: Statement): boolean {
-  const { type, name } = (xt ?? {}) as { type?: string; name?: string }; // by nft's src/xt.c
-  return type === "target" && name === "REJECT";
 }
 
 function placeOf({ family, table, chain, handle }: Rule): Omit<Drop, "fit"> {

@@ -1,10 +1,8 @@
 // How much of some traffic a rule's conditions fit, as far as they can be read: links, addresses, the state of the connection and
 // tsnet's mark are; ports and protocols are some of any traffic; what nft shows of iptables' own modules is not known.
-//
-// Follows libnftables-json(5).
-import { type Subnet, contains, overlaps, parseAddress, parseSubnet } from "../../cidr.ts";
+import { type Subnet, contains, overlaps, parseSubnet } from "../../cidr.ts";
+import { type Json, elementsOf, isHidden, isNamed, prefixIn, selectorsOf } from "../rule-expression.ts";
 import { ADMITTED_MARK } from "./marks.ts";
-import type { Statement } from "./rules-facts.ts";
 
 /** Packets of one family that go one way, and that tsnet's own rules have let pass. */
 export interface Traffic {
@@ -32,19 +30,14 @@ export function both(a: Fit, b: Fit): Fit {
 }
 
 /** @param statements - a rule's. What is no condition fits all. */
-export function fitOf(statements: readonly Statement[], traffic: Traffic): Fit {
+export function fitOf(statements: readonly Json[], traffic: Traffic): Fit {
   return statements.map((statement) => fitOfStatement(statement, traffic)).reduce(both, "all");
 }
 
-function fitOfStatement(statement: Statement, traffic: Traffic): Fit {
+function fitOfStatement(statement: Json, traffic: Traffic): Fit {
   if ("match" in statement) return fitOfMatch(statement["match"] as Match, traffic); // by the manual
   if ("limit" in statement || "vmap" in statement) return "some";
-  return isMatchOfIptables(statement) ? "unknown" : "all";
-}
-
-/** A target is no condition. */
-function isMatchOfIptables({ xt }: Statement): boolean {
-  return xt !== undefined && (xt as { type?: string }).type !== "target"; // by nft's src/xt.c
+  return isHidden(statement) ? "unknown" : "all";
 }
 
 interface Match {
@@ -61,13 +54,17 @@ function fitOfMatch({ op, left, right }: Match, traffic: Traffic): Fit {
 }
 
 function fitOfEqual(left: unknown, right: unknown, traffic: Traffic): Fit {
-  const [kind, what] = Object.entries((left ?? {}) as Statement)[0] ?? [];
-  if (kind === "meta") return fitOfMeta(keyOf(what), right, traffic);
-  if (kind === "payload") return fitOfPayload(what, right, traffic);
-  if (kind === "ct" && keyOf(what) === "state") return fitOfStates(listOf(right), traffic);
-  if (kind === "ct" && keyOf(what) === "status") return fitOfStatus(listOf(right), traffic);
-  const isMark = JSON.stringify(left) === JSON.stringify({ "&": [{ meta: { key: "mark" } }, ADMITTED_MARK] });
-  return isMark && right === ADMITTED_MARK ? "all" : "unknown";
+  const [{ name, mask } = { name: "" }, ...more] = selectorsOf(left);
+  const wanted = elementsOf(right);
+  if (name === "" || more.length > 0) return "unknown";
+  if (mask !== undefined) {
+    return name === "mark" && mask === ADMITTED_MARK && right === ADMITTED_MARK ? "all" : "unknown";
+  }
+  if (name === "ct state") return fitOfStates(wanted, traffic);
+  if (name === "ct status") return fitOfStatus(wanted, traffic);
+  const [protocol = "", field] = name.split(" ");
+  if (field === undefined) return fitOfMeta(name, wanted, traffic);
+  return protocol === "ct" || protocol === "fib" ? "unknown" : fitOfPayload(protocol, field, wanted, traffic);
 }
 
 /** Every connection begins with a packet that is `new`, and goes on with others. */
@@ -81,26 +78,29 @@ function fitOfStatus(bits: readonly unknown[], { isTranslated = false }: Traffic
   return isTranslated ? "all" : bits.length > 1 ? "unknown" : "none";
 }
 
-function fitOfMeta(key: string, right: unknown, { from, to, family }: Traffic): Fit {
-  if (key === "iifname" || key === "iif") return share(from, listOf(right));
-  if (key === "oifname" || key === "oif") return share(to, listOf(right));
-  if (key === "nfproto") return listOf(right).includes(family === 4 ? "ipv4" : "ipv6") ? "all" : "none";
-  if (key === "protocol") return listOf(right).includes(family === 4 ? "ip" : "ip6") ? "all" : "none";
+function fitOfMeta(key: string, wanted: readonly unknown[], { from, to, family }: Traffic): Fit {
+  if (key === "iifname" || key === "iif") return share(from, wanted);
+  if (key === "oifname" || key === "oif") return share(to, wanted);
+  if (key === "nfproto") return wanted.includes(family === 4 ? "ipv4" : "ipv6") ? "all" : "none";
+  if (key === "protocol") return wanted.includes(family === 4 ? "ip" : "ip6") ? "all" : "none";
   return key === "l4proto" ? "some" : "unknown";
 }
 
-function fitOfPayload(what: unknown, right: unknown, { family, source, destination }: Traffic): Fit {
-  const { protocol, field } = (what ?? {}) as { protocol?: string; field?: string };
+function fitOfPayload(
+  protocol: string,
+  field: string,
+  wanted: readonly unknown[],
+  { family, source, destination }: Traffic,
+): Fit {
   const isAddress = field === "saddr" || field === "daddr";
-  if (!isAddress || protocol === "ether" || protocol === "arp") return field === undefined ? "unknown" : "some";
+  if (!isAddress || protocol === "ether" || protocol === "arp") return "some";
   if (protocol !== (family === 4 ? "ip" : "ip6")) return "none";
-  const subnet = field === "saddr" ? source : destination;
-  const fits = listOf(right).map((value) => shareOfSubnet(subnet, value));
+  const fits = wanted.map((value) => shareOfSubnet(field === "saddr" ? source : destination, value));
   return WORSE.findLast((fit) => fits.includes(fit)) ?? "none";
 }
 
 function shareOfSubnet(subnet: Subnet | undefined, value: unknown): Fit {
-  const wanted = subnetOfValue(value);
+  const wanted = typeof value === "string" ? hostIn(value) : prefixIn(value);
   if (wanted === undefined) return "unknown";
   if (subnet === undefined) return wanted.prefixLength === 0 ? "all" : "some";
   if (!overlaps(subnet, wanted)) return "none";
@@ -108,38 +108,14 @@ function shareOfSubnet(subnet: Subnet | undefined, value: unknown): Fit {
   return isInside && wanted.prefixLength <= subnet.prefixLength ? "all" : "some";
 }
 
-function subnetOfValue(value: unknown): Subnet | undefined {
-  const text = typeof value === "string" ? value : prefixOf(value);
-  if (text === undefined || text.startsWith("@")) return undefined;
-  if (text.includes("/")) return parseSubnet(text);
-  const { family } = parseAddress(text);
-  return parseSubnet(`${text}/${family === 4 ? 32 : 128}`);
+function hostIn(text: string): Subnet | undefined {
+  return text.startsWith("@") ? undefined : parseSubnet(`${text}/${text.includes(":") ? 128 : 32}`);
 }
 
-function prefixOf(value: unknown): string | undefined {
-  const { prefix } = (value ?? {}) as { prefix?: { addr: string; len: number } };
-  return prefix && `${prefix.addr}/${prefix.len}`;
-}
-
-/** @param patterns - names, with `*` at the end for all that begin so; a set that has a name of its own is not known. */
-function share(links: readonly string[], patterns: readonly unknown[]): Fit {
-  if (patterns.some((pattern) => typeof pattern !== "string" || pattern.startsWith("@"))) return "unknown";
-  const isIn = (link: string) =>
-    patterns.some((one) => {
-      const pattern = String(one);
-      return pattern.endsWith("*") ? link.startsWith(pattern.slice(0, -1)) : link === pattern;
-    });
-  const found = links.filter(isIn).length;
+/** @param wanted - names and patterns; a set that has a name of its own is not known. */
+function share(links: readonly string[], wanted: readonly unknown[]): Fit {
+  const patterns = wanted.flatMap((one) => (typeof one === "string" && !one.startsWith("@") ? one : []));
+  if (patterns.length < wanted.length) return "unknown";
+  const found = links.filter((link) => patterns.some((pattern) => isNamed(link, pattern))).length;
   return found === 0 ? "none" : found === links.length ? "all" : "some";
-}
-
-function keyOf(what: unknown): string {
-  return String((what as { key?: unknown } | undefined)?.key);
-}
-
-/** One value, or those of a set without a name. */
-function listOf(right: unknown): readonly unknown[] {
-  if (Array.isArray(right)) return right;
-  const { set } = (typeof right === "object" && right !== null ? right : {}) as { set?: unknown };
-  return set === undefined ? [right] : [set].flat();
 }

@@ -1,5 +1,6 @@
 // The rules of the host as nft shows them, those of iptables-nft among them, and what there is of iptables-legacy.
 import type { HostTools } from "../host-tools.ts";
+import type { Json } from "../rule-expression.ts";
 
 /** A chain. */
 export interface Chain {
@@ -11,16 +12,13 @@ export interface Chain {
   readonly policy?: string;
 }
 
-/** A part of a rule, by libnftables-json(5). */
-export type Statement = Readonly<Record<string, unknown>>;
-
 /** A rule. */
 export interface Rule {
   readonly family: string;
   readonly table: string;
   readonly chain: string;
   readonly handle: number;
-  readonly expr: readonly Statement[];
+  readonly expr: readonly Json[];
 }
 
 /** All of them. */

@@ -1,26 +1,33 @@
 // What leaves this host: by a tunnel to its peers, by the uplink of a switch, or routed by a link of the host's.
+import { type SwitchQuestion, admitted, askSwitch, frameOfHost, isInOrder } from "./ask-switch.ts";
 import { type Facts, type Place, type Way, findPlace, gatewayOf, isOf, networkBehind, networkOf } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { Trace } from "./hop.ts";
 import { passLink, requireUp } from "./host-link.ts";
-import { familyOf, linkNamed } from "./machine.ts";
+import { familyOf, linkNamed, macAt } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import type { Onward } from "./routing.ts";
 import { runHook, translate } from "./rule-run.ts";
+import type { Departure } from "./sender.ts";
 
 /** Bytes that a tunnel takes of each packet at least, over IPv4 (README, Tunnels). */
 const OVERHEAD: Readonly<Record<string, number>> = { vxlan: 50, geneve: 50, gretap: 38, ip6gretap: 38, gre: 38 };
 const MORE_OVER_IPV6 = 20;
 
 /** From a container's segment, to somebody who is in no container of this host. */
-export async function leaveSegment(way: Way, { network }: Place, nextHop: string): Promise<void> {
+export async function leaveSegment(way: Way, departure: Departure, nextHop: string, since: number): Promise<void> {
   const { trace, facts } = way;
+  const { network, endpoint } = departure.place;
   const tunnels = tunnelsOf(facts, network.switch);
+  const packet = admitted(departure.packet, departure.place);
+  const frame = { inPort: endpoint.hostLink, packet, destinationMac: departure.nextHopMac, network, since };
   if (tunnels.length > 0 && isOf(network, nextHop)) {
+    await askSwitch(way, { ...frame, to: "tunnel" });
     for (const tunnel of tunnels) await passTunnel(way, tunnel, network.mtu);
     return;
   }
-  if (network.parent !== undefined) return passUplink(way, network.parent, network.switch);
+  const { parent } = network;
+  if (parent !== undefined) return await leaveByUplink(way, parent, frame);
   const isHostThere = network.mode === "nat" || network.mode === "routed";
   const family = familyOf(nextHop);
   if (isHostThere && gatewayOf(facts, network, family) === undefined) {
@@ -95,6 +102,12 @@ async function toPeer(facts: Facts, name: string, kind: string, peer: string, mt
   return trace;
 }
 
+async function leaveByUplink(way: Way, parent: string, frame: Omit<SwitchQuestion, "to">): Promise<void> {
+  const isUsable = isInOrder(way, (ahead) => passUplink(ahead, parent, frame.network.switch));
+  if (isUsable) await askSwitch(way, { ...frame, to: { port: parent } });
+  passUplink(way, parent, frame.network.switch);
+}
+
 function passUplink(way: Way, parent: string, switchName: string): void {
   const { trace, facts } = way;
   const before = trace.hops.length;
@@ -116,15 +129,24 @@ function passUplink(way: Way, parent: string, switchName: string): void {
 }
 
 /** Routed by the host, to somebody who is in no container. */
-export function leaveHost(way: Way, { packet, nextHop, outLink }: Onward): void {
+export async function leaveHost(way: Way, { packet, nextHop, outLink }: Onward): Promise<void> {
   const { trace, facts } = way;
+  const since = trace.hops.length;
   const network = networkBehind(facts, outLink);
   if (network !== undefined && network.parent === undefined) {
     return trace.stop("switch", "known", `nobody on network ${network.name} has the address ${nextHop}`);
   }
   checkElsewhere(way, packet.destination, outLink);
   passLink(way, "uplink", outLink, nextHop);
-  if (network?.parent !== undefined) passUplink(way, network.parent, network.switch);
+  if (network?.parent !== undefined) {
+    const destinationMac = macAt(facts.host, nextHop, outLink);
+    await leaveByUplink(way, network.parent, {
+      network,
+      ...frameOfHost(facts, outLink, packet),
+      destinationMac,
+      since,
+    });
+  }
   const late = runHook(facts.host, "postrouting", packet, packet.family);
   noteRules(way, "firewall", late);
   sayTranslation(way, late.packet);

@@ -58,7 +58,10 @@ async function readFacts(tools: Tools, networks: readonly NamedNetwork[]): Promi
   const open = async ({ container }: NamedEndpoint) => {
     return container && (await openContainer(tools, { networks }, await tools.findContainer(container.id)));
   };
-  return { networks, host, switching, openContainer: open };
+  const traceFlow = async (bridge: string, flow: string) => {
+    return await tools.host.text("ovs-appctl", "--timeout=5", "ofproto/trace", "--names", bridge, flow);
+  };
+  return { networks, host, switching, traceFlow, openContainer: open };
 }
 
 async function openContainer(

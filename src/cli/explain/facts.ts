@@ -27,6 +27,12 @@ export interface Facts {
   readonly networks: readonly NamedNetwork[];
   readonly host: Host;
   readonly switching: Switching;
+  /**
+   * What a switch of Open vSwitch would do with a frame (flow-trace.ts).
+   *
+   * @throws TsnetError `host` if it does not say.
+   */
+  readonly traceFlow: (bridge: string, flow: string) => Promise<string>;
   /** @returns undefined if Docker says of none that it has this endpoint. */
   readonly openContainer: (endpoint: NamedEndpoint) => Promise<Container | undefined>;
 }

@@ -5,7 +5,10 @@ import type { Outcome } from "./rule-run.ts";
 
 /** Notes what became of a packet at a hook of the host; where nothing stopped it, only what may have. */
 export function noteRules({ trace, facts }: Way, hop: string, { verdict, by, fix, doubts, packet }: Outcome): void {
-  for (const doubt of doubts) trace.pass(hop, "probed", `it cannot be told whether it is dropped by ${doubt}`);
+  for (const doubt of doubts) {
+    const text = `it cannot be told whether it is dropped by ${doubt}`;
+    if (!trace.hops.some((other) => other.text === text)) trace.pass(hop, "probed", text);
+  }
   if (verdict === "accept") return;
   if (!isOurs(by)) return trace.stop(hop, "probed", `it is dropped by ${by}`, fix);
   trace.stop(hop, "known", `${reasonOf(facts, packet)}; dropped by ${by}`);

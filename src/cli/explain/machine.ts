@@ -96,6 +96,11 @@ export function linkNamed({ links }: Pick<Machine, "links">, name: string): Link
   return links.find((link) => link.name === name);
 }
 
+/** Where the machine takes a neighbour to be. */
+export function macAt({ neighbours }: Pick<Machine, "neighbours">, neighbour: string, by: string): string | undefined {
+  return neighbours.find(({ address, link }) => address === neighbour && link === by)?.mac;
+}
+
 /** 4 or 6. */
 export function familyOf(address: string): Family {
   return address.includes(":") ? 6 : 4;

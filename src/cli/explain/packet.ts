@@ -4,11 +4,14 @@ import type { Family } from "../../cidr.ts";
 /** Protocols that can be asked for; without a port it is a ping. */
 export type Protocol = "tcp" | "udp" | "sctp" | "icmp" | "ipv6-icmp";
 
+/** A port that clients get from the kernel. */
+export const CLIENT_PORT = 40_000;
+
 /** One packet at one place of its way. */
 export interface Packet {
   readonly family: Family;
   readonly protocol: Protocol;
-  /** Bare addresses. */
+  /** Bare addresses; the source "" while the host has not chosen one. */
   readonly source: string;
   readonly destination: string;
   /** The destination's; absent for a ping. */

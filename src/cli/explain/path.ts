@@ -2,10 +2,11 @@
 import type { Family } from "../../cidr.ts";
 import { leadsOut, leaveHost, leaveSegment } from "./beyond.ts";
 import { type Container, type Facts, type Way, findPlace, gatewayOf, leadsTo, networkBehind } from "./facts.ts";
+import { admitted, askSwitch, frameOfHost, isInOrder } from "./ask-switch.ts";
 import { noteRules } from "./firewall.ts";
 import { Trace } from "./hop.ts";
 import { checkHostNeighbour, checkHostTag, requireUp } from "./host-link.ts";
-import { familyOf, linkWith } from "./machine.ts";
+import { familyOf, linkNamed, linkWith, macAt } from "./machine.ts";
 import type { Packet, Protocol } from "./packet.ts";
 import { checkIdentity, crossSwitch, passPort } from "./port.ts";
 import { arriveAt, receive } from "./receiver.ts";
@@ -51,26 +52,32 @@ async function fromContainer(way: Way, container: Container, packet: Omit<Packet
   const departure = await leaveContainer(way, container, packet);
   if (departure === undefined) return;
   if (departure === "self") return await receive(way, container, { ...packet, source: packet.destination });
+  const since = way.trace.hops.length;
   passPort(way, departure.place);
   checkIdentity(way, departure, container.enter);
-  await passSegment(way, departure);
+  await passSegment(way, departure, since);
 }
 
-async function passSegment(way: Way, { place, packet, nextHop }: Departure): Promise<void> {
+async function passSegment(way: Way, departure: Departure, since: number): Promise<void> {
   const { facts, trace } = way;
+  const { place, packet, nextHop } = departure;
   if (nextHop === undefined) return;
   const neighbour = findPlace(facts, nextHop, place.network);
   const isHere = neighbour?.network.switch === place.network.switch || !leadsOut(facts, place.network);
   if (neighbour !== undefined && isHere) {
-    crossSwitch(way, place, neighbour, packet);
+    await crossSwitch(way, departure, neighbour, since);
     if (nextHop === packet.destination) return await arriveAt(way, neighbour, packet);
     const who = neighbour.endpoint.container?.name ?? nextHop;
     return trace.pass("receiver", "known", `${who} is to send it on; what becomes of it there is not known`);
   }
   const hostLink = linkWith(facts.host, nextHop);
-  if (hostLink === undefined || !leadsTo(facts, hostLink.name, place)) return await leaveSegment(way, place, nextHop);
+  if (hostLink === undefined || !leadsTo(facts, hostLink.name, place)) {
+    return await leaveSegment(way, departure, nextHop, since);
+  }
   requireUp(way, "host link", hostLink.name, "the host's link");
   checkHostTag(way, hostLink.name, place);
+  const frame = { inPort: place.endpoint.hostLink, packet: admitted(packet, place), destinationMac: hostLink.mac };
+  await askSwitch(way, { network: place.network, ...frame, to: { port: hostLink.name }, since });
   await passHost(way, { ...packet, inLink: hostLink.name });
 }
 
@@ -94,9 +101,15 @@ async function follow(way: Way, onward: Onward): Promise<void> {
   const { facts } = way;
   const { packet, nextHop, outLink } = onward;
   const place = findPlace(facts, nextHop, networkBehind(facts, outLink));
-  if (place === undefined || !leadsTo(facts, outLink, place)) return leaveHost(way, onward);
+  if (place === undefined || !leadsTo(facts, outLink, place)) return await leaveHost(way, onward);
+  const since = way.trace.hops.length;
+  const { network, endpoint } = place;
   checkHostTag(way, outLink, place);
   checkHostNeighbour(way, place, nextHop, outLink);
+  if (isInOrder(way, (ahead) => passPort(ahead, place))) {
+    const frame = { ...frameOfHost(facts, outLink, packet), destinationMac: endpoint.mac };
+    await askSwitch(way, { network, ...frame, to: { port: endpoint.hostLink }, since });
+  }
   await arriveAt(way, place, packet);
 }
 
@@ -135,7 +148,21 @@ async function fromOutside(way: Way, packet: Omit<Packet, "source">): Promise<vo
   const source = router ?? SOMEBODY[packet.family];
   const what = `it comes to ${packet.destination} by link ${inLink}, from ${source} or another one there`;
   trace.pass("uplink", "probed", what);
+  await crossUplink(way, { ...packet, source }, inLink);
   await passHost(way, { ...packet, source, inLink });
+}
+
+/** An uplink in whose place the host has a port of the switch (`parent-address=move`). */
+async function crossUplink(way: Way, packet: Packet, inLink: string): Promise<void> {
+  const { host } = way.facts;
+  const network = networkBehind(way.facts, inLink);
+  const destinationMac = linkNamed(host, inLink)?.mac;
+  if (network?.parent === undefined) return;
+  const sourceMac = macAt(host, packet.source, inLink);
+  const frame = { packet: { ...packet, ...(sourceMac !== undefined && { sourceMac }) }, destinationMac };
+  const { parent: inPort, vlan } = network;
+  const since = way.trace.hops.length;
+  await askSwitch(way, { network, inPort, ...frame, ...(vlan !== undefined && { vlan }), to: { port: inLink }, since });
 }
 
 /** The host's address that is meant by `host`, as seen from there. */

@@ -1,5 +1,6 @@
 // A container's port on its switch: whether it is there, in the right switch and VLAN, and who may send by it.
 import { bare, sayVlans } from "../words.ts";
+import { admitted, askSwitch, isInOrder } from "./ask-switch.ts";
 import type { Facts, Place, Way } from "./facts.ts";
 import { noteRules } from "./firewall.ts";
 import { UNTAGGED, checkTag, requireUp } from "./host-link.ts";
@@ -91,36 +92,40 @@ export function checkIdentity(way: Way, { place, packet, link = "eth0" }: Depart
 }
 
 /** Whether two endpoints may speak to each other on their switch. */
-export function crossSwitch(way: Way, from: Place, to: Place, packet: Packet): void {
+export async function crossSwitch(
+  way: Way,
+  { place: from, packet }: Departure,
+  to: Place,
+  since: number,
+): Promise<void> {
   const { trace } = way;
+  const { network, endpoint } = to;
   const before = trace.hops.length;
   if (from.network.switch !== to.network.switch) {
     const what = `${from.network.switch} and ${to.network.switch} are two switches, which nothing joins`;
     return trace.stop("switch", "known", what);
   }
   if (from.endpoint.vlan !== to.endpoint.vlan) {
-    const [one, other] = [from, to].map(({ endpoint }) =>
-      endpoint.vlan === undefined ? "no VLAN" : `VLAN ${endpoint.vlan}`,
-    );
+    const [one, other] = [from, to].map(({ endpoint: { vlan } }) => (vlan === undefined ? "no VLAN" : `VLAN ${vlan}`));
     trace.stop("switch", "known", `the sender is in ${one}, the receiver in ${other}`);
   }
   if (!from.network.icc && !to.network.icc) {
     const what = `icc=false: containers of network ${to.network.name} reach one another by published ports alone`;
     return trace.stop("switch", "known", what);
   }
+  if (network.backend === "ovs") {
+    if (!isInOrder(way, (ahead) => passPort(ahead, to))) return; // its flows would stop the packet as well
+    const frame = { inPort: from.endpoint.hostLink, packet: admitted(packet, from), destinationMac: endpoint.mac };
+    return await askSwitch(way, { network, ...frame, to: { port: endpoint.hostLink }, since });
+  }
   checkForwardingTable(way, to);
   checkBridgedRules(way, from, to, packet);
   if (trace.hops.length > before) return;
-  trace.pass(
-    "switch",
-    "probed",
-    `${from.network.switch} hands it to ${to.endpoint.hostLink}, where ${to.endpoint.mac} is`,
-  );
+  trace.pass("switch", "probed", `${network.switch} hands it to ${endpoint.hostLink}, where ${endpoint.mac} is`);
 }
 
 /** A Linux bridge: an entry that points elsewhere, or none where ports are not flooded. */
 function checkForwardingTable({ trace, facts }: Way, { network, endpoint }: Place): void {
-  if (network.backend === "ovs") return;
   const entries = facts.switching.fdb.filter(({ mac, master }) => mac === endpoint.mac && master === network.switch);
   const right = entries.find(({ link }) => link === endpoint.hostLink);
   const wrong = entries.find(
@@ -129,7 +134,8 @@ function checkForwardingTable({ trace, facts }: Way, { network, endpoint }: Plac
   const proper = `bridge fdb replace ${endpoint.mac} dev ${endpoint.hostLink} master static sticky`;
   if (wrong !== undefined) {
     const what = `the forwarding table of ${network.switch} has ${endpoint.mac} behind ${wrong.link}, not ${endpoint.hostLink}`;
-    trace.stop("switch", "probed", what, `bridge fdb del ${endpoint.mac} dev ${wrong.link} master; ${proper}`);
+    const mend = `bridge fdb del ${endpoint.mac} dev ${wrong.link} master`;
+    trace.stop("switch", "probed", what, network.antispoof ? `${mend}; ${proper}` : mend); // else it is learned
   } else if (right === undefined && network.antispoof) {
     const what = `the forwarding table of ${network.switch} has no entry of ${endpoint.mac}, and such frames go to nobody`;
     trace.stop("switch", "probed", what, proper);
@@ -140,7 +146,6 @@ function checkForwardingTable({ trace, facts }: Way, { network, endpoint }: Plac
 function checkBridgedRules(way: Way, from: Place, to: Place, packet: Packet): void {
   const { facts } = way;
   const { network } = from;
-  if (network.backend === "ovs") return;
   const frame = { ...packet, inLink: from.endpoint.hostLink, outLink: to.endpoint.hostLink };
   noteRules(way, "firewall", runHook(facts.host, "forward", frame, "bridge"));
   if (!callsRules(facts, network.switch, packet)) return;

@@ -2,10 +2,11 @@
 // changed.
 import { readFileSync } from "node:fs";
 import type { Family } from "../../cidr.ts";
-import { TsnetError } from "../../errors.ts";
+import { TsnetError, messageOf } from "../../errors.ts";
 import { readListeningSockets } from "../../host/listening-sockets.ts";
 import type { HostTools } from "../host-tools.ts";
 import { filterOf } from "../reverse-path.ts";
+import { legacyObjects } from "./legacy-rules.ts";
 import {
   type Host,
   type Link,
@@ -15,7 +16,8 @@ import {
   type RouteQuery,
   familyOf,
 } from "./machine.ts";
-import { type Json, Ruleset } from "./ruleset.ts";
+import type { Json } from "../rule-expression.ts";
+import { Ruleset } from "./ruleset.ts";
 
 /** One entry of `ip -json -details address`. */
 interface IpLink {
@@ -60,18 +62,42 @@ interface IpRoute {
 
 /** @param procNet - its folder of proc for sockets. */
 export async function readMachine(tools: HostTools, procNet: string): Promise<Machine> {
-  const [links, neighbours, rules] = await Promise.all([
+  const [links, neighbours, rules, legacy4, legacy6] = await Promise.all([
     tools.json<readonly IpLink[]>("ip", "-json", "-details", "address"),
     tools.json<readonly IpNeighbour[]>("ip", "-json", "neighbour"),
     tools.json<{ readonly nftables?: readonly Json[] }>("nft", "-j", "list", "ruleset"),
+    readLegacy(tools, procNet, 4),
+    readLegacy(tools, procNet, 6),
   ]);
   return {
     links: links.map(linkOf),
     neighbours: neighbours.map(neighbourOf),
-    rules: new Ruleset(rules.nftables ?? []),
+    rules: new Ruleset([...(rules.nftables ?? []), ...legacy4.objects, ...legacy6.objects], {
+      ...(legacy4.fault !== undefined && { 4: legacy4.fault }),
+      ...(legacy6.fault !== undefined && { 6: legacy6.fault }),
+    }),
     sockets: readListeningSockets(procNet),
     findRoute: async (query) => await askRoute(tools, query),
   };
+}
+
+interface LegacyRules {
+  readonly objects: readonly Json[];
+  /** Why they could not be read. */
+  readonly fault?: string;
+}
+
+/** Only where the kernel lists tables of iptables-legacy, so that none is loaded by looking. */
+async function readLegacy(tools: HostTools, procNet: string, family: Family): Promise<LegacyRules> {
+  const [names, save] =
+    family === 4 ? ["ip_tables_names", "iptables-legacy-save"] : ["ip6_tables_names", "ip6tables-legacy-save"];
+  let text = "";
+  try {
+    if ((readIfThere(`${procNet}/${names}`) ?? "").trim() !== "") text = await tools.text(save);
+  } catch (failure) {
+    return { objects: [], fault: messageOf(failure) };
+  }
+  return { objects: legacyObjects(text, family) };
 }
 
 /** The host itself, in whose network namespace the command runs. */
@@ -90,8 +116,13 @@ export async function readHost(tools: HostTools, procSys = "/proc/sys/net"): Pro
 
 /** @returns undefined if this kernel has no such setting. */
 function readSetting(path: string): number | undefined {
+  const text = readIfThere(path);
+  return text === undefined ? undefined : Number(text);
+}
+
+function readIfThere(path: string): string | undefined {
   try {
-    return Number(readFileSync(path, "latin1"));
+    return readFileSync(path, "latin1");
   } catch (failure) {
     if (failure instanceof Error && "code" in failure && failure.code === "ENOENT") return undefined;
     throw failure;

@@ -52,20 +52,20 @@ function vlanOf({ vlan, vlanEnd = vlan, flags = [] }: BridgeVlan["vlans"][number
 async function readOvs(tools: HostTools): Promise<readonly OvsPort[] | string> {
   try {
     const [bridges, ports, interfaces] = await Promise.all([
-      listRows(tools, "Bridge", "name,ports"),
+      listRows(tools, "Bridge", "name,ports,datapath_type"),
       listRows(tools, "Port", "_uuid,name,tag,interfaces"),
       listRows(tools, "Interface", "_uuid,type,options"),
     ]);
     const interfaceOf = byId(interfaces);
-    const bridgeOf = new Map(
-      bridges.flatMap((row) => setOf(row.get("ports")).map((id) => [id, textOf(row.get("name"))] as const)),
-    );
+    const bridgeOf = new Map(bridges.flatMap((row) => setOf(row.get("ports")).map((id) => [id, row] as const)));
     return ports.map((row) => {
       const tag = row.get("tag");
+      const bridge = bridgeOf.get(setOf(row.get("_uuid"))[0]);
       const own = setOf(row.get("interfaces")).flatMap((id) => interfaceOf.get(String(id)) ?? []);
       return {
         name: textOf(row.get("name")),
-        bridge: bridgeOf.get(setOf(row.get("_uuid"))[0]) ?? "",
+        bridge: textOf(bridge?.get("name")),
+        isUserspace: textOf(bridge?.get("datapath_type")) === "netdev",
         ...(typeof tag === "number" && { tag }),
         kind: own.map((each) => textOf(each.get("type"))).join(" "),
         remotes: own.flatMap((each) => remoteOf(mapOf(each.get("options")))),

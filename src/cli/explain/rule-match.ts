@@ -1,9 +1,10 @@
-// Whether a rule's conditions hold for a packet. What cannot be told from the JSON, such as matches of iptables that nft does
-// not know, is neither true nor false: `undefined`.
-import { contains, parseAddress, subnetOf } from "../../cidr.ts";
+// Whether a rule's conditions (rule-expression.ts) hold for a packet. What cannot be told from the JSON, such as matches of
+// iptables that nft does not know, is neither true nor false: `undefined`.
+import { contains, parseAddress } from "../../cidr.ts";
+import { type Json, elementsOf, isNamed, prefixIn, selectorsOf } from "../rule-expression.ts";
 import { type Machine, linkNamed, linkWith } from "./machine.ts";
-import type { Packet } from "./packet.ts";
-import type { Json, Rule } from "./ruleset.ts";
+import { CLIENT_PORT, type Packet } from "./packet.ts";
+import type { Rule } from "./ruleset.ts";
 
 /** A rule, the packet that it meets, and where that is. */
 export interface Meeting {
@@ -20,9 +21,6 @@ const UNKNOWN = Symbol("unknown");
 /** A list is one of flags. */
 type Value = string | number | readonly string[] | readonly Value[] | typeof ABSENT | typeof UNKNOWN;
 
-/** A port that clients get from the kernel. */
-const CLIENT_PORT = 40_000;
-
 /** @param condition - what stands in a rule's `match`. */
 export function holds(condition: Json, meeting: Meeting): boolean | undefined {
   const { op, left, right } = condition;
@@ -35,32 +33,26 @@ export function holds(condition: Json, meeting: Meeting): boolean | undefined {
 /** What a map has for a key: of `data` in a verdict map or in `dnat`. */
 export function lookUp(key: unknown, data: unknown, meeting: Meeting): unknown {
   const value = valueOf(key, meeting);
-  const entries = elementsOf(data, meeting) as readonly (readonly unknown[])[]; // pairs, libnftables-json(5) MAP
+  const entries = elementsIn(data, meeting) as readonly (readonly unknown[])[]; // pairs, libnftables-json(5) MAP
   return entries.find(([wanted]) => isEqual(value, wanted) === true)?.[1];
 }
 
+/** A list for a concatenation. */
 function valueOf(expression: unknown, meeting: Meeting): Value {
-  if (typeof expression !== "object" || expression === null) return UNKNOWN;
-  const [[kind, content] = ["", undefined]] = Object.entries(expression);
-  const fields = content as Json; // read-only look at unknown JSON
-  switch (kind) {
-    case "meta":
-      return metaOf(String(fields["key"]), meeting);
-    case "payload":
-      return payloadOf(String(fields["protocol"]), String(fields["field"]), meeting.packet);
-    case "ct":
-      return connectionOf(String(fields["key"]), meeting.packet);
-    case "fib":
-      return addressTypeOf(fields, meeting);
-    case "exthdr":
-      return ABSENT;
-    case "concat":
-      return (content as readonly unknown[]).map((part) => valueOf(part, meeting)); // a list, libnftables-json(5) CONCAT
-    case "&":
-      return maskedOf(content as readonly unknown[], meeting); // two operands
-    default:
-      return UNKNOWN;
-  }
+  const values = selectorsOf(expression).map(({ name, mask }): Value => {
+    const value = valueNamed(name, meeting);
+    if (mask === undefined) return value;
+    return typeof value === "number" && typeof mask === "number" ? (value & mask) >>> 0 : UNKNOWN;
+  });
+  return values.length === 1 ? (values[0] ?? UNKNOWN) : values;
+}
+
+function valueNamed(name: string, meeting: Meeting): Value {
+  const [protocol = "", field] = name.split(" ");
+  if (name === "exthdr") return ABSENT;
+  if (field === undefined) return metaOf(name, meeting);
+  if (protocol === "ct") return connectionOf(field, meeting.packet);
+  return protocol === "fib" ? addressTypeOf(name, meeting) : payloadOf(protocol, field, meeting.packet);
 }
 
 function metaOf(key: string, { packet, machine }: Meeting): Value {
@@ -93,10 +85,9 @@ function payloadOf(protocol: string, field: string, packet: Packet): Value {
   }
   if (protocol === "ip" || protocol === "ip6") {
     if ((protocol === "ip") !== (family === 4)) return ABSENT;
-    const values: Readonly<Record<string, Value>> = { saddr: source, daddr: destination };
+    const values: Readonly<Record<string, Value>> = { saddr: source || UNKNOWN, daddr: destination };
     return values[field] ?? (field === "protocol" || field === "nexthdr" ? packet.protocol : UNKNOWN);
   }
-  if (protocol === "undefined") return UNKNOWN; // raw bytes
   if (protocol === "icmp" || protocol === "icmpv6") {
     const isIt = packet.protocol === (protocol === "icmp" ? "icmp" : "ipv6-icmp");
     return !isIt ? ABSENT : field === "type" ? "echo-request" : UNKNOWN;
@@ -117,24 +108,16 @@ function connectionOf(key: string, { isTranslated }: Packet): Value {
 }
 
 /** `fib daddr type`, `fib daddr . iif type`. */
-function addressTypeOf({ result, flags }: Json, { packet, machine }: Meeting): Value {
-  const asked = [flags].flat();
-  if (result !== "type" || !asked.includes("daddr")) return UNKNOWN;
+function addressTypeOf(name: string, { packet, machine }: Meeting): Value {
+  if (!/^fib .*\bdaddr\b.* type$/.test(name)) return UNKNOWN;
   const owner = linkWith(machine, packet.destination);
   if (owner === undefined) return "unicast";
-  return !asked.includes("iif") || owner.name === packet.inLink ? "local" : "unicast";
-}
-
-function maskedOf([operand, mask]: readonly unknown[], meeting: Meeting): Value {
-  const value = valueOf(operand, meeting);
-  return typeof value === "number" && typeof mask === "number" ? (value & mask) >>> 0 : UNKNOWN;
+  return !/\biif\b/.test(name) || owner.name === packet.inLink ? "local" : "unicast";
 }
 
 function isAmong(value: Value, right: unknown, meeting: Meeting, op: string): boolean | undefined {
   if (op === "<" || op === ">" || op === "<=" || op === ">=") return isOrdered(value, right, op);
-  const isList = typeof right === "string" && right.startsWith("@");
-  const wanted = isList ? elementsOf(right, meeting) : [right].flat();
-  return any(wanted.map((element) => isEqual(value, element)));
+  return any(elementsIn(right, meeting).map((element) => isEqual(value, element)));
 }
 
 function isOrdered(value: Value, right: unknown, op: string): boolean | undefined {
@@ -143,17 +126,16 @@ function isOrdered(value: Value, right: unknown, op: string): boolean | undefine
   return op.startsWith("<") === value < right;
 }
 
-/** The elements of a set that is named `@NAME` or written out. */
-function elementsOf(data: unknown, { rule, machine }: Meeting): readonly unknown[] {
-  if (typeof data === "string") return machine.rules.findSet(rule, data.slice(1))?.elem ?? [];
-  const { set } = data as Json; // written out, libnftables-json(5) SET
-  return [set].flat();
+/** Of a set that is named `@NAME` as well. */
+function elementsIn(data: unknown, { rule, machine }: Meeting): readonly unknown[] {
+  if (typeof data !== "string" || !data.startsWith("@")) return elementsOf(data);
+  return machine.rules.findSet(rule, data.slice(1))?.elem ?? [];
 }
 
 function isEqual(value: Value, element: unknown): boolean | undefined {
   if (value === ABSENT) return false;
   if (typeof element !== "object" || element === null) return isScalar(value, element);
-  const { concat, prefix, range, set, elem } = element as Json; // one of the forms of libnftables-json(5)
+  const { concat, range, set, elem } = element as Json; // one of the forms of libnftables-json(5)
   if (elem !== undefined) return isEqual(value, (elem as Json)["val"]);
   if (Array.isArray(set)) return any(set.map((each) => isEqual(value, each)));
   if (Array.isArray(concat)) {
@@ -161,7 +143,8 @@ function isEqual(value: Value, element: unknown): boolean | undefined {
     return all(concat.map((each, at) => isEqual(parts[at] ?? UNKNOWN, each)));
   }
   if (value === UNKNOWN) return undefined;
-  if (prefix !== undefined) return isWithin(value, prefix as Json);
+  const prefix = prefixIn(element);
+  if (prefix !== undefined) return typeof value === "string" ? contains(prefix, parseAddress(value)) : undefined;
   if (Array.isArray(range)) return isBetween(value, range);
   return undefined;
 }
@@ -169,14 +152,7 @@ function isEqual(value: Value, element: unknown): boolean | undefined {
 function isScalar(value: Value, element: unknown): boolean | undefined {
   if (value === UNKNOWN) return undefined;
   if (Array.isArray(value)) return value.includes(String(element));
-  const text = String(element);
-  if (text.endsWith("*") && text.length > 1) return String(value).startsWith(text.slice(0, -1));
-  return String(value) === text;
-}
-
-function isWithin(value: Value, { addr, len }: Json): boolean | undefined {
-  if (typeof value !== "string" || typeof addr !== "string" || typeof len !== "number") return undefined;
-  return contains(subnetOf(parseAddress(addr), len), parseAddress(value));
+  return isNamed(String(value), String(element));
 }
 
 function isBetween(value: Value, [low, high]: readonly unknown[]): boolean | undefined {

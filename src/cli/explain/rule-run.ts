@@ -1,11 +1,12 @@
 // A packet on its way through the rules of one hook, as nft(8) says: chain after chain by priority, where `accept` ends one
 // chain and `drop` the packet. A rule of which cannot be told whether it matches is passed over, and named.
 import type { Family } from "../../cidr.ts";
+import { type Json, type Verdict, isHidden, targetIn, verdictIn } from "../rule-expression.ts";
 import type { Machine } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import { type Meeting, all, holds, lookUp } from "./rule-match.ts";
 import { sayChain, sayRule } from "./rule-text.ts";
-import type { Chain, Json, Rule } from "./ruleset.ts";
+import type { Chain, Rule } from "./ruleset.ts";
 
 /** What became of it. */
 export interface Outcome {
@@ -42,7 +43,8 @@ const MOST_JUMPS = 16;
 
 /** Through all chains of a hook but those of NAT. @param family - of the tables; `bridge`, or that of the packet. */
 export function runHook(machine: Machine, hook: string, packet: Packet, family: Family | "bridge"): Outcome {
-  const walk: Walk = { packet, doubts: [] };
+  const unread = family === "bridge" ? undefined : machine.rules.unread[family];
+  const walk: Walk = { packet, doubts: unread === undefined ? [] : [`the rules of iptables-legacy: ${unread}`] };
   let by = "";
   for (const chain of machine.rules.chainsAt(hook, familiesOf(family), false)) {
     const decision = runChain(machine, walk, chain, chain.name, 0);
@@ -114,34 +116,18 @@ function runRule(machine: Machine, walk: Walk, place: Chain, rule: Rule, depth: 
 
 /** True for what is no condition. */
 function conditionOf(part: Json, meeting: Meeting): boolean | undefined {
-  const { match, xt, vmap } = part;
+  const { match, vmap } = part;
   if (match !== undefined) return holds(match as Json, meeting); // libnftables-json(5) MATCH
-  if (xt !== undefined) {
-    const { type, name } = (xt ?? {}) as Json; // an extension of iptables
-    return type === "target" || name === "comment" ? true : undefined;
-  }
   if (vmap !== undefined) return verdictOf(part, meeting) !== undefined;
-  return "limit" in part ? undefined : true;
+  return "limit" in part || isHidden(part) ? undefined : true;
 }
 
-type NftVerdict =
-  | { readonly kind: "accept" | "drop" | "return" }
-  | { readonly kind: "jump" | "goto"; readonly target: string };
-
-function verdictOf(part: Json, meeting: Meeting): NftVerdict | undefined {
-  const { xt, vmap } = part;
-  if (vmap !== undefined) {
-    const { key, data } = vmap as Json; // libnftables-json(5) VERDICT MAP
-    const found = lookUp(key, data, meeting);
-    return found === undefined ? undefined : verdictOf(found as Json, meeting);
-  }
-  for (const kind of ["accept", "drop", "return"] as const) if (kind in part) return { kind };
-  if ("reject" in part) return { kind: "drop" };
-  for (const kind of ["jump", "goto"] as const) {
-    if (kind in part) return { kind, target: String((part[kind] as Json)["target"]) };
-  }
-  const { type, name } = (xt ?? {}) as Json; // an extension of iptables
-  return type === "target" && name === "REJECT" ? { kind: "drop" } : undefined;
+function verdictOf(part: Json, meeting: Meeting): Verdict | undefined {
+  const { vmap } = part;
+  if (vmap === undefined) return verdictIn(part);
+  const { key, data } = vmap as Json; // libnftables-json(5) VERDICT MAP
+  const found = lookUp(key, data, meeting);
+  return found === undefined ? undefined : verdictOf(found as Json, meeting);
 }
 
 /** What rules do to the mark, with numbers or with the mark itself. */
@@ -160,11 +146,11 @@ function mangle({ mangle: change }: Json, walk: Walk): void {
 
 function translationOf(part: Json, meeting: Meeting): Translation | undefined {
   const by = sayRule(meeting.rule);
-  const { type, name } = (part["xt"] ?? {}) as Json; // an extension of iptables
-  if ("masquerade" in part || (type === "target" && name === "MASQUERADE")) return { kind: "masquerade", by };
-  if ("snat" in part || (type === "target" && name === "SNAT")) return { kind: "snat", by };
-  if ("redirect" in part || (type === "target" && name === "REDIRECT")) return { kind: "redirect", by };
-  if (type === "target" && name === "DNAT") return { kind: "dnat", by };
+  const target = targetIn(part);
+  if ("masquerade" in part || target === "MASQUERADE") return { kind: "masquerade", by };
+  if ("snat" in part || target === "SNAT") return { kind: "snat", by };
+  if ("redirect" in part || target === "REDIRECT") return { kind: "redirect", by };
+  if (target === "DNAT") return { kind: "dnat", by };
   if (!("dnat" in part)) return undefined;
   const { addr, port } = part["dnat"] as Json; // libnftables-json(5) NAT STATEMENTS
   if (typeof addr === "string") return { kind: "dnat", address: addr, ...(typeof port === "number" && { port }), by };
@@ -177,6 +163,6 @@ function translationOf(part: Json, meeting: Meeting): Translation | undefined {
   return { kind: "dnat", address: String(address), ...(typeof mapped === "number" && { port: mapped }), by };
 }
 
-function sayRemoval({ family, table, chain, handle }: Rule): string {
-  return `nft delete rule ${family} ${table} ${chain} handle ${handle}`;
+function sayRemoval({ family, table, chain, handle, removal }: Rule): string {
+  return removal ?? `nft delete rule ${family} ${table} ${chain} handle ${handle}`;
 }

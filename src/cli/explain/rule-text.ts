@@ -1,5 +1,6 @@
 // Rules in words much like those of nft(8), for people who look for them.
-import type { Chain, Json, Rule } from "./ruleset.ts";
+import type { Json } from "../rule-expression.ts";
+import type { Chain, Rule } from "./ruleset.ts";
 
 /** `chain forward of table inet tsnet`. */
 export function sayChain({ family, table, name }: Pick<Chain, "family" | "table" | "name">): string {
@@ -7,8 +8,8 @@ export function sayChain({ family, table, name }: Pick<Chain, "family" | "table"
 }
 
 /** `"ip saddr 10.1.2.3 drop" in chain DOCKER-USER of table ip filter`. */
-export function sayRule({ expr, comment, ...rule }: Rule): string {
-  const parts = expr.map(sayPart).filter((part) => part !== "");
+export function sayRule({ expr, comment, spec, ...rule }: Rule): string {
+  const parts = spec === undefined ? expr.map(sayPart).filter((part) => part !== "") : [spec];
   const why = comment === undefined ? "" : ` (${comment})`;
   return `"${parts.join(" ")}"${why} in ${sayChain({ ...rule, name: rule.chain })}`;
 }

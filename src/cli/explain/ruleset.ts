@@ -1,15 +1,20 @@
-// The rules of a machine as `nft -j list ruleset` prints them, those of iptables-nft among them (libnftables-json(5)).
-
-/** Unknown JSON, looked into field by field. */
-export type Json = Readonly<Record<string, unknown>>;
+// The rules of a machine as `nft -j list ruleset` prints them, those of iptables-nft among them (libnftables-json(5)), and
+// those of iptables-legacy in the same form (legacy-rules.ts).
+import type { Family } from "../../cidr.ts";
+import type { Json } from "../rule-expression.ts";
 
 /** One rule. */
 export interface Rule {
   readonly family: string;
   readonly table: string;
   readonly chain: string;
-  readonly handle: number;
+  /** Absent for one of iptables-legacy. */
+  readonly handle?: number;
   readonly comment?: string;
+  /** Of iptables-legacy: as it was typed. */
+  readonly spec?: string;
+  /** Of iptables-legacy: the command that removes it. */
+  readonly removal?: string;
   readonly expr: readonly Json[];
 }
 
@@ -34,14 +39,19 @@ export interface NftSet {
 
 type Place = Pick<Rule, "family" | "table">;
 
+/** Why the rules of iptables-legacy could not be read, which are there. */
+export type Unread = Readonly<Partial<Record<Family, string>>>;
+
 /** All of one machine. */
 export class Ruleset {
+  readonly unread: Unread;
   readonly #chains: readonly Chain[];
   readonly #rules: ReadonlyMap<string, readonly Rule[]>;
   readonly #sets: ReadonlyMap<string, NftSet>;
 
   /** @param objects - the array `nftables` of the output. */
-  constructor(objects: readonly Json[]) {
+  constructor(objects: readonly Json[], unread: Unread = {}) {
+    this.unread = unread;
     const all = <Kind>(kind: string) => objects.flatMap((each) => (each[kind] as Kind | undefined) ?? []); // as the manual says
     this.#chains = all<Chain>("chain");
     this.#rules = Map.groupBy(all<Rule>("rule"), (rule) => keyOf(rule, rule.chain));

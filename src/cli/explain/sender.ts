@@ -2,7 +2,7 @@
 // way goes on from the place where it should have left.
 import { bare } from "../words.ts";
 import { type Container, type Place, type Way, findPlace, gatewayOf, isOf, linkOfPlace } from "./facts.ts";
-import { type Link, type Machine, type Route, familyOf, linkWith } from "./machine.ts";
+import { type Link, type Machine, type Route, familyOf, linkWith, macAt } from "./machine.ts";
 import type { Packet } from "./packet.ts";
 import { runHook } from "./rule-run.ts";
 
@@ -14,6 +14,8 @@ export interface Departure {
   readonly link?: string;
   /** Bare: the destination, or the router that shall know more; absent if there is none. */
   readonly nextHop?: string;
+  /** As the container has it in its neighbour table. */
+  readonly nextHopMac?: string;
 }
 
 /** @returns undefined where it leaves by no link of tsnet's, or not at all; `self` when it is meant for the container itself. */
@@ -52,11 +54,13 @@ export async function leaveContainer(
     checkNeighbour(way, container, link, used, nextHop ?? packet.destination);
     checkOwnRules(way, container, { ...sent, outLink: link.name });
   }
+  const nextHopMac = nextHop && link && macAt(machine, nextHop, link.name);
   return {
     place: used,
     packet: sent,
     ...(link !== undefined && { link: link.name }),
     ...(nextHop !== undefined && { nextHop }),
+    ...(nextHopMac !== undefined && { nextHopMac }),
   };
 }
 

@@ -25,6 +25,8 @@ export interface PortVlan {
 export interface OvsPort {
   readonly name: string;
   readonly bridge: string;
+  /** Whether its bridge forwards in userspace. */
+  readonly isUserspace: boolean;
   /** VLAN of its untagged frames. */
   readonly tag?: number;
   /** Of a tunnel: `vxlan`, `gre`, `geneve`; else "", `internal`, … */

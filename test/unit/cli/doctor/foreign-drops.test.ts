@@ -3,7 +3,8 @@ import { parseSubnet } from "../../../../src/cidr.ts";
 import { dropsOf } from "../../../../src/cli/doctor/foreign-drops.ts";
 import { ADMITTED_MARK as MARK_IT_LOOKS_FOR } from "../../../../src/cli/doctor/marks.ts";
 import type { Traffic } from "../../../../src/cli/doctor/rule-fit.ts";
-import type { Ruleset, Statement } from "../../../../src/cli/doctor/rules-facts.ts";
+import type { Ruleset } from "../../../../src/cli/doctor/rules-facts.ts";
+import type { Json } from "../../../../src/cli/rule-expression.ts";
 import { ADMITTED_MARK } from "../../../../src/nat/table-inet.ts";
 
 /** What containers of a network begin. */
@@ -24,10 +25,7 @@ const subnet = (addr: string, len: number) => ({ prefix: { addr, len } });
 const admitted = match({ "&": [meta("mark"), ADMITTED_MARK] }, ADMITTED_MARK);
 
 /** A table with a base chain of the forward hook and others, each a list of rules. */
-function table(
-  policy: "accept" | "drop",
-  chains: Readonly<Record<string, readonly (readonly Statement[])[]>>,
-): Ruleset {
+function table(policy: "accept" | "drop", chains: Readonly<Record<string, readonly (readonly Json[])[]>>): Ruleset {
   const place = { family: "ip", table: "filter" };
   const rules = Object.entries(chains).flatMap(([chain, all]) =>
     all.map((expr, at) => ({ ...place, chain, handle: at + 1, expr })),
@@ -46,7 +44,7 @@ describe("foreign rules", () => {
     expect(MARK_IT_LOOKS_FOR).toBe(ADMITTED_MARK);
   });
 
-  it.each<[what: string, rules: readonly (readonly Statement[])[]]>([
+  it.each<[what: string, rules: readonly (readonly Json[])[]]>([
     ["tsnet's mark is accepted at the end", [[admitted, counter, ACCEPT]]],
     ["everything is accepted", [[ACCEPT]]],
     ["the network's link is accepted by a pattern", [[match(meta("iifname"), "tsn-*"), ACCEPT]]],
@@ -55,7 +53,7 @@ describe("foreign rules", () => {
     expect(found(table("drop", { FORWARD: rules }))).toEqual([]);
   });
 
-  it.each<[what: string, rule: readonly Statement[], finding: readonly string[]]>([
+  it.each<[what: string, rule: readonly Json[], finding: readonly string[]]>([
     ["everything", [counter, DROP], ["all"]],
     ["everything, with an answer", [{ reject: { type: "icmp" } }], ["all"]],
     ["what comes by the switch", [match(meta("iifname"), "tsn-1"), DROP], ["all"]],
@@ -78,7 +76,7 @@ describe("foreign rules", () => {
     expect(fits).toEqual(finding);
   });
 
-  it.each<[what: string, rule: readonly Statement[], way: Traffic, finding: readonly string[]]>([
+  it.each<[what: string, rule: readonly Json[], way: Traffic, finding: readonly string[]]>([
     ["what iptables rejects", [{ xt: { type: "target", name: "REJECT" } }], OUT, ["all"]],
     ["what iptables only notes", [{ xt: { type: "target", name: "LOG" } }], OUT, []],
     ["answers", [match({ ct: { key: "state" } }, { set: ["established", "related"] }), DROP], ANSWERS, ["all"]],
@@ -124,7 +122,7 @@ describe("foreign rules", () => {
   });
 
   it("behind one that accepts all drop nothing, behind one that accepts some they do", () => {
-    const accepting = (rule: readonly Statement[]) => table("accept", { FORWARD: [rule, [DROP]] });
+    const accepting = (rule: readonly Json[]) => table("accept", { FORWARD: [rule, [DROP]] });
 
     expect(found(accepting([match(meta("iifname"), "tsn-1"), ACCEPT]))).toEqual([]);
     expect(found(accepting([match(ip("daddr"), "198.51.100.1"), ACCEPT]))).toEqual(["all ip filter FORWARD handle 2"]);

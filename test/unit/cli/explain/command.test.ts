@@ -226,9 +226,9 @@ describe("what the tools print", () => {
     const uuid = (id: string) => ["uuid", id];
     const answers = {
       ...EMPTY,
-      [`${list}=name,ports list Bridge`]: {
-        headings: ["name", "ports"],
-        data: [["sw0", ["set", [uuid("p1"), uuid("p2")]]]],
+      [`${list}=name,ports,datapath_type list Bridge`]: {
+        headings: ["name", "ports", "datapath_type"],
+        data: [["sw0", ["set", [uuid("p1"), uuid("p2")]], "netdev"]],
       },
       [`${list}=_uuid,name,tag,interfaces list Port`]: {
         headings: ["_uuid", "name", "tag", "interfaces"],
@@ -257,8 +257,8 @@ describe("what the tools print", () => {
     };
 
     expect((await readSwitching(new FakeHost(answers), true)).ovs).toEqual([
-      { name: "tsva", bridge: "sw0", tag: 100, kind: "", remotes: [] },
-      { name: "tsx1", bridge: "sw0", kind: "gre", remotes: ["192.0.2.1"] },
+      { name: "tsva", bridge: "sw0", tag: 100, kind: "", isUserspace: true, remotes: [] },
+      { name: "tsx1", bridge: "sw0", kind: "gre", isUserspace: true, remotes: ["192.0.2.1"] },
     ]);
     expect((await readSwitching(new FakeHost(EMPTY), true)).ovs).toMatch(/^ovs-vsctl .* list \w+: exit code 2$/);
   });

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../../src/cli/explain/machine.ts";
 import type { Packet } from "../../../../src/cli/explain/packet.ts";
 import { runHook, translate } from "../../../../src/cli/explain/rule-run.ts";
-import { type Json, Ruleset } from "../../../../src/cli/explain/ruleset.ts";
+import type { Json } from "../../../../src/cli/rule-expression.ts";
+import { Ruleset } from "../../../../src/cli/explain/ruleset.ts";
 
 const PACKET: Packet = {
   family: 4,
