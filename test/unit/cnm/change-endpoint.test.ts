@@ -242,6 +242,17 @@ describe("SetEndpoint ip", () => {
     expect(stand.state()).toEqual(before);
   });
 
+  it("takes all back when a published port cannot be held for the new address", async () => {
+    const stand = await Stand.up();
+    const before = stand.state();
+    stand.rig.ports.fail("hold");
+
+    await expect(stand.set({ ip: NEW })).rejects.toThrow("cannot be changed");
+    expect(stand.state()).toEqual(before);
+    expect(stand.rig.ports.heldBy(endpointId(1))).toMatchObject([{ hostPort: 8080 }]);
+    expect(stand.rig.ports.targets.get(endpointId(1))).toMatchObject({ address: OLD });
+  });
+
   it("takes all back when the record cannot be written, or the caller has gone", async () => {
     const stand = await Stand.up();
     const before = stand.state();
