@@ -61,11 +61,11 @@ export class ChangeNetwork {
       undo.add(() => registry.putChange({ network: from, state: "ready", former: to }, before));
       await registry.putChange({ network: to, state: "ready", former: from }, after);
       await this.move(to, from, after);
-      await registry.putNetwork(to, "ready");
       signal.throwIfAborted();
     }).catch((failure: unknown) => {
       throw inContext(`network ${short(from.id)} cannot be changed`, failure);
     });
+    await registry.putNetwork(to, "ready").catch(() => {}); // all is done and recorded: else the next look ends it once more
     return { changes, inside: from.mtu === to.mtu ? insideAmong(after) : after.flatMap(insideOf) };
   }
 
