@@ -350,6 +350,32 @@ describe("SetNetwork", () => {
     ]);
   });
 
+  it("is refused when another endpoint came while it waited for one that is busy", async () => {
+    const rig = await rigWith();
+    const gate = Promise.withResolvers<void>();
+    rig.datapath.onCall = (call) => (call === "detach" ? gate.promise : undefined);
+    const leaving = rig.cnm.leave(joinRequest(1));
+    const changing = set(rig, { mtu: "1400" });
+    await rig.createEndpoint(endpointRequest(3));
+    gate.resolve();
+
+    await expect(changing).rejects.toThrow("just got another endpoint; change it again");
+    await leaving;
+    expect(networkOf(rig).mtu).toBe(1500);
+  });
+
+  it("and the creation of an endpoint in the place of a dead one do not wait for each other for ever", async () => {
+    const rig = await rigWith();
+    const { endpoint } = rig.registry.requireEndpoint(joinRequest(1));
+    rig.datapath.unplug(endpoint.hostIfName);
+
+    const removing = rig.cnm.deleteEndpoint(joinRequest(2));
+    const creating = rig.createEndpoint(endpointRequest(2, 1, { address: endpoint.address ?? "" }));
+    const changing = set(rig, { mtu: "1400" });
+
+    await expect(Promise.allSettled([removing, creating, changing])).resolves.toHaveLength(3);
+  });
+
   it("can be removed afterwards without a rest", async () => {
     const rig = await rigWith({ vlan: "100" });
     await set(rig, { vlan: "200" });

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { checkRemembered } from "../../support/order-property.ts";
 
-const RUNS = Number(process.env["TSNET_ORDER_RUNS"] ?? 1000);
+const RUNS = Number(process.env["TSNET_ORDER_RUNS"] ?? 450);
 const TIMEOUT_MS = 60_000 + RUNS * 30;
 
 describe("any history of calls", () => {
