@@ -23,7 +23,7 @@ function ipamOf(pools: string[], ofFormerLife: string[] = []): PoolKeeper & { re
       released.push(address);
       ofFormerLife.splice(ofFormerLife.indexOf(address), 1);
     },
-    listOfFormerLife: () => [...ofFormerLife],
+    listOfFormerLife: (_, _subnet, isOperators) => (isOperators === true ? [] : [...ofFormerLife]),
   };
 }
 
