@@ -26,11 +26,12 @@ export async function detach(
 
 /** @returns false if it went meanwhile. */
 export async function detachEndpoint(
-  { daemon }: Tools,
+  { console, daemon }: Tools,
   network: NamedNetwork,
   { id }: Pick<NamedEndpoint, "id">,
 ): Promise<boolean> {
-  const { WasAttached } = await daemon.call("Operator.Detach", { NetworkID: network.id, EndpointID: id });
+  const detaching = daemon.call("Operator.Detach", { NetworkID: network.id, EndpointID: id });
+  const { WasAttached } = await console.waitFor("tsnet", detaching);
   return WasAttached;
 }
 

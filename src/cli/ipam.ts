@@ -23,7 +23,8 @@ const UNKNOWN = "an auxiliary address, or nobody that Docker knows";
 
 /** @throws TsnetError `not-found` if `text` names neither a subnet nor a network of such a pool. */
 export async function ipam(tools: Tools, text: string | undefined, { json = false }: CommonOptions): Promise<void> {
-  const [everything, { pools, isComplete }] = await Promise.all([readEverything(tools), tools.daemon.read("/pools")]);
+  const reading = tools.console.waitFor("the pools", tools.daemon.read("/pools"));
+  const [everything, { pools, isComplete }] = await Promise.all([readEverything(tools), reading]);
   if (!isComplete) tools.console.note("there are more pools and addresses than fit one answer: these are not all");
   const named = namePools(pools, everything);
   const wanted = text === undefined ? named : poolsCalled(text, named, everything);

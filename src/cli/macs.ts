@@ -19,13 +19,14 @@ export async function macs(tools: Tools, text: string, { json = false }: CommonO
     const known = networks.length === 0 ? "it has none" : networks.map(({ name }) => name).join(", ");
     throw new TsnetError("not-found", `tsnet has no network ${JSON.stringify(text)}; its networks are ${known}`);
   }
-  const { switches, fault } = await readSwitches(tools.host, networks);
+  const { switches, fault } = await tools.console.waitFor("the host", readSwitches(tools.host, networks));
   const shown = switches.find(({ name, backend }) => name === network.switch && backend === network.backend);
   if (shown === undefined || shown.isMissing) {
     const why = fault === undefined ? "" : `: ${fault}`;
     throw new TsnetError("not-found", `switch ${network.switch} of network ${network.name} is not there${why}`);
   }
-  const found = (await readForwarding(tools.host, shown)).filter((each) => isOf(each, network, networks));
+  const known = await tools.console.waitFor("the switch", readForwarding(tools.host, shown));
+  const found = known.filter((each) => isOf(each, network, networks));
   const named = found.map((each) => ({ ...each, who: whoIs(each, shown, networks) })).sort(compare);
   if (json) return tools.console.json(named);
   const rows = named.map(({ mac, vlan, port, who, ageSeconds }) => [

@@ -12,7 +12,7 @@ import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 /** @param text - a switch of any driver, or a network of tsnet; without it all switches of tsnet's networks. */
 export async function show(tools: Tools, text: string | undefined, { json = false }: CommonOptions): Promise<void> {
   const { networks } = await readEverything(tools);
-  const { switches, fault } = await readSwitches(tools.host, networks);
+  const { switches, fault } = await tools.console.waitFor("the host", readSwitches(tools.host, networks));
   if (fault !== undefined) tools.console.note(`Open vSwitch cannot be read: ${fault}`);
   const ours = switches.filter((each) => each.isOurs || each.networks.length > 0);
   const shown = text === undefined ? ours : switchesCalled(text, switches, networks);
