@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { formatAddress, formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError, inContext, messageOf } from "../errors.ts";
-import { type Undo, withUndo } from "../undo.ts";
+import { withUndo } from "../undo.ts";
 import { type AddressContext, takeAddress } from "./attachment-address.ts";
 import type { Attach, Attached, Attachment, AttachmentDriver } from "./attachment.ts";
 import type { Endpoint, EndpointRef } from "./endpoint.ts";
@@ -19,6 +19,11 @@ import { Removal } from "./removal.ts";
 import type { CreateEndpoint, JoinResult } from "./requests.ts";
 
 type Addresses = Pick<Endpoint, "address" | "addressIpv6">;
+
+type Taken = { -readonly [Key in keyof Addresses]: Addresses[Key] };
+
+/** An endpoint whose caller has gone is made and taken back as a whole: whose its addresses are shall be clear at any time. */
+const UNTIL_RECORDED = new AbortController().signal;
 
 /** The verbs on one host. */
 export class AttachmentVerbs implements AttachmentDriver {
@@ -43,7 +48,7 @@ export class AttachmentVerbs implements AttachmentDriver {
           "not-found",
           `${request.owner.name} is not attached to network ${short(network.id)} any more`,
         );
-      if (known?.state === "removing") await this.#remove(known);
+      if (known?.state === "removing") await this.#remove(request);
       else if (known !== undefined) return this.#again(known, network, request, signal);
       return this.#make(network, request, signal).catch((failure: unknown) => {
         throw inContext(`${request.owner.name} cannot be attached to network ${short(network.id)}`, failure);
@@ -52,28 +57,32 @@ export class AttachmentVerbs implements AttachmentDriver {
   }
 
   async #make(network: Network, request: Attach, signal: AbortSignal): Promise<Attached> {
+    const { endpointId, owner, ifName, hasDefaultRoute, isOnce } = request;
     return withUndo(async (undo) => {
-      const { owner, ifName, hasDefaultRoute, isOnce } = request;
-      const addresses = await this.#takeAddresses(network, request, undo);
-      const routes = readRoutes(request.routes, addresses);
+      let isRecorded = false;
+      const taken: Taken = {};
+      undo.add(() => {
+        if (isRecorded) return this.#remove(request); // its addresses go with the record, and no second time
+        return this.#parts.releaseAddresses(network, { endpointId, ...taken });
+      });
+      await this.#takeAddresses(network, request, taken);
+      const routes = readRoutes(request.routes, taken);
       const attachment: Attachment = { owner, ifName, hasDefaultRoute, routes, isOnce };
-      undo.add(() => this.#parts.locks.endpoint(request, () => this.#removal.endpoint(request)));
-      await this.#endpoints.create(endpointOf(request, addresses), signal, attachment);
+      await this.#endpoints.create(endpointOf(request, taken), UNTIL_RECORDED, attachment);
+      isRecorded = true;
       return this.#join(request, attachment, false, signal);
     });
   }
 
-  async #takeAddresses(network: Network, request: Attach, undo: Undo): Promise<Addresses> {
-    const { registry, pools, releaseAddresses } = this.#parts;
+  /** @param taken - gets each address as soon as it is in use. */
+  async #takeAddresses(network: Network, request: Attach, taken: Taken): Promise<void> {
+    const { registry, pools } = this.#parts;
     const context: AddressContext = { network, endpoints: registry.endpointsOf(network.id), pools };
     planEndpoint(endpointOf(request, {}), network); // before an address is written down: options and MAC
-    const taken: { -readonly [Key in keyof Addresses]: Addresses[Key] } = {};
-    undo.add(() => releaseAddresses(network, { endpointId: request.endpointId, ...taken }));
     const address = await takeAddress(4, request.address, context);
     if (address !== undefined) taken.address = address;
     const addressIpv6 = await takeAddress(6, request.addressIpv6, context);
     if (addressIpv6 !== undefined) taken.addressIpv6 = addressIpv6;
-    return taken;
   }
 
   async #again(known: EndpointRecord, network: Network, request: Attach, signal: AbortSignal): Promise<Attached> {
@@ -128,19 +137,16 @@ export class AttachmentVerbs implements AttachmentDriver {
       const known = registry.findEndpoint(ref.endpointId);
       if (known === undefined) return false;
       if (known.attachment === undefined) throw notAttached(known.endpoint);
-      await this.#remove(known);
+      await this.#remove(ref);
       return true;
     });
     await this.#removal.finishNetworkOf(ref.networkId);
     return isDetached;
   }
 
-  /** Its address is free last of all, so that nobody gets it while it is in use. */
-  async #remove({ endpoint }: EndpointRecord): Promise<void> {
-    const { registry, locks, releaseAddresses } = this.#parts;
-    const network = registry.findNetwork(endpoint.networkId)?.network;
-    await locks.endpoint(endpoint, () => this.#removal.endpoint(endpoint));
-    if (network !== undefined) await releaseAddresses(network, endpoint);
+  /** Its addresses are free last of all, so that nobody gets them while they are in use. */
+  async #remove({ endpointId }: Pick<EndpointRef, "endpointId">): Promise<void> {
+    await this.#parts.locks.endpoint({ endpointId }, () => this.#removal.endpoint({ endpointId }));
   }
 }
 

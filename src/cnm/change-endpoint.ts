@@ -114,7 +114,7 @@ export class ChangeEndpoint {
     const datapath = datapaths[network.backend];
     if (!isDeepStrictEqual(addressesOf(former.endpoint), addressesOf(endpoint))) {
       await firewall.removeEndpoint({ network, endpoint: former.endpoint, ports }); // with the connections to the old one
-      await this.#publishing.relayTo(network, record);
+      await this.#publishing.relayTo(network, former.endpoint, record);
     }
     await firewall.ensureEndpoint({ network, endpoint, ports });
     await datapath.ensureNetwork(network, registry.sharersOf(network));

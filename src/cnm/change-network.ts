@@ -37,7 +37,11 @@ export class ChangeNetwork {
     const { registry, locks } = this.#parts;
     return locks.networks(async () => {
       const endpoints = endpointsOf(registry.endpointsOf(networkId));
-      return locks.endpoints(endpoints, () => this.#set(registry.requireNetwork(networkId), options, signal));
+      return locks.endpoints(endpoints, () => {
+        const network = registry.requireNetwork(networkId);
+        this.#refuseOthers(network, endpoints); // that came while the locks were waited for
+        return this.#set(network, options, signal);
+      });
     });
   }
 
@@ -64,26 +68,30 @@ export class ChangeNetwork {
       undo.add(() => registry.putChange({ network: from, state: "ready", former: to }, before));
       await registry.putChange({ network: to, state: "ready", former: from }, after);
       await this.move(to, from, after);
-      await registry.putNetwork(to, "ready");
       signal.throwIfAborted();
     }).catch((failure: unknown) => {
       throw inContext(`network ${short(from.id)} cannot be changed`, failure);
     });
+    await registry.putNetwork(to, "ready").catch(() => {}); // all is done and recorded: else the next look ends it once more
     return { changes, inside: from.mtu === to.mtu ? insideAmong(after) : after.flatMap(insideOf) };
   }
 
   /** Endpoints that cannot follow, and those that came while the host was looked at. */
   #refuse(from: Network, to: Network, after: readonly EndpointRecord[]): void {
     const { registry } = this.#parts;
-    if (registry.endpointsOf(from.id).length !== after.length) {
-      throw new TsnetError("conflict", `network ${short(from.id)} just got another endpoint; change it again`);
-    }
+    this.#refuseOthers(from, endpointsOf(after));
     const faults = after.flatMap(({ endpoint }) =>
       endpointFaults(endpoint, to).map((fault) => `endpoint ${short(endpoint.endpointId)}: ${fault}`),
     );
     if (faults.length > 0) throw new TsnetError("conflict", faults.join("; "));
     if (isDeepStrictEqual(from.vlans, to.vlans)) return;
     for (const { endpoint } of after) refuseSharedMac(endpoint, to, registry);
+  }
+
+  #refuseOthers({ id }: Network, known: readonly Endpoint[]): void {
+    const ids = new Set(known.map(({ endpointId }) => endpointId));
+    if (this.#parts.registry.endpointsOf(id).every(({ endpoint }) => ids.has(endpoint.endpointId))) return;
+    throw new TsnetError("conflict", `network ${short(id)} just got another endpoint; change it again`);
   }
 
   /** Has the host follow the records. The rules come first: nothing is open for a moment that shall be closed. */

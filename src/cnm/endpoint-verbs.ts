@@ -36,6 +36,7 @@ export class EndpointVerbs {
   /** @returns the MAC that tsnet chose; absent when the request had one. @param attachment - of one that is not the engine's. */
   async create(request: verbs.CreateEndpoint, signal: AbortSignal, attachment?: Attachment): Promise<{ mac?: string }> {
     const { registry, locks } = this.#parts;
+    await this.#makeWay(request);
     return locks.endpoint(request, async () => {
       const network = registry.requireNetwork(request.networkId);
       registry.damage.requireReadable("endpoint", request.endpointId);
@@ -48,7 +49,6 @@ export class EndpointVerbs {
       }
       registry.damage.requireComplete();
       const bindings = this.#external.planForJoin(request, network);
-      await this.#forgetDead(planned, network);
       const names = await this.#freeNames(request);
       // While names were looked for the network may have gone or changed, and another endpoint may have got the MAC.
       const present = registry.requireNetwork(request.networkId);
@@ -63,6 +63,18 @@ export class EndpointVerbs {
       });
       return answer;
     });
+  }
+
+  /** Before the endpoint's own lock: who holds one waits for no other, since a network's change waits for all of them. */
+  async #makeWay(request: verbs.CreateEndpoint): Promise<void> {
+    const { registry } = this.#parts;
+    if (registry.findEndpoint(request.endpointId) !== undefined) return;
+    const network = registry.requireNetwork(request.networkId);
+    registry.damage.requireReadable("endpoint", request.endpointId);
+    const planned = planEndpoint(request, network);
+    registry.damage.requireComplete();
+    this.#external.planForJoin(request, network);
+    await this.#forgetDead(planned, network);
   }
 
   /**

@@ -144,7 +144,7 @@ export class ExternalConnectivity {
       if (ports === undefined || (await links.isNameTaken(endpoint.hostIfName))) continue;
       await locks.endpoint(endpoint, async () => {
         const isGone = !(await links.isNameTaken(endpoint.hostIfName)); // a Join may have been under way
-        if (!isGone || registry.findEndpoint(endpoint.endpointId) === undefined) return;
+        if (!isGone || registry.findEndpoint(endpoint.endpointId)?.ports === undefined) return; // it may have left
         await this.#removal.endpoint(endpoint);
         hasRemoved = true;
       });

@@ -17,18 +17,19 @@ export function hasAddressesOfFormerLife({ registry, pools }: Pick<CnmParts, "re
     );
 }
 
-/** Releases them. @returns what was released. @throws TsnetError `host` if it cannot be recorded. */
-export async function releaseLostAddresses({
-  registry,
-  pools,
-}: Pick<CnmParts, "registry" | "pools">): Promise<string[]> {
+/** Releases them. @param isOperators - whether only those that not the engine asked for: no verb of the operator's outlives tsnet. @returns what was released. @throws TsnetError `host` if it cannot be recorded. */
+export async function releaseLostAddresses(
+  { registry, pools }: Pick<CnmParts, "registry" | "pools">,
+  isOperators = false,
+): Promise<string[]> {
   const released: string[] = [];
   if (registry.damage.isAbsenceUnproven) return released;
   for (const { network } of registry.networks()) {
     const claimed = claimedIn(network, registry);
     if (claimed === undefined) continue;
     for (const { subnet } of network.pools) {
-      const lost = pools.listOfFormerLife(network.addressSpace, subnet).filter((address) => !claimed.has(address));
+      const former = pools.listOfFormerLife(network.addressSpace, subnet, isOperators);
+      const lost = former.filter((address) => !claimed.has(address));
       for (const address of lost) await pools.releaseAddress(network.addressSpace, subnet, address);
       released.push(...lost);
     }

@@ -23,6 +23,7 @@ export class Lost {
   readonly #networks: LostNetworks;
   readonly #startedAt = performance.now();
   #areAddressesReleased = false;
+  #areOperatorsReleased = false;
 
   constructor(parts: CnmParts, log: Log, watch: RepairWatch) {
     this.#parts = parts;
@@ -76,12 +77,14 @@ export class Lost {
     return Math.max(0, this.#startedAt + ADDRESS_GRACE_MS - performance.now());
   }
 
-  /** Once in a life: later on tsnet hears everything. */
+  /** Once in a life: later on tsnet hears everything. The operator's at once: who typed a command may type it again. */
   async #releaseAddresses(attempt: Attempt): Promise<boolean> {
-    if (this.#areAddressesReleased || this.#addressGraceMs() > 0) return true;
+    const isOver = this.#addressGraceMs() <= 0;
+    if (isOver ? this.#areAddressesReleased : this.#areOperatorsReleased) return true;
     return attempt("addresses", "", async () => {
-      const released = await releaseLostAddresses(this.#parts);
-      this.#areAddressesReleased = true;
+      const released = await releaseLostAddresses(this.#parts, !isOver);
+      this.#areAddressesReleased = isOver;
+      this.#areOperatorsReleased = true;
       for (const _address of released) this.#watch.noteRepair("forgotten-address");
       if (released.length > 0) this.#log.info({ addresses: released }, "forgotten addresses released");
     });

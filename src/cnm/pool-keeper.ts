@@ -33,6 +33,9 @@ export interface PoolKeeper {
   /** Releases an address of the pool with that subnet. Where pools of several segments have it, and none is named, it stays in use. */
   releaseAddress(addressSpace: string, subnet: string, address: string, poolId?: string): Promise<void>;
 
-  /** The addresses of that pool that were given to endpoints before this start. None where pools of several segments have the subnet. */
-  listOfFormerLife(addressSpace: string, subnet: string): readonly string[];
+  /**
+   * The addresses of that pool that were given to endpoints before this start. None where pools of several segments have the
+   * subnet. @param isOperators - whether only those that were given out by `requestAddress`, and not to the engine.
+   */
+  listOfFormerLife(addressSpace: string, subnet: string, isOperators?: boolean): readonly string[];
 }

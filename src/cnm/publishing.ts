@@ -164,12 +164,16 @@ export class Publishing {
     if (unheld !== undefined) await this.#hold(unheld.network, unheld.endpoint, unheld.ports.map(bindingOf));
   }
 
-  /** Has what is published of an endpoint lead to the addresses that it has now. */
-  async relayTo(network: Network, { endpoint, ports = [] }: EndpointRecord): Promise<void> {
+  /** Has what is published of an endpoint lead to the addresses that it has now. @throws TsnetError; then it leads where it led. */
+  async relayTo(network: Network, former: Endpoint, { endpoint, ports = [] }: EndpointRecord): Promise<void> {
     const { ports: holder } = this.#parts;
     if (holder.heldBy(endpoint.endpointId).length === 0) return;
-    await holder.release(endpoint.endpointId);
-    await this.#hold(network, endpoint, ports.map(bindingOf));
+    const bindings = ports.map(bindingOf);
+    await withUndo(async (undo) => {
+      undo.add(async () => void (await this.#hold(network, former, bindings)));
+      await holder.release(endpoint.endpointId);
+      await this.#hold(network, endpoint, bindings);
+    });
   }
 
   #networkOf({ endpoint }: EndpointRecord): Network {

@@ -4,11 +4,9 @@ import { TsnetError } from "../errors.ts";
 import { runAll } from "../undo.ts";
 import type { Datapath } from "./datapath.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { poolOf } from "./join-result.ts";
 import { endpointNames } from "./names.ts";
 import type { Network, NetworkId } from "./network.ts";
 import type { CnmParts } from "./parts.ts";
-import { bareAddress } from "./plan.ts";
 import { type EndpointRecord, short } from "./registry.ts";
 
 type Steps = Parameters<typeof runAll>[1];
@@ -93,7 +91,7 @@ export class Removal {
     const host = [() => ports.release(endpoint.endpointId), unplug];
     const forget = async () => {
       await registry.removeEndpoint(endpoint.endpointId);
-      await this.#releaseChanged(endpoint);
+      await this.#releaseOwn(record);
     };
     if (record.state !== "created") {
       await runAll(what, [mark, ...before, ...host, ...after]);
@@ -110,16 +108,16 @@ export class Removal {
   }
 
   /** Addresses that the engine knows nothing of. One that cannot be released now is found to be nobody's at the next start. */
-  async #releaseChanged({ networkId, given, ...now }: Endpoint): Promise<void> {
-    const { registry, pools } = this.#parts;
+  async #releaseOwn({ endpoint, attachment }: EndpointRecord): Promise<void> {
+    const { registry, releaseAddresses } = this.#parts;
+    const { networkId, endpointId, given, ...now } = endpoint;
     const network = registry.findNetwork(networkId)?.network;
-    for (const key of ["address", "addressIpv6"] as const) {
-      const [at, was] = [now[key], given?.[key]];
-      const pool = network && was !== undefined && was !== at ? poolOf(network, at) : undefined;
-      if (network === undefined || at === undefined || pool === undefined) continue;
-      const { addressSpace, poolIds } = network;
-      await pools.releaseAddress(addressSpace, pool.subnet, bareAddress(at), poolIds?.[pool.subnet]).catch(() => {});
-    }
+    const own = (["address", "addressIpv6"] as const).flatMap((key) => {
+      const ofEngine = attachment === undefined ? (given?.[key] ?? now[key]) : undefined;
+      return now[key] === ofEngine ? [] : [[key, now[key]] as const];
+    });
+    if (network === undefined || own.length === 0) return;
+    await releaseAddresses(network, { endpointId, ...Object.fromEntries(own) }).catch(() => {});
   }
 
   /** Removes a network without a record, or with one that cannot be read, by the marks of its links. */
@@ -187,7 +185,8 @@ export class Removal {
       ...(address !== undefined && isFree(address) && { address }),
       ...(addressIpv6 !== undefined && isFree(addressIpv6) && { addressIpv6 }),
     };
-    if (network !== undefined) await releaseAddresses(network, lost);
+    const isEngines = registry.findEndpoint(endpoint.endpointId)?.attachment === undefined; // else they go with the record
+    if (network !== undefined && isEngines) await releaseAddresses(network, lost);
     await this.endpoint(endpoint);
   }
 

@@ -1,6 +1,14 @@
 // Who asks may be gone before the answer: what was given out then is taken back.
 import { setImmediate } from "node:timers/promises";
 
+/** Who asks for an address. */
+export interface AddressCaller {
+  /** Aborts when nobody learns of the answer any more. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether it is a verb of the operator's, and not the engine: what that took and did not record goes with the next start. */
+  readonly isOperators?: boolean;
+}
+
 /**
  * Asked when the call is done.
  *

@@ -202,7 +202,7 @@ export class Ipam implements IpamDriver {
     if (inUse !== undefined && this.#inventory?.countAddress(id, inUse) === true) return inUse;
     if (address === undefined && !isGateway) this.#inventory?.end();
     this.#inventory?.note(id);
-    const given = await pool.request(address, isGateway ? "gateway" : "endpoint", signal);
+    const given = await pool.request(address, isGateway ? "gateway" : "endpoint", { signal });
     this.#inventory?.countAddress(id, given); // the engine has it from now on
     return given;
   }

@@ -60,7 +60,7 @@ export class NetworkPools {
    */
   async requestAddress(addressSpace: string, subnet: string, address?: string, poolId?: string): Promise<string> {
     const pool = this.#meant(addressSpace, subnet, poolId);
-    if (pool !== undefined) return pool.request(address, "endpoint");
+    if (pool !== undefined) return pool.request(address, "endpoint", { isOperators: true });
     const why = "pools of several segments, or one whose record is damaged, have this subnet";
     throw new TsnetError("unsupported", `no address of ${subnet} can be given out: ${why}`);
   }
@@ -76,9 +76,9 @@ export class NetworkPools {
     if (pool !== undefined) await this.#parts.release(pool.description.id);
   }
 
-  /** The endpoints' addresses that were in use before this start and are still; none where several pools have the subnet. */
-  listOfFormerLife(addressSpace: string, subnet: string): readonly string[] {
-    return this.#only(addressSpace, subnet)?.listOfFormerLife().map(formatAddress) ?? [];
+  /** The endpoints' addresses that were in use before this start and are still: see `PoolKeeper`. */
+  listOfFormerLife(addressSpace: string, subnet: string, isOperators?: boolean): readonly string[] {
+    return this.#only(addressSpace, subnet)?.listOfFormerLife(isOperators).map(formatAddress) ?? [];
   }
 
   /** @returns for how long an endpoint's address has been given out; undefined if it is not, or several pools have the subnet. */

@@ -4,7 +4,7 @@
 //   pool     10.1.2.0/24+9f3a61c2                {"space":"tsnet","subnet":"10.1.2.0/24","segment":"","range":"10.1.2.128/25"}
 //   address  10.1.2.0/24+9f3a61c2#10.1.2.7       {"use":"endpoint"} or {"use":"gateway"} in use, {"released":17} at rest
 //
-// `range` is left out if there is none. `released` counts the releases of a pool, the lowest was first. An address without a
+// `"isOperators":true` beside `use` says that not the engine asked for it, but one of the operator's verbs. `range` is left out if there is none. `released` counts the releases of a pool, the lowest was first. An address without a
 // record was never used.
 import { type Subnet, contains, formatAddress, formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
@@ -22,7 +22,13 @@ export interface PoolDescription {
 }
 
 /** What the record of an address says. */
-export type AddressState = { readonly use: AddressUse } | { readonly released: number };
+export type AddressState = AddressInUse | { readonly released: number };
+
+/** What it says while the address is in use. */
+export interface AddressInUse {
+  readonly use: AddressUse;
+  readonly isOperators?: boolean;
+}
 
 /** One address that a pool has a record of. */
 export interface RecordedAddress {
@@ -73,8 +79,9 @@ function damaged(kind: "pool" | "address", recordId: string, why: string, cause?
 }
 
 function stateOf(fields: Readonly<Record<string, unknown>>): AddressState {
-  const { use, released } = fields as { use?: unknown; released?: unknown }; // checked right below
-  if ((use === "endpoint" || use === "gateway") && released === undefined) return { use };
+  const { use, released, isOperators } = fields;
+  if ((use === "endpoint" || use === "gateway") && released === undefined)
+    return { use, ...(isOperators === true && { isOperators }) };
   if (typeof released === "number" && Number.isSafeInteger(released) && released > 0 && use === undefined) {
     return { released };
   }

@@ -5,9 +5,15 @@ import { TsnetError, inContext } from "../errors.ts";
 import type { CommitPurpose, RecordChange, RecordStore } from "../state/record-store.ts";
 import { AddressBook, type AddressUse, type Holding } from "./address-book.ts";
 import { addressRecordId } from "./pool-id.ts";
-import { hasGone } from "./caller.ts";
-import { type AddressState, type PoolDescription, type RecordedAddress, poolBody } from "./pool-records.ts";
-import { unknownPool } from "./pool-errors.ts";
+import { type AddressCaller, hasGone } from "./caller.ts";
+import {
+  type AddressInUse,
+  type AddressState,
+  type PoolDescription,
+  type RecordedAddress,
+  poolBody,
+} from "./pool-records.ts";
+import { addressInUse, requireWithin, unknownPool } from "./pool-errors.ts";
 import { automaticSpan, findObstacle } from "../usable-addresses.ts";
 
 /** A pool that was given out, with its addresses. */
@@ -15,8 +21,8 @@ export class Pool {
   readonly description: PoolDescription;
   readonly #records: RecordStore;
   readonly #book: AddressBook;
-  /** Endpoints' addresses that were in use when this start began, and are still. */
-  readonly #ofFormerLife = new Set<bigint>();
+  /** Endpoints' addresses that were in use when this start began, and are still, with whether the operator's verbs took them. */
+  readonly #ofFormerLife = new Map<bigint, boolean>();
   /** Whether the engine asked for the pool, or spoke of it, since this start. */
   #isHeardOf: boolean;
   /** Asked for, and no network made with it yet. */
@@ -35,7 +41,7 @@ export class Pool {
     for (const { value, state } of [...(recorded ?? [])].sort((a, b) => orderOf(a) - orderOf(b))) {
       if ("use" in state) this.#book.take(value, state.use);
       else this.#book.rest(value, state.released);
-      if ("use" in state && state.use === "endpoint") this.#ofFormerLife.add(value);
+      if ("use" in state && state.use === "endpoint") this.#ofFormerLife.set(value, state.isOperators ?? false);
     }
   }
 
@@ -84,9 +90,10 @@ export class Pool {
     return this.#book.free;
   }
 
-  /** The endpoints' addresses that were given out before this start and not released since. */
-  listOfFormerLife(): readonly Address[] {
-    return Array.from(this.#ofFormerLife, (value) => this.#addressOf(value));
+  /** The endpoints' addresses that were given out before this start and not released since. @param isOperators - to those only. */
+  listOfFormerLife(isOperators = false): readonly Address[] {
+    const found = [...this.#ofFormerLife].filter(([, isOfOperator]) => isOfOperator || !isOperators);
+    return found.map(([value]) => this.#addressOf(value));
   }
 
   /** Makes the pool itself durable. */
@@ -100,17 +107,22 @@ export class Pool {
    *
    * @param text - bare address; undefined: the next of the range, or of the subnet if the pool has no range.
    * @returns CIDR with the pool's prefix length.
-   * @param signal - aborts when nobody learns of the address any more: then it is released.
+   * @param caller - when its signal aborts, the address is released.
    * @throws TsnetError `invalid` if the pool cannot have that address, `conflict` if it is in use, `exhausted`.
    */
-  async request(text: string | undefined, use: AddressUse, signal?: AbortSignal): Promise<string> {
+  async request(
+    text: string | undefined,
+    use: AddressUse,
+    { signal, isOperators }: AddressCaller = {},
+  ): Promise<string> {
     if (this.#removal) throw unknownPool(this.description.id);
     this.confirm();
     const address = text === undefined ? this.#chooseFree() : this.#parseOwn(text);
     const held = this.#book.find(address.value);
-    if (held === undefined) await this.#takeUnlessAborted(address, use, signal);
+    const state = { use, ...(isOperators === true && { isOperators }) };
+    if (held === undefined) await this.#takeUnlessAborted(address, state, signal);
     else if (use === "gateway" && held.use === "gateway" && !held.isReleasing) await held.pending;
-    else throw this.#inUse(address, held);
+    else throw addressInUse(this.description.subnet, address, held.use);
     return `${formatAddress(address)}/${this.description.subnet.prefixLength}`;
   }
 
@@ -148,17 +160,17 @@ export class Pool {
     }
   }
 
-  async #takeUnlessAborted(address: Address, use: AddressUse, signal: AbortSignal | undefined): Promise<void> {
-    await this.#take(address, use);
+  async #takeUnlessAborted(address: Address, state: AddressInUse, signal: AbortSignal | undefined): Promise<void> {
+    await this.#take(address, state);
     if (await hasGone(signal)) await this.release(address);
     signal?.throwIfAborted();
   }
 
-  #take(address: Address, use: AddressUse): Promise<void> {
-    const holding = this.#book.take(address.value, use);
+  #take(address: Address, state: AddressInUse): Promise<void> {
+    const holding = this.#book.take(address.value, state.use);
     const write = async (): Promise<void> => {
       try {
-        await this.#commitAddress("give out", address, { use });
+        await this.#commitAddress("give out", address, state);
       } catch (failure) {
         this.#book.giveBack(address.value, holding);
         throw failure;
@@ -215,26 +227,12 @@ export class Pool {
   #parseOwn(text: string): Address {
     const { subnet } = this.description;
     const address = parseAddress(text);
-    if (address.family !== subnet.family) {
-      throw new TsnetError(
-        "invalid",
-        `address ${text} is IPv${address.family}, but pool ${formatSubnet(subnet)} is not`,
-      );
-    }
-    if (!contains(subnet, address)) {
-      throw new TsnetError("invalid", `address ${text} is outside of subnet ${formatSubnet(subnet)}`);
-    }
+    requireWithin(subnet, address, text);
     const obstacle = findObstacle(subnet, address.value);
     if (obstacle !== undefined) {
       throw new TsnetError("invalid", `address ${text} is ${obstacle} of subnet ${formatSubnet(subnet)}`);
     }
     return address;
-  }
-
-  #inUse(address: Address, holding: Holding): TsnetError {
-    const state = holding.use === "gateway" ? "is the gateway of" : "is already in use in";
-    const pool = formatSubnet(this.description.subnet);
-    return new TsnetError("conflict", `address ${formatAddress(address)} ${state} pool ${pool}`);
   }
 
   #addressOf(value: bigint): Address {

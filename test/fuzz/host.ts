@@ -14,11 +14,13 @@ import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
 import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import { Repair } from "../../src/cnm/repair.ts";
+import type { Attach } from "../../src/cnm/attachment.ts";
 import type { EndpointId, EndpointRef } from "../../src/cnm/endpoint.ts";
 import type { NetworkId } from "../../src/cnm/network.ts";
 import type { OperatorDriver } from "../../src/cnm/operator.ts";
 import { CnmLocks } from "../../src/cnm/parts.ts";
-import { type EndpointRecord, Registry } from "../../src/cnm/registry.ts";
+import { type EndpointRecord, type NetworkRecord, Registry } from "../../src/cnm/registry.ts";
+import { releaseAddresses } from "../../src/cnm/release-addresses.ts";
 import type { CreateEndpoint, CreateNetwork } from "../../src/cnm/requests.ts";
 import { Ipam } from "../../src/ipam/driver.ts";
 import { parseDefaultPools } from "../../src/ipam/default-pools.ts";
@@ -31,7 +33,7 @@ import { FakeDatapath } from "../support/fake-datapath.ts";
 import { FakeFirewall } from "../support/fake-firewall.ts";
 import { FakePortHolder } from "../support/fake-port-holder.ts";
 import { NamesGuard, type WatchedRecords } from "./names-guard.ts";
-import { POOL_ID, SPARE_POOL_ID, idOf } from "./requests.ts";
+import { ATTACHED, POOL_ID, SPARE_POOL_ID, idOf } from "./requests.ts";
 
 const NEVER = new AbortController().signal;
 const DEFAULT_POOLS = "10.210.0.0/16:24,fd00:210::/48:64";
@@ -47,7 +49,7 @@ interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-function networkOf(word: string, n: number): CreateNetwork {
+function networkOf(word: string, n: number, addressSpace = "LocalDefault"): CreateNetwork {
   return {
     networkId: idOf(word) as NetworkId, // of the right form
     options: new Map(),
@@ -55,8 +57,8 @@ function networkOf(word: string, n: number): CreateNetwork {
     hasIpv4: true,
     hasIpv6: true,
     pools: [
-      { addressSpace: "LocalDefault", subnet: `10.9.${n}.0/24`, gateway: `10.9.${n}.1/24` },
-      { addressSpace: "LocalDefault", subnet: `fd09:${n}::/64`, gateway: `fd09:${n}::1/64` },
+      { addressSpace, subnet: `10.9.${n}.0/24`, gateway: `10.9.${n}.1/24` },
+      { addressSpace, subnet: `fd09:${n}::/64`, gateway: `fd09:${n}::1/64` },
     ],
   };
 }
@@ -68,16 +70,42 @@ function endpointOf(word: string, on: CreateNetwork, last: number): CreateEndpoi
 }
 
 const CANARY = networkOf("canary", 3);
-const NETWORKS = [CANARY, networkOf("network", 1), networkOf("spare network", 2)] as const;
+/** Whose addresses are tsnet's to give. */
+const OWN = networkOf("own network", 4, "tsnet");
+const NETWORKS = [CANARY, networkOf("network", 1), networkOf("spare network", 2), OWN] as const;
 const CANARY_ENDPOINT = endpointOf("canary endpoint", CANARY, 2);
 const ENDPOINTS = [
   CANARY_ENDPOINT,
   endpointOf("joined", NETWORKS[1], 2),
   endpointOf("created", NETWORKS[1], 3),
 ] as const;
+const ATTACHMENT: Attach = {
+  networkId: OWN.networkId,
+  endpointId: ATTACHED.EndpointID as EndpointId, // of the right form
+  owner: { kind: "container", id: "web", name: "web" },
+  ifName: "eth1",
+  address: "10.9.4.9",
+  addressIpv6: "fd09:4::9",
+  options: new Map(),
+  hasDefaultRoute: false,
+  routes: [],
+  isOnce: false,
+  isLost: false,
+  isAgain: false,
+};
+/** Gateways of the network whose addresses are tsnet's to give, by pool. */
+const GATEWAYS = { own: "10.9.4.1", own6: "fd09:4::1" } as const;
+/** Addresses in use by right. */
+const OURS = new Set([HELD_ADDRESS, ATTACHMENT.address, ATTACHMENT.addressIpv6, ...Object.values(GATEWAYS)]);
 /** Endpoints in a sandbox. */
 const JOINED: ReadonlySet<string> = new Set([CANARY_ENDPOINT.endpointId, idOf("joined")]);
-const POOLS = { canary: "10.9.8.0/24", [POOL_ID]: "10.9.9.0/24", [SPARE_POOL_ID]: "10.9.10.0/24" } as const;
+const POOLS = {
+  canary: "10.9.8.0/24",
+  own: "10.9.4.0/24",
+  own6: "fd09:4::/64",
+  [POOL_ID]: "10.9.9.0/24",
+  [SPARE_POOL_ID]: "10.9.10.0/24",
+} as const;
 
 function sandboxOf({ endpointId }: EndpointRef): string {
   return `/var/run/docker/netns/${endpointId.slice(0, 12)}`;
@@ -103,6 +131,8 @@ export class FuzzHost {
   #listening: Listening | undefined;
   readonly #poolIds = new Map<string, string>();
   #baseline = "";
+  /** As text, by id: the networks and endpoints that are there by right. */
+  readonly #rightful = new Map<string, string>();
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -118,10 +148,11 @@ export class FuzzHost {
       ports: guard.watch(this.#ports),
       locks: new CnmLocks(),
       pools: this.#ipam.ofNetworks,
-      releaseAddresses: async () => {},
+      releaseAddresses: releaseAddresses.bind(undefined, this.#ipam.ofNetworks),
     };
     this.#cnm = new Cnm(parts);
-    const repair = new Repair({ ...parts, lookAtHost: async () => {}, heldForMs: () => undefined });
+    const heldForMs = this.#ipam.ofNetworks.heldForMs.bind(this.#ipam.ofNetworks);
+    const repair = new Repair({ ...parts, lookAtHost: async () => {}, heldForMs });
     this.#operator = { attachments: new AttachmentVerbs(parts), changes: new Changes(parts), repair };
   }
 
@@ -145,6 +176,8 @@ export class FuzzHost {
     await this.#putBack();
     await this.#cnm.programExternalConnectivity({ ...CANARY_ENDPOINT, portMap: [ask(80, 9080)] }, NEVER);
     this.#baseline = this.state();
+    for (const record of this.#registry.networks()) this.#rightful.set(record.network.id, textOf(record));
+    for (const record of this.#registry.endpoints()) this.#rightful.set(record.endpoint.endpointId, textOf(record));
     const gate = new Gate();
     gate.open();
     const app = createServer({
@@ -230,7 +263,7 @@ export class FuzzHost {
     const memory = known.map((entries) => entries.sort(byKey));
     const { rules, elements } = this.#firewall;
     const ofHost = { links, rules, elements: [...elements].sort(byKey), held: [...this.#ports.held].sort(byKey) };
-    return JSON.stringify({ ...ofHost, records, memory }).replaceAll(/\+[0-9a-f]{8}(?=["#])/g, "");
+    return textOf({ ...ofHost, records, memory });
   }
 
   /** Whether everything is as it was at the start. */
@@ -252,32 +285,31 @@ export class FuzzHost {
   }
 
   async #removeStrangers(): Promise<void> {
-    const [networks, endpoints] = [NETWORKS.map(({ networkId }) => networkId), ENDPOINTS.map((one) => one.endpointId)];
     for (const record of this.#registry.endpoints()) {
-      if (!endpoints.includes(record.endpoint.endpointId) || this.#isOther(record))
-        await this.#cnm.deleteEndpoint(record.endpoint);
+      const { endpointId, networkId } = record.endpoint;
+      const network = this.#registry.findNetwork(networkId);
+      const isOfOther = network !== undefined && this.#isOther(network.network.id, network);
+      if (isOfOther || this.#isOther(endpointId, record)) await this.#cnm.deleteEndpoint(record.endpoint);
     }
-    for (const { network } of this.#registry.networks()) {
-      if (!networks.includes(network.id)) await this.#cnm.deleteNetwork(network.id);
+    for (const record of this.#registry.networks()) {
+      if (this.#isOther(record.network.id, record)) await this.#cnm.deleteNetwork(record.network.id);
     }
     const known = new Set(this.#poolIds.values());
     for (const id of this.#records.written("pool").keys()) if (!known.has(id)) await this.#ipam.releasePool(id);
     for (const [id, body] of this.#records.written("address")) {
       const [poolId = "", address = ""] = id.split("#");
-      const isOurs = address === HELD_ADDRESS || poolId === this.#poolIds.get("canary");
+      const isOurs = OURS.has(address) || poolId === this.#poolIds.get("canary");
       if (!isOurs && Object.hasOwn(body as object, "use")) await this.#ipam.releaseAddress(poolId, address);
     }
   }
 
-  /** Of one that is there by right: whether a request made it another one. */
-  #isOther({ endpoint, state, ports, bindings, sandboxKey }: EndpointRecord): boolean {
-    if (endpoint.endpointId === CANARY_ENDPOINT.endpointId) return false;
-    if (ports !== undefined || bindings !== undefined) return true;
-    const isJoined = JOINED.has(endpoint.endpointId);
-    return isJoined ? state !== "joined" || sandboxKey !== sandboxOf(endpoint) : state !== "created";
+  /** Whether a request made it, or made it another one. */
+  #isOther(id: string, record: EndpointRecord | NetworkRecord): boolean {
+    return this.#rightful.get(id) !== textOf(record);
   }
 
   async #putBack(): Promise<void> {
+    await this.#putBackPools();
     for (const network of NETWORKS) {
       if (this.#registry.findNetwork(network.networkId) === undefined) await this.#cnm.createNetwork(network, NEVER);
     }
@@ -287,12 +319,8 @@ export class FuzzHost {
       if (JOINED.has(endpoint.endpointId))
         await this.#cnm.join({ ...endpoint, sandboxKey: sandboxOf(endpoint) }, NEVER);
     }
-    const present = this.#records.written("pool");
-    for (const [word, subnet] of Object.entries(POOLS)) {
-      if (present.has(this.#poolIds.get(word) ?? "")) continue;
-      const request = { addressSpace: "tsnet", subnet, options: new Map<string, string>(), isIpv6: false };
-      this.#poolIds.set(word, (await this.#ipam.requestPool(request)).poolId);
-    }
+    if (this.#registry.findEndpoint(ATTACHMENT.endpointId) === undefined)
+      await this.#operator.attachments.attach(ATTACHMENT, NEVER);
     for (const [word, address] of [
       ["canary", "10.9.8.7"],
       [POOL_ID, HELD_ADDRESS],
@@ -300,6 +328,24 @@ export class FuzzHost {
       const poolId = this.#poolIds.get(word) ?? "";
       const isHeld = this.#isInUse(`${poolId}#${address}`);
       if (!isHeld) await this.#ipam.requestAddress({ poolId, address, isGateway: false });
+    }
+  }
+
+  async #putBackPools(): Promise<void> {
+    const present = this.#records.written("pool");
+    for (const [word, subnet] of Object.entries(POOLS)) {
+      if (present.has(this.#poolIds.get(word) ?? "")) continue;
+      const request = {
+        addressSpace: "tsnet",
+        subnet,
+        options: new Map<string, string>(),
+        isIpv6: subnet.includes(":"),
+      };
+      this.#poolIds.set(word, (await this.#ipam.requestPool(request)).poolId);
+    }
+    for (const [word, address] of Object.entries(GATEWAYS)) {
+      const poolId = this.#poolIds.get(word) ?? "";
+      if (!this.#isInUse(`${poolId}#${address}`)) await this.#ipam.requestAddress({ poolId, address, isGateway: true });
     }
   }
 
@@ -365,6 +411,11 @@ function readOnly(records: RecordStore): RecordStore {
     commit: async () => {},
     close: () => {},
   };
+}
+
+/** Without the random parts of the ids of pools. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/\+[0-9a-f]{8}(?=["#])/g, "");
 }
 
 function byKey(one: readonly [string, unknown], other: readonly [string, unknown]): number {

@@ -30,6 +30,7 @@ const NUMBERS = [
 const ADDRESSES = [
   "10.0.0.0", "10.0.0.0/8", "10.50.1.9/24", "010.0.0.1", "1.2.3", "1.2.3.4.5", "1.2.3.256/24", "10.50.1.0/33", "10.50.1.0/024", "0.0.0.0/0", "::/0", "::",
   "fe80::1%eth0", "::ffff:10.0.0.1", "FD00::1/64", "fd00:::1", "1::2::3", ":::", "255.255.255.255", "127.0.0.1", "224.0.0.1", "10.9.1.0/24", "::1/129",
+  "10.9.1.2", "10.9.1.1", "10.9.1.255", "10.9.4.9", "10.9.4.0", "10.9.4.255", "fd09:4::", "fd09:4::1", "10.9.4.50", "0.0.0.0/0 via 10.9.1.9",
   "10.0.0.0/8 via 10.50.1.9", "192.0.2.1,192.0.2.2", "192.0.2.1,fd00::1", ",,,", "1-4094", "30-20", "1-4094,".repeat(500), "10,20,30-39", "0-4095",
 ]; // prettier-ignore
 const MACS = [
@@ -63,6 +64,9 @@ const WORDS = [
   "geneve",
   "move",
   "none",
+  "container",
+  "netns",
+  "pid",
   "false",
   "tsnet",
   "tsnet-global",
@@ -89,7 +93,7 @@ export const TOKENS: readonly string[] = [
 
 /** Names of fields and options. */
 export const KEYS: readonly string[] = [
-  ...Object.keys(NETWORK_OPTIONS), "com.docker.network.bridge.name", "com.docker.network.driver.mtu", "com.docker.network.enable_ipv4",
+  ...Object.keys(NETWORK_OPTIONS), "ip", "ip6", "com.docker.network.bridge.name", "com.docker.network.driver.mtu", "com.docker.network.enable_ipv4",
   "com.docker.network.internal", "com.docker.network.generic", "com.docker.network.portmap", "com.docker.network.endpoint.exposedports",
   "com.docker.network.unknown", "segment", "RequestAddressType", "networkid", "NetworkID", "EndpointID", "Err", "Error", "constructor", "prototype",
   "toString", "hasOwnProperty", "then", "", " ", "brigde", "VLAN", "a\nb", "\u0000", "\ud800", "k".repeat(256), "k".repeat(257), "a/b~c", "é", "__proto__",

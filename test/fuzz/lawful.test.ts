@@ -157,6 +157,9 @@ describe("fields", () => {
   it("that may be absent may be null or missing [F51]", async () => {
     const absent = [
       "Options",
+      "Routes",
+      "Subnets",
+      "Addresses",
       "IPv4Data",
       "IPv6Data",
       "AuxAddresses",

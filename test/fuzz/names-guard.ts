@@ -59,7 +59,12 @@ const FORMS: Readonly<Record<string, RegExp>> = {
   addressId: /^[0-9a-f.:]{2,45}\/[0-9]{1,3}\+[0-9a-f]{8}#[0-9a-f.:]{2,45}$/,
   addressSpace: LINE,
   sandboxKey: LINE,
+  /** Of an attachment: id and name are told again, and no more. */
+  owner: LINE,
 };
+
+/** What all members of such a field are, whatever their keys. */
+const MEMBERS: Readonly<Record<string, string>> = { owner: "owner", poolIds: "poolId" };
 
 /** What the arguments are that are no objects with fields, in their order. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
@@ -162,7 +167,7 @@ export class NamesGuard {
     } else if (value instanceof Map) {
       for (const member of value.values()) this.#look(where, field, member);
     } else if (typeof value === "object" && value !== null) {
-      for (const [key, member] of Object.entries(value)) this.#look(where, key, member);
+      for (const [key, member] of Object.entries(value)) this.#look(where, MEMBERS[field] ?? key, member);
     }
   }
 }

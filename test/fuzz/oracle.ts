@@ -58,6 +58,8 @@ export class Oracle {
     this.tally[isAccepted ? "accepted" : "refused"] += 1;
     if (isAccepted) this.#lookAtNames(body);
     if (isAccepted && input.request.body !== undefined && mustBeRefused(input)) throw new Error("it was accepted");
+    if (input.request.verb === "Operator.Plan" && this.#host.version !== version)
+      throw new Error("a plan changed something");
     if (this.#kept.rest !== "") throw new Error(`more than one answer: ${JSON.stringify(this.#kept.rest)}`);
     await this.#end(version, isAccepted);
   }
@@ -143,7 +145,11 @@ export class Oracle {
   }
 
   #lookAtNames(body: Readonly<Record<string, unknown>>): void {
-    const { InterfaceName: names } = body as { InterfaceName?: { SrcName: unknown; DstPrefix: unknown } };
+    const { InterfaceName: names, ...rest } = body as { InterfaceName?: { SrcName: unknown; DstPrefix: unknown } };
+    for (const key of ["Link", "HostLink", "Interface"]) {
+      const name: unknown = Reflect.get(rest, key);
+      if (typeof name === "string") this.#host.guard.lookAtAnswer("ifName", name);
+    }
     if (names === undefined) return;
     this.#host.guard.lookAtAnswer("ifName", names.SrcName);
     this.#host.guard.lookAtAnswer("ifPrefix", names.DstPrefix);

@@ -26,6 +26,10 @@ const PORTS = {
 const network = { NetworkID: idOf("network") };
 const joined = { ...network, EndpointID: idOf("joined") };
 const created = { ...network, EndpointID: idOf("created") };
+const own = { NetworkID: idOf("own network") };
+/** An attachment, of a network of tsnet's own IPAM. */
+export const ATTACHED = { ...own, EndpointID: idOf("attached") };
+const owner = { OwnerKind: "container", OwnerID: idOf("container"), OwnerName: "db", Interface: "eth1" };
 const pool4 = {
   AddressSpace: "LocalDefault",
   Pool: "10.50.1.0/24",
@@ -137,6 +141,45 @@ export const LAWFUL: readonly LawfulRequest[] = [
     body: { PoolID: POOL_ID, Address: "10.9.9.9", Options: { RequestAddressType: "com.docker.network.gateway" } },
   },
   { verb: "IpamDriver.ReleaseAddress", body: { PoolID: POOL_ID, Address: "10.9.9.5" } },
+  {
+    verb: "Operator.Attach",
+    body: {
+      ...network,
+      ...owner,
+      EndpointID: idOf("new attachment"),
+      Address: "10.9.1.88",
+      AddressIPv6: "fd09:1::88",
+      MacAddress: "02:11:22:33:44:66",
+      Options: { mtu: "1400" },
+      DefaultRoute: true,
+      Routes: ["10.8.0.0/16 via 10.9.1.9"],
+      Once: false,
+      Lost: false,
+    },
+  },
+  { verb: "Operator.Attach", body: { ...own, ...owner, EndpointID: idOf("new attachment"), Once: true } },
+  {
+    verb: "Operator.Attach",
+    body: { ...ATTACHED, ...owner, Address: "10.9.4.9", Options: null, Routes: null, Lost: false },
+  },
+  { verb: "Operator.Detach", body: ATTACHED },
+  { verb: "Operator.SetNetwork", body: { ...network, Options: { mtu: "1400", icc: "false", masquerade: "false" } } },
+  { verb: "Operator.SetNetwork", body: { ...own, Options: { vlan: "12", ageing: "100", "shared-vlan": "true" } } },
+  { verb: "Operator.SetEndpoint", body: { ...joined, Options: { mtu: "1300" } } },
+  { verb: "Operator.SetEndpoint", body: { ...ATTACHED, Options: { ip: "10.9.4.77", ip6: "fd09:4::77", mtu: "1400" } } },
+  {
+    verb: "Operator.Plan",
+    body: {
+      Options: { mode: "routed", vlan: "30" },
+      Internal: false,
+      IPv6: true,
+      Subnets: [{ Pool: "10.61.0.0/24", Gateway: "10.61.0.1/24" }, { Pool: "fd61::/64" }],
+    },
+  },
+  {
+    verb: "Operator.Repair",
+    body: { Addresses: [{ AddressSpace: "tsnet", Subnet: "10.9.4.0/24", Address: "10.9.4.9" }] },
+  },
 ];
 
 /** The bytes of a call as the engine writes them. @param body - as text; undefined for none at all. */

@@ -5,9 +5,11 @@ import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
 import type { PoolKeeper } from "../../src/cnm/pool-keeper.ts";
 import type { Endpoint, EndpointId } from "../../src/cnm/endpoint.ts";
+import type { Network } from "../../src/cnm/network.ts";
 import { CnmLocks, type CnmParts } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
+import { releaseAddresses } from "../../src/cnm/release-addresses.ts";
 import type {
   CreateEndpoint,
   CreateNetwork,
@@ -86,13 +88,15 @@ export class CnmRig {
     this.registry = new Registry(this.records);
     this.registry.load();
     const { registry, datapath, firewall, ports } = this;
-    const releaseAddresses = async (_: unknown, { endpointId, address, addressIpv6 }: AddressesOf) => {
+    const release = async (network: Network, { endpointId, address, addressIpv6 }: AddressesOf) => {
       this.released.push(endpointId);
-      this.releasedAddresses.push(...[address, addressIpv6].filter((text) => text !== undefined));
+      const held = { ...(address !== undefined && { address }), ...(addressIpv6 !== undefined && { addressIpv6 }) };
+      this.releasedAddresses.push(...Object.values(held));
+      await releaseAddresses(pools, network, held);
     };
     const datapaths = { bridge: datapath, ovs: this.ovs };
     const locks = new CnmLocks();
-    const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
+    const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses: release };
     this.parts = parts;
     this.cnm = new Cnm(parts);
     this.attachments = new AttachmentVerbs(parts);

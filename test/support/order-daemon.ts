@@ -7,18 +7,9 @@ import { type Census, diffCensus } from "./census.ts";
 import { endpointId, networkId } from "./cnm-builder.ts";
 import { endpointBody, ids, networkBody, portMap } from "./daemon-calls.ts";
 import { type OrderCall, type OrderHistory, type OrderStep, describeHistory, networkOf } from "./order-history.ts";
-import {
-  type Answer,
-  EMPTY_MODEL,
-  FIRST,
-  FIXED,
-  type Model,
-  type ModelLink,
-  canonical,
-  explain,
-  portAtJoin,
-  portOf,
-} from "./order-model.ts";
+import { FIRST, FIXED, canonical, explain, portAtJoin, portOf } from "./order-model.ts";
+import { ASKED } from "./order-operator.ts";
+import { type Answer, EMPTY_MODEL, type Model, type ModelLink } from "./order-state.ts";
 import type { ServeHost, ShownLink } from "./serve-host.ts";
 import { listRecords } from "./system-records.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -225,7 +216,10 @@ export class OrderDaemon {
     const [status, links] = await Promise.all([this.#status(), this.#links()]);
     const networks = new Map(
       status.networks.map(({ id, mtu, state }) => {
-        return [numberOf(id, networkId), { variant: mtu === 1400 ? 1 : 0, isRemoving: state === "removing" }] as const;
+        return [
+          numberOf(id, networkId),
+          { variant: mtu === 1400 ? 1 : 0, mtu, isRemoving: state === "removing" },
+        ] as const;
       }),
     );
     const endpoints = status.networks.flatMap((network) =>
@@ -235,10 +229,11 @@ export class OrderDaemon {
         const isOnHost = links.some(({ ifname }) => ifname === host?.ifname.replace(/^tsv/, "tsc"));
         const link: ModelLink = host === undefined ? "none" : isOnHost ? "host" : "away";
         const [port] = ports;
-        const variant = addresses[0]?.endsWith(".100/24") === true ? 1 : 0;
+        const address = Number(addresses[0]?.replace(/^.*\.|\/.*$/g, ""));
+        const made = { variant: address === ASKED ? 1 : 0, address, ...UNSEEN } as const;
         return [
           on,
-          { variant, link, ...(state === "joined" && { sandbox: 0 }), ...(port && { port: port.hostPort }) },
+          { ...made, link, ...(state === "joined" && { sandbox: 0 }), ...(port && { port: port.hostPort }) },
         ] as const;
       }),
     );
@@ -332,12 +327,22 @@ interface Status {
   }[];
 }
 
+/** Of an endpoint, what is not looked at. */
+const UNSEEN = { mtu: 0, mac: 0 } as const;
+
 /** A model without what cannot be seen from outside: which sandbox, and what is published later. */
 function blurred(model: Model): string {
-  const endpoints = [...model.endpoints].map(([on, { variant, link, sandbox, port }]) => {
+  const endpoints = [...model.endpoints].map(([on, { variant, address, link, sandbox, port }]) => {
     return [
       on,
-      { variant, link, ...(sandbox !== undefined && { sandbox: 0 }), ...(port !== undefined && { port }) },
+      {
+        variant,
+        address,
+        ...UNSEEN,
+        link,
+        ...(sandbox !== undefined && { sandbox: 0 }),
+        ...(port !== undefined && { port }),
+      },
     ] as const;
   });
   return canonical({ ...model, endpoints: new Map(endpoints) });

@@ -1,17 +1,22 @@
 // A remembered host on which tsnet's inside can die: records, switch and rules outlive it, its sockets and all that it was
 // about to do do not. A new process finds what the last one left.
+import { AttachmentVerbs } from "../../src/cnm/attachment-verbs.ts";
+import { Changes } from "../../src/cnm/changes.ts";
 import { Cnm } from "../../src/cnm/driver.ts";
-import { CnmLocks } from "../../src/cnm/parts.ts";
+import { isInUse } from "../../src/cnm/lost-networks.ts";
+import { CnmLocks, type CnmParts } from "../../src/cnm/parts.ts";
 import { Reconciler } from "../../src/cnm/reconcile.ts";
 import { Registry } from "../../src/cnm/registry.ts";
+import { releaseAddresses } from "../../src/cnm/release-addresses.ts";
+import { Repair } from "../../src/cnm/repair.ts";
 import { TsnetError } from "../../src/errors.ts";
 import { Ipam } from "../../src/ipam/driver.ts";
 import type { RecordStore } from "../../src/state/record-store.ts";
 import { FakeDatapath } from "./fake-datapath.ts";
-import { NO_NETWORKS } from "./ipam-builder.ts";
 import { FakeFirewall } from "./fake-firewall.ts";
 import { FakePortHolder } from "./fake-port-holder.ts";
 import { MemoryStore } from "./memory-store.ts";
+import { OrderEngine } from "./order-engine.ts";
 import type { OrderFault } from "./order-history.ts";
 
 /** How many turns of the event loop it takes until nothing is under way on a host whose tsnet has died. */
@@ -57,7 +62,11 @@ function mortal<Part extends object>(part: Part, life: Life, onFailure = () => {
 /** One process on a host. */
 export class OrderProcess {
   readonly life = new Life();
+  readonly engine: OrderEngine;
   readonly cnm: Cnm;
+  readonly attachments: AttachmentVerbs;
+  readonly changes: Changes;
+  readonly repair: Repair;
   readonly ipam: Ipam;
   readonly registry: Registry;
   readonly reconciler: Reconciler;
@@ -85,14 +94,30 @@ export class OrderProcess {
     const ports = mortal(this.ports, life);
     this.registry = new Registry(records);
     const hostRoutes = { subnets: async () => [] };
-    this.ipam = new Ipam({ records, defaultPools: [], hostRoutes, ...NO_NETWORKS });
-    const ovs = new FakeDatapath("ovs", host.datapath);
-    const releaseAddresses = async () => {};
     const { registry } = this;
+    this.ipam = new Ipam({
+      records,
+      defaultPools: [],
+      hostRoutes,
+      isOfNetwork: (space, subnet) => registry.networksWith(space, subnet).length > 0,
+      isInUse: async (space, subnet) => {
+        const uses = registry.networksWith(space, subnet).map(({ id }) => isInUse(id, registry, datapath));
+        return (await Promise.all(uses)).includes(true);
+      },
+      isStartedByEngine: true,
+    });
+    const ovs = new FakeDatapath("ovs", host.datapath);
     const datapaths = { bridge: datapath, ovs };
-    const [locks, pools] = [new CnmLocks(), this.ipam.ofNetworks];
-    const parts = { registry, datapaths, links: datapath, firewall, ports, locks, pools, releaseAddresses };
+    const pools = this.ipam.ofNetworks;
+    const shared = { registry, datapaths, links: datapath, firewall, ports, locks: new CnmLocks(), pools };
+    const release: CnmParts["releaseAddresses"] = (network, held) => releaseAddresses(pools, network, held);
+    const parts = { ...shared, releaseAddresses: release };
     this.cnm = new Cnm(parts);
+    this.engine = new OrderEngine({ cnm: this.cnm, ipam: this.ipam, registry, records, held: host.heldByEngine });
+    this.attachments = new AttachmentVerbs(parts);
+    this.changes = new Changes(parts);
+    const heldForMs = pools.heldForMs.bind(pools);
+    this.repair = new Repair({ ...parts, lookAtHost: () => this.reconciler.run(), heldForMs });
     const silent = () => {};
     const error = (fields: object) => void this.errors.push(JSON.stringify(fields));
     this.reconciler = new Reconciler(parts, { debug: silent, info: silent, warn: silent, error });
@@ -111,6 +136,8 @@ export class OrderHost {
   readonly records = new MemoryStore();
   readonly datapath = new FakeDatapath();
   readonly firewall = new FakeFirewall();
+  /** Addresses of networks, CIDRs: see OrderEngine. */
+  readonly heldByEngine = new Set<string>();
   /** Whether the process dies of the next failure of the switch. */
   isFailureDeadly = false;
   #process = new OrderProcess(this);

@@ -1,49 +1,28 @@
 // What networks, endpoints and pools shall be after a history of calls: a few plain rules without a host, without waiting
 // and without order of steps. Calls that were made at once must have answers and an end that some order of them explains.
-import type { OrderCall, OrderFault } from "./order-history.ts";
-import { networkOf } from "./order-history.ts";
-
-export interface ModelNetwork {
-  readonly variant: number;
-  /** It goes with its last endpoint. */
-  readonly isRemoving: boolean;
-}
-
-/** `host`: both ends are there; `away`: the container has one; `none`: both are gone. */
-export type ModelLink = "none" | "host" | "away";
-
-export interface ModelEndpoint {
-  readonly variant: number;
-  /** Which sandbox it has joined; absent: none. */
-  readonly sandbox?: number;
-  readonly link: ModelLink;
-  /** Port of the host that leads to it. */
-  readonly port?: number;
-  /** What it publishes when it joins. */
-  readonly portAtJoin?: number;
-}
-
-/** By the numbers of the history; of a pool the last bytes of the addresses in use. */
-export interface Model {
-  readonly networks: ReadonlyMap<number, ModelNetwork>;
-  readonly endpoints: ReadonlyMap<number, ModelEndpoint>;
-  readonly pools: ReadonlyMap<number, ReadonlySet<number>>;
-  /** Whether tsnet has died once: then it may not know whether the engine has a pool of which no address is in use. */
-  readonly isRestarted?: boolean;
-}
-
-/** `refused`: the caller's mistake by the error's code; `failed`: any other error; `none`: the process ended before. */
-export type Answer =
-  | { readonly kind: "ok"; readonly address?: number }
-  | { readonly kind: "refused" | "failed" | "none" };
-
-/** A call and what came of it. */
-export interface Answered {
-  readonly call: OrderCall;
-  readonly answer: Answer;
-}
-
-export const EMPTY_MODEL: Model = { networks: new Map(), endpoints: new Map(), pools: new Map() };
+import { type OrderCall, type OrderFault, networkOf } from "./order-history.ts";
+import {
+  ASKED,
+  finished,
+  halfAttached,
+  isKept,
+  operatorOutcomes,
+  ownAddress,
+  reattached,
+  stuck,
+} from "./order-operator.ts";
+import {
+  type Answered,
+  type Model,
+  type ModelEndpoint,
+  type ModelLink,
+  type Outcome,
+  done,
+  lacking,
+  put,
+  refused,
+  without,
+} from "./order-state.ts";
 
 /** The addresses of a pool that can be given out: it is a /29. */
 export const USABLE = [1, 2, 3, 4, 5, 6] as const;
@@ -68,12 +47,6 @@ export function portAtJoin(endpoint: number): number | undefined {
   return networkOf(endpoint) === 2 ? 9000 + endpoint : undefined;
 }
 
-interface Outcome {
-  readonly isOk: boolean;
-  readonly model: Model;
-  readonly address?: number;
-}
-
 /** What tsnet may do with one call that nothing disturbs. Most have one possibility; a chosen address may be any free one. */
 function outcomes(model: Model, call: OrderCall, together: readonly OrderCall[]): readonly Outcome[] {
   switch (call.verb) {
@@ -96,9 +69,15 @@ function outcomes(model: Model, call: OrderCall, together: readonly OrderCall[])
     case "Die":
       return [die(model, call)];
     case "Reconcile":
+    case "Repair":
       return [done(model), done(normalised(model))];
-    default:
+    case "RequestPool":
+    case "ReleasePool":
+    case "RequestAddress":
+    case "ReleaseAddress":
       return poolOutcomes(model, call);
+    default:
+      return operatorOutcomes(model, call, together);
   }
 }
 
@@ -125,16 +104,19 @@ function createNetwork(model: Model, { on, variant }: OrderCall): Outcome {
   const known = model.networks.get(on);
   if (known !== undefined) return known.variant === variant && !known.isRemoving ? done(model) : refused(model);
   if (model.networks.has(RIVAL.get(on) ?? 0)) return refused(model);
-  return done({ ...model, networks: put(model.networks, on, { variant, isRemoving: false }) });
+  return done({
+    ...model,
+    networks: put(model.networks, on, { variant, mtu: variant === 1 ? 1400 : 1500, isRemoving: false }),
+  });
 }
 
-/** Of each Join that is made at the same time the container may not have the link yet. */
+/** Of each Join and Attach that is made at the same time the container may not have the link yet. */
 function deleteNetwork(model: Model, { on }: OrderCall, together: readonly OrderCall[]): readonly Outcome[] {
   const known = model.networks.get(on);
   if (known === undefined) return [done(model)];
   const own = [...model.endpoints].filter(([id]) => networkOf(id) === on);
   const isUsed = ([, { sandbox, link }]: (typeof own)[number]) => sandbox !== undefined && link === "away";
-  const joining = together.filter(({ verb }) => verb === "Join").map((call) => call.on);
+  const joining = together.filter(({ verb }) => verb === "Join" || verb === "Attach").map((call) => call.on);
   const inUse = own.filter(isUsed).map(([id]) => id);
   return subsets(inUse.filter((id) => joining.includes(id))).map((early) => {
     const kept = inUse.filter((id) => !early.includes(id));
@@ -147,29 +129,41 @@ function deleteNetwork(model: Model, { on }: OrderCall, together: readonly Order
 
 function createEndpoint(model: Model, call: OrderCall): readonly Outcome[] {
   const { on, variant } = call;
-  const network = networkOf(on);
-  if (model.networks.get(network)?.isRemoving !== false) return [refused(model)];
+  const network = model.networks.get(networkOf(on));
+  if (network?.isRemoving !== false) return [refused(model)];
+  const address = givenAddress(call);
   const known = model.endpoints.get(on);
-  if (known !== undefined) return [known.variant === variant ? done(model) : refused(model)];
+  if (known !== undefined) {
+    const isSame = known.mac === address && known.address === address && known.mtu === network.mtu;
+    return [isSame ? done(model) : refused(model)];
+  }
   const rivals = rivalsOf(model, call);
-  return displacements(model, call).map((rest) => {
+  const made = displacements(model, call).map((rest) => {
     if (rivals.some((id) => rest.endpoints.has(id))) return refused(rest);
     const port = portAtJoin(on);
-    const made: ModelEndpoint = { variant, link: "none", ...(port !== undefined && { portAtJoin: port }) };
-    return done({ ...rest, endpoints: put(rest.endpoints, on, made) });
+    const given = { variant, mtu: network.mtu, address, mac: address } as const;
+    const endpoint: ModelEndpoint = { ...given, link: "none", ...(port !== undefined && { portAtJoin: port }) };
+    return done({ ...rest, endpoints: put(rest.endpoints, on, endpoint) });
   });
+  return [...made, ...stuck(model, on)];
 }
 
-/** The endpoints that have the address which a new one asks for. */
-function rivalsOf({ endpoints }: Model, { on, variant }: OrderCall): readonly number[] {
-  if (variant !== 1) return [];
-  const others = [...endpoints].filter(([id, other]) => other.variant === 1 && networkOf(id) === networkOf(on));
-  return others.flatMap(([id]) => (id === on ? [] : [id]));
+/** The last byte of what the engine gives to an endpoint. */
+export function givenAddress({ on, variant }: Pick<OrderCall, "on" | "variant">): number {
+  return variant === 1 ? ASKED : ownAddress(on);
+}
+
+/** The endpoints that have the address which a new one asks for, or the MAC address that goes with it. */
+function rivalsOf({ endpoints }: Model, call: OrderCall): readonly number[] {
+  const wanted = givenAddress(call);
+  const others = [...endpoints].filter(([, { address, mac }]) => address === wanted || mac === wanted);
+  return others.flatMap(([id]) => (id === call.on || networkOf(id) !== networkOf(call.on) ? [] : [id]));
 }
 
 /** Who has an address after tsnet has died may have it in place of one whose end nobody told. */
 function displacements(model: Model, call: OrderCall): readonly Model[] {
-  const dead = rivalsOf(model, call).filter((id) => model.endpoints.get(id)?.link === "none");
+  const rivals = rivalsOf(model, call).filter((id) => model.endpoints.get(id)?.mac === givenAddress(call));
+  const dead = rivals.filter((id) => model.endpoints.get(id)?.link === "none" && !isKept(model, id));
   const surelyDead = dead.filter((id) => model.endpoints.get(id)?.sandbox !== undefined);
   return [lacking(model, surelyDead), lacking(model, model.isRestarted === true ? dead : surelyDead)];
 }
@@ -250,21 +244,16 @@ export function normalised(model: Model): Model {
   return [...rest.networks.keys()].reduce(finished, rest);
 }
 
-function finished(model: Model, network: number): Model {
-  const isUsed = [...model.endpoints.keys()].some((id) => networkOf(id) === network);
-  if (isUsed || model.networks.get(network)?.isRemoving !== true) return model;
-  return { ...model, networks: without(model.networks, network) };
-}
-
 /** What is left of endpoints when nobody has used them for long: those whose link a container has. */
 export function afterLong(model: Model): Model {
-  const lost = [...model.endpoints].filter(([, { link }]) => link !== "away");
+  const lost = [...model.endpoints].filter(([id, { link }]) => link !== "away" && !isKept(model, id));
   return normalised(lacking(model, lost.map(([id]) => id))); // prettier-ignore
 }
 
 /** The verbs of which an error means that nothing was changed. */
 export const MAKES: ReadonlySet<string> = new Set([
   "CreateNetwork", "CreateEndpoint", "Join", "Program", "RequestPool", "RequestAddress",
+  "Attach", "SetNetwork", "SetMtu", "SetAddress",
 ]); // prettier-ignore
 
 /** Every model that one call may leave, given its answer. */
@@ -276,27 +265,34 @@ function successors(
 ): readonly Model[] {
   const possible = outcomes(model, call, together);
   const isDisturbed = fault !== undefined;
+  // Looking for dead endpoints, and then trying once more, is no one step beside other calls.
+  const isTriedAgain = together.length > 1 && (call.verb === "Join" || call.verb === "Program");
   if (answer.kind === "ok") {
-    return possible.filter(({ isOk, address }) => isOk && address === answer.address).map((each) => each.model);
+    const ended = possible.filter(({ isOk, address }) => isOk && address === answer.address).map((each) => each.model);
+    return isTriedAgain ? [...ended, ...ended.map(withoutDead)] : ended;
   }
   const undisturbed = possible.filter(({ isOk }) => !isOk).map((each) => each.model);
   if (!isDisturbed && answer.kind !== "refused") return [];
-  // Looking for dead endpoints, and then trying once more, is no one step beside other calls.
-  if (!isDisturbed) return together.length === 1 ? undisturbed : [...undisturbed, ...undisturbed.map(withoutDead)];
+  if (!isDisturbed && isTriedAgain && undisturbed.length > 0)
+    return [model, ...undisturbed, ...undisturbed.map(withoutDead)];
+  if (!isDisturbed) return undisturbed;
   const unchanged = [model, withoutDead(model), ...undisturbed, ...givenWay(model, call)];
   const ended = possible.map((each) => each.model);
-  if (answer.kind === "none") return [...unchanged, ...ended, ...halfDone(model, call, ended)];
+  const half = () =>
+    call.verb === "Attach" ? possible.flatMap((each) => halfAttached(each, call.on)) : halfDone(model, call, ended);
+  if (answer.kind === "none") return [...unchanged, ...ended, ...half()];
   // An error of what makes something: nothing was changed. What removes something may have to be ended later.
   if (MAKES.has(call.verb)) return unchanged;
-  if (call.verb === "DeleteEndpoint") return ended;
+  if (call.verb === "DeleteEndpoint" || call.verb === "Detach") return ended;
   // An endpoint that is out of use goes with its network, or later.
-  if (call.verb === "DeleteNetwork") return [...ended, ...halfDone(model, call, ended)];
-  return [...unchanged, ...ended, ...halfDone(model, call, ended)];
+  if (call.verb === "DeleteNetwork") return [...ended, ...half()];
+  return [...unchanged, ...ended, ...half()];
 }
 
 /** What may have gone before a call failed: what is dead, and would have stood in its way. */
 function givenWay(model: Model, call: OrderCall): readonly Model[] {
   if (call.verb === "Join") return unjoined(model, call);
+  if (call.verb === "Attach") return reattached(model, call);
   return call.verb === "CreateEndpoint" ? displacements(model, call) : [];
 }
 
@@ -356,7 +352,7 @@ export function explain(model: Model, answered: readonly Answered[], fault?: Ord
     if (seen.has(key)) return;
     seen.add(key);
     if (rest.length === 0) {
-      const end = { ...normalised(at), ...(isDead && { isRestarted: true }) };
+      const end = { ...normalised(at), ...(isDead && { isRestarted: true }), ...(fault && { isDisturbed: true }) };
       found.set(canonical(end), end);
       return;
     }
@@ -373,10 +369,12 @@ export function explain(model: Model, answered: readonly Answered[], fault?: Ord
 export function canonical({ networks, endpoints, pools }: Model): string {
   const sorted = <T>(map: ReadonlyMap<number, T>) => [...map].sort(([a], [b]) => a - b);
   const poolList = sorted(pools).map(([id, inUse]) => [id, [...inUse].sort((a, b) => a - b)]);
-  const endpointList = sorted(endpoints).map(([id, { variant, sandbox, link, port, portAtJoin: later }]) => {
-    return [id, { variant, sandbox, link, port, later }];
-  });
-  const networkList = sorted(networks).map(([id, { variant, isRemoving }]) => [id, { variant, isRemoving }]);
+  const endpointList = sorted(endpoints).map(
+    ([id, { portAtJoin: later, variant, mtu, address, mac, sandbox, link, port }]) => {
+      return [id, { variant, mtu, address, mac, sandbox, link, port, later }];
+    },
+  );
+  const networkList = sorted(networks).map(([id, { variant, mtu, isRemoving }]) => [id, { variant, mtu, isRemoving }]);
   return JSON.stringify({ networks: networkList, endpoints: endpointList, pools: poolList });
 }
 
@@ -387,27 +385,6 @@ function subsets(of: readonly number[]): readonly (readonly number[])[] {
   );
 }
 
-function done(model: Model): Outcome {
-  return { isOk: true, model };
-}
-
-function refused(model: Model): Outcome {
-  return { isOk: false, model };
-}
-
 function withPool(model: Model, on: number, inUse: ReadonlySet<number> | undefined): Model {
   return { ...model, pools: inUse === undefined ? without(model.pools, on) : put(model.pools, on, inUse) };
-}
-
-function lacking(model: Model, ids: readonly number[]): Model {
-  if (ids.length === 0) return model;
-  return { ...model, endpoints: new Map([...model.endpoints].filter(([id]) => !ids.includes(id))) };
-}
-
-function put<T>(map: ReadonlyMap<number, T>, key: number, value: T): ReadonlyMap<number, T> {
-  return new Map([...map, [key, value]]);
-}
-
-function without<T>(map: ReadonlyMap<number, T>, key: number): ReadonlyMap<number, T> {
-  return new Map([...map].filter(([other]) => other !== key));
 }

@@ -15,7 +15,7 @@ export async function checkRemembered(
   isDisturbed: boolean,
   passTime: (ms: number) => void,
 ): Promise<void> {
-  const all = histories(isDisturbed ? { fault: ANY_FAULT } : {});
+  const all = histories({ hasOperator: true, ...(isDisturbed && { fault: ANY_FAULT }) });
   const property = fc.asyncProperty(all, async (history) => runHistory(history, passTime));
   await fc.assert(property, { numRuns: runs, seed: SEED, includeErrorInReport: true });
 }

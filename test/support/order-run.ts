@@ -1,42 +1,39 @@
 // Runs a history on a remembered host (order-host.ts) beside its model (order-model.ts), and compares after each step: the
 // answers, the records, what tsnet knows, the switch, the rules, the ports.
 import { isDeepStrictEqual } from "node:util";
+import type { Attach } from "../../src/cnm/attachment.ts";
 import type { EndpointId } from "../../src/cnm/endpoint.ts";
-import type { NetworkId } from "../../src/cnm/network.ts";
+import type { Network, NetworkId } from "../../src/cnm/network.ts";
 import type { EndpointRecord, NetworkRecord } from "../../src/cnm/registry.ts";
 import { TsnetError } from "../../src/errors.ts";
 import { endpointId, endpointRequest, joinRequest, networkId, networkRequest } from "./cnm-builder.ts";
 import { ask } from "./cnm-publishing.ts";
 import { NEVER } from "./cnm-rig.ts";
+import type { FakeLink } from "./fake-datapath.ts";
 import { wordsOf } from "./fake-firewall.ts";
 import { poolRequest } from "./ipam-builder.ts";
+import { addressFaults, addressesOfNobody, isUse } from "./order-addresses.ts";
+import { OWN_NETWORK, withOwnPool } from "./order-engine.ts";
 import {
+  ATTACHMENTS,
+  ENDPOINTS,
   type OrderCall,
   type OrderFault,
   type OrderHistory,
   type OrderStep,
   describeHistory,
+  isAttachment,
   networkOf,
 } from "./order-history.ts";
 import { OrderHost, abortedAfter } from "./order-host.ts";
-import {
-  type Answer,
-  EMPTY_MODEL,
-  FIRST,
-  FIXED,
-  MAKES,
-  type Model,
-  type ModelEndpoint,
-  type ModelLink,
-  afterLong,
-  canonical,
-  explain,
-  portAtJoin,
-  portOf,
-} from "./order-model.ts";
+import { FIRST, FIXED, MAKES, afterLong, canonical, explain, givenAddress, portAtJoin, portOf } from "./order-model.ts";
+import { ASKED, addressToSet, isOnce, mtuOfEndpoint, mtuOfNetwork } from "./order-operator.ts";
+import { type Answer, EMPTY_MODEL, type Model, type ModelEndpoint, type ModelLink } from "./order-state.ts";
 
 const REFUSALS: ReadonlySet<string> = new Set(["invalid", "not-found", "conflict", "exhausted", "unsupported"]);
-const NUMBERS = [1, 2, 3, 4] as const;
+const NUMBERS = [...ENDPOINTS, ...ATTACHMENTS] as const;
+/** Addresses from there on are chosen by tsnet. */
+const FIRST_CHOSEN = 128;
 const LONG_MS = 601_000;
 
 /** The subnets of the pools; the third is the first one once more. */
@@ -81,6 +78,7 @@ class OrderRun {
       });
     }
     await this.#waitLong();
+    await this.#releaseAddresses(history.some(({ fault }) => fault !== undefined && isOfRecords(fault)));
     await this.#removeAll();
   }
 
@@ -133,17 +131,32 @@ class OrderRun {
     this.#adopt([afterLong(this.#model)], "after ten minutes");
   }
 
+  /** What could not be recorded as free is released some time after the next start. */
+  async #releaseAddresses(isForgetful: boolean): Promise<void> {
+    const { records, heldByEngine } = this.#host;
+    if (addressesOfNobody(records, heldByEngine).length === 0) return;
+    if (isForgetful) {
+      await this.#host.restart();
+      await this.#settle();
+      this.#passTime(LONG_MS);
+      await this.#settle();
+    }
+    const left = addressesOfNobody(records, heldByEngine);
+    if (left.length > 0) throw new Error(`${left.join()} is in use, and nobody has it`);
+  }
+
   /** Every removal succeeds, and nothing is left. */
   async #removeAll(): Promise<void> {
-    const calls = NUMBERS.flatMap((on) => [
-      { verb: "DeleteEndpoint", on, variant: 0 } as const,
-      ...(on === 4 ? [] : [{ verb: "ReleasePool", on, variant: 0 } as const]),
-    ]);
-    const networks = [1, 2, 3].map((on) => ({ verb: "DeleteNetwork", on, variant: 0 }) as const);
-    for (const call of [...calls, ...networks]) {
-      const { kind } = await this.#answer(call, NEVER);
-      if (kind !== "ok") throw new Error(`at the end ${call.verb} ${call.on} was ${kind}`);
+    const removals = {
+      DeleteEndpoint: ENDPOINTS, Detach: ATTACHMENTS, ReleasePool: [1, 2, 3], DeleteNetwork: [1, 2, 3],
+    } as const; // prettier-ignore
+    for (const [verb, all] of Object.entries(removals)) {
+      for (const on of all) {
+        const { kind } = await this.#answer({ verb: verb as keyof typeof removals, on, variant: 0 }, NEVER); // its own key
+        if (kind !== "ok") throw new Error(`at the end ${verb} ${on} was ${kind}`);
+      }
     }
+    await this.#host.process.engine.releasePool();
     const { records, datapath, firewall, process } = this.#host;
     const left = {
       records: (["network", "endpoint", "pool", "address"] as const).flatMap((kind) => [...records.list(kind).keys()]),
@@ -171,24 +184,24 @@ class OrderRun {
   }
 
   async #make({ verb, on, variant }: OrderCall, signal: AbortSignal): Promise<number | undefined> {
-    const { cnm, reconciler } = this.#host.process;
+    const { cnm, engine, reconciler } = this.#host.process;
     const ref = { networkId: networkId(networkOf(on)), endpointId: endpointId(on) };
     switch (verb) {
       case "CreateNetwork":
-        await cnm.createNetwork(networkOfHistory(on, variant), signal);
+        await engine.createNetwork(networkOfHistory(on, variant), signal);
         return;
       case "DeleteNetwork":
-        await cnm.deleteNetwork(networkId(on));
+        await engine.deleteNetwork(networkId(on));
         return;
       case "CreateEndpoint": {
-        const address = `10.1.${networkOf(on)}.${variant === 1 ? 100 : 10 + on}/24`;
+        const address = `10.1.${networkOf(on)}.${givenAddress({ on, variant })}/24`;
         const port = portAtJoin(on);
         const ports = port === undefined ? {} : { portMap: [ask(80, port)] };
-        await cnm.createEndpoint(endpointRequest(on, networkOf(on), { address, ...ports }), signal);
+        await engine.createEndpoint(endpointRequest(on, networkOf(on), { address, ...ports }), signal);
         return;
       }
       case "DeleteEndpoint":
-        await cnm.deleteEndpoint(ref);
+        await engine.deleteEndpoint(ref);
         return;
       case "Join": {
         const request = joinRequest(on, networkOf(on), `/var/run/docker/netns/${on}-${variant}`);
@@ -212,9 +225,50 @@ class OrderRun {
       case "Reconcile":
         await reconciler.run();
         return;
-      default:
+      case "RequestPool":
+      case "ReleasePool":
+      case "RequestAddress":
+      case "ReleaseAddress":
         return this.#makeOfPool({ verb, on, variant });
+      default:
+        return this.#operate({ verb, on, variant }, signal);
     }
+  }
+
+  async #operate({ verb, on, variant }: OrderCall, signal: AbortSignal): Promise<undefined> {
+    const { attachments, changes, repair } = this.#host.process;
+    const ref = { networkId: networkId(networkOf(on)), endpointId: endpointId(on) };
+    const set = (...options: (readonly [string, string])[]) =>
+      changes.setEndpoint({ ...ref, options: new Map(options) }, signal);
+    if (verb === "Attach") {
+      const { linkName } = await attachments.attach(this.#attachRequest({ verb, on, variant }), signal);
+      this.#host.datapath.links.delete(linkName); // the command moves it into the namespace
+    } else if (verb === "Detach") await attachments.detach(ref);
+    else if (verb === "SetMtu") await set(["mtu", `${mtuOfEndpoint(variant)}`]);
+    else if (verb === "SetAddress") await set(["ip", `10.1.${networkOf(on)}.${addressToSet({ verb, on, variant })}`]);
+    else if (verb === "Repair") await repair.run({ addresses: [] });
+    else {
+      const mtu = mtuOfNetwork(variant);
+      const options = new Map([["mtu", `${mtu}`], ["icc", `${!isClosed(mtu)}`]] as const); // prettier-ignore
+      await changes.setNetwork({ networkId: networkId(on), options }, signal);
+    }
+  }
+
+  #attachRequest({ on, variant }: OrderCall): Attach {
+    const isLost = this.#endpointRecord(on) !== undefined && this.#linkOf(on) !== "away";
+    return {
+      networkId: networkId(networkOf(on)),
+      endpointId: endpointId(on),
+      owner: { kind: "container", id: `${on}`, name: `c${on}` },
+      ifName: "eth1",
+      ...(variant === 1 && { address: `10.1.${networkOf(on)}.${ASKED}` }),
+      options: new Map(),
+      hasDefaultRoute: false,
+      routes: [],
+      isOnce: isOnce(on),
+      isLost,
+      isAgain: false,
+    };
   }
 
   async #makeOfPool({ verb, on, variant }: OrderCall): Promise<number | undefined> {
@@ -270,8 +324,10 @@ class OrderRun {
       const record = records.list("network").get(networkId(on)) as NetworkRecord | undefined; // written by the registry
       if (record === undefined) return [];
       if (record.state === "creating") throw new Error(`network ${on} is still being made`);
-      const isRemoving = record.state === "removing";
-      return [[on, { variant: record.network.mtu === 1400 ? 1 : 0, isRemoving }] as const];
+      const { network, state } = record;
+      if (network.isIccAllowed === isClosed(network.mtu)) throw new Error(`network ${on} is changed by half`);
+      const { mtu: asked } = (network.created ?? network).requested;
+      return [[on, { variant: asked === 1400 ? 1 : 0, mtu: network.mtu, isRemoving: state === "removing" }] as const];
     });
     const endpoints = NUMBERS.flatMap((on) => {
       const record = this.#endpointRecord(on);
@@ -280,14 +336,19 @@ class OrderRun {
     return { networks: new Map(networks), endpoints: new Map(endpoints), pools: this.#observePools() };
   }
 
-  #observeEndpoint(on: number, { endpoint, state, sandboxKey, ports, bindings }: EndpointRecord): ModelEndpoint {
+  #observeEndpoint(on: number, record: EndpointRecord): ModelEndpoint {
+    const { endpoint, state, sandboxKey, ports, bindings } = record;
     if (state === "removing") throw new Error(`endpoint ${on} is still being removed`);
     const [port] = ports ?? [];
-    const [binding] = networkOf(on) === 2 ? (bindings ?? []) : [];
+    const [binding] = networkOf(on) === OWN_NETWORK ? (bindings ?? []) : [];
+    const [address, mac] = [lastByte(endpoint.address), Number.parseInt(endpoint.mac.slice(-2), 16)];
     return {
-      variant: endpoint.address?.endsWith(".100/24") === true ? 1 : 0,
+      variant: !isAttachment(on) && mac === ASKED ? 1 : 0,
+      mtu: endpoint.mtu,
+      address: address >= FIRST_CHOSEN ? 0 : address,
+      mac: mac >= FIRST_CHOSEN ? 0 : mac,
       link: this.#linkOf(on),
-      ...(state === "joined" && { sandbox: Number(sandboxKey?.replace(/^.*-/, "")) }),
+      ...(state === "joined" && { sandbox: isAttachment(on) ? 0 : Number(sandboxKey?.replace(/^.*-/, "")) }),
       ...(port && { port: port.hostPort }),
       ...(binding && { portAtJoin: binding.hostPort }),
     };
@@ -295,19 +356,18 @@ class OrderRun {
 
   #observePools(): ReadonlyMap<number, ReadonlySet<number>> {
     const { records } = this.#host;
-    for (const id of records.list("pool").keys()) {
+    const ids = [...records.list("pool").keys()].filter((id) => isOfHistory(id));
+    for (const id of ids) {
       // A pool whose answer was lost: which of the two that have its subnet asked for it does not matter.
       if (!this.#poolOfId.has(id)) this.#nameNew(id, this.#askedLast.get(id.replace(/\+.*/, "")) ?? 0);
     }
-    const pools = [...records.list("pool").keys()].map(
-      (id) => [this.#poolOfId.get(id) ?? 0, new Set<number>()] as const,
-    );
-    const found = new Map(pools);
+    const found = new Map(ids.map((id) => [this.#poolOfId.get(id) ?? 0, new Set<number>()] as const));
     for (const [id, body] of records.list("address")) {
+      if (!isOfHistory(id)) continue;
       const [poolId = "", address = ""] = id.split("#");
       const inUse = found.get(this.#poolOfId.get(poolId) ?? -1);
       if (inUse === undefined) throw new Error(`the address ${id} has no pool`);
-      if (typeof body === "object" && body !== null && "use" in body) inUse.add(Number(address.replace(/^.*\./, "")));
+      if (isUse(body)) inUse.add(Number(address.replace(/^.*\./, "")));
     }
     return found;
   }
@@ -321,6 +381,8 @@ class OrderRun {
     const inUse = new Set(joined.map(({ endpoint }) => endpoint.networkId));
     const live = networks.flatMap(({ network: { id }, state }) => (state !== "removing" || inUse.has(id) ? [id] : []));
     const isOwed = (id: string) => when === "in the end" || live.some((other) => other === id);
+    const faults = addressFaults(records);
+    if (faults.length > 0) throw new Error(`${moment}: ${faults.join(", ")}`);
     const ports = endpoints.flatMap(({ endpoint, ports: own }) =>
       own === undefined ? [] : [[endpoint.endpointId, own]],
     );
@@ -330,12 +392,16 @@ class OrderRun {
         .flatMap(({ endpoint }) => [endpoint.hostIfName, endpoint.sandboxIfName])
         .filter((name) => datapath.links.has(name)),
     ];
+    const settings = Object.fromEntries(
+      networks.flatMap(({ network, state }) => (state === "ready" ? settingsOf(network, joined, datapath.links) : [])),
+    );
     const states = <T extends { readonly state: string }>(list: readonly T[], idOf: (record: T) => string) =>
       Object.fromEntries(list.map((record) => [idOf(record), record.state]));
     const networkIdOf = ({ network }: NetworkRecord): NetworkId => network.id;
     const endpointIdOf = ({ endpoint }: EndpointRecord): EndpointId => endpoint.endpointId;
     const expected = {
       links: links.toSorted(),
+      settings,
       rules: live.toSorted(),
       elements: Object.fromEntries(joined.map(({ endpoint, ports: own = [] }) => [endpoint.endpointId, wordsOf(own)])),
       held: Object.fromEntries(ports),
@@ -344,6 +410,7 @@ class OrderRun {
     };
     const found = {
       links: [...datapath.links.keys()].toSorted(),
+      settings: Object.fromEntries(Object.keys(settings).map((name) => [name, shownOf(datapath.links.get(name))])),
       rules: firewall.rules.filter(isOwed).toSorted(),
       elements: Object.fromEntries(firewall.elements),
       held: Object.fromEntries(process.ports.held),
@@ -353,6 +420,43 @@ class OrderRun {
     if (isDeepStrictEqual(found, expected)) return;
     throw new Error(`${moment} the host is ${JSON.stringify(found)}\nand the records say ${JSON.stringify(expected)}`);
   }
+}
+
+/** What a network's switch shall be set to, and the ports of its endpoints, by their names. */
+function settingsOf(
+  { id, switchName, mtu, isIccAllowed }: Network,
+  joined: readonly EndpointRecord[],
+  links: ReadonlyMap<string, FakeLink>,
+) {
+  const endpoints = joined.flatMap(({ endpoint }) =>
+    endpoint.networkId === id && links.has(endpoint.hostIfName) ? [endpoint] : [],
+  );
+  const ports = endpoints.map((each) => [each.hostIfName, { mtu: each.mtu, isIsolated: !isIccAllowed }] as const);
+  return [[switchName, { mtu }] as const, ...ports];
+}
+
+/** What is set of a link; undefined if there is none, as that of a container that died. */
+function shownOf(link: FakeLink | undefined) {
+  return link && { mtu: link.mtu, ...(link.guard && { isIsolated: link.guard.isIsolated }) };
+}
+
+/** Whether a fault keeps tsnet from writing something down. */
+function isOfRecords({ kind }: OrderFault): boolean {
+  return kind === "records" || kind.startsWith("crash");
+}
+
+/** Whether a pool, or an address of one, is none of a network's. */
+function isOfHistory(id: string): boolean {
+  return SUBNETS.some((subnet) => subnet !== "" && id.startsWith(subnet));
+}
+
+function lastByte(address = ""): number {
+  return Number(address.replace(/\/.*/, "").replace(/^.*\./, ""));
+}
+
+/** Whether containers of a network may not speak to one another: `SetNetwork` changes both at once. */
+function isClosed(mtu: number): boolean {
+  return mtu === mtuOfNetwork(0);
 }
 
 /** Whether a fault leaves nothing: it came once, while things were made. */
@@ -368,5 +472,5 @@ function addressOf(pool: number, last: number): string {
 /** 1 is plain, 2 has no gateway for its endpoints, 3 has the subnet of 1. With variant 1 the MTU is another one. */
 function networkOfHistory(on: number, variant: number) {
   const options = { ...(variant === 1 && { mtu: "1400" }), ...(on === 2 && { gateway: "none" }) };
-  return networkRequest(on, options, on === 3 ? { pools: networkRequest(1).pools } : {});
+  return networkRequest(on, options, on === 3 ? { pools: networkRequest(1).pools } : withOwnPool(on));
 }

@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Census } from "../../support/census.ts";
 import { type EngineEndpoint, type EngineNetwork, Refusal } from "../../support/engine-double.ts";
+import { OperatorDouble } from "../../support/operator-double.ts";
 import { ServeHost } from "../../support/serve-host.ts";
 import { type Point, Steps } from "../../support/steps.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -82,6 +83,56 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       await nothingIsLeft();
     }, 240_000);
 
+    it("at any step of an attachment leaves all of it or what the same command ends [F03] [F07]", async () => {
+      await using operator = await OperatorDouble.up(host);
+      await atEveryPoint("attach", async (killed) => {
+        await killed(() => operator.attach(network, "10.96.0.88"));
+        const attached = await operator.attach(network, "10.96.0.88");
+        await reachesGateway(attached);
+        await operator.detach(network);
+      });
+      await nothingIsLeft();
+    }, 240_000);
+
+    it("at any step of its end leaves nothing that the same command does not take [F06] [F07]", async () => {
+      await using operator = await OperatorDouble.up(host);
+      await atEveryPoint("detach", async (killed) => {
+        await operator.attach(network, "10.96.0.88");
+        await killed(() => operator.detach(network));
+        await operator.detach(network);
+        expect(await portsOfEndpoints()).toEqual([]);
+      });
+      await nothingIsLeft();
+    }, 240_000);
+
+    it("at any step of a network's change leaves the former or the new one, and the same command changes it [F08]", async () => {
+      await using operator = await OperatorDouble.up(host);
+      await using running = await container();
+      await atEveryPoint("set network", async (killed) => {
+        await killed(() => operator.setNetwork(network, { mtu: "1400", icc: "false" }));
+        const mtus = new Set((await portsOfEndpoints()).map(({ mtu }) => mtu));
+        expect([[1400], [1500]], "all ports or none").toContainEqual([...mtus]);
+        await operator.setNetwork(network, { mtu: "1400", icc: "false" });
+        expect(await portsOfEndpoints()).toMatchObject([{ mtu: 1400 }]);
+        await operator.setNetwork(network, { mtu: "1500", icc: "true" });
+        await reachesGateway(running.endpoint);
+      });
+    }, 240_000);
+
+    it("at any step of a container's new address leaves the former or that one, and the same command gives it [F07]", async () => {
+      await using operator = await OperatorDouble.up(host);
+      const running = await host.engine.start(network, { port: PORT });
+      const [former = ""] = running.address.split("/");
+      await atEveryPoint("set address", async (killed) => {
+        await killed(() => operator.setAddress(running, "10.96.0.77"));
+        await reachesGateway(await operator.setAddress(running, "10.96.0.77"));
+        await operator.setAddress(running, former);
+      });
+      await works(running);
+      await host.engine.stop(running);
+      await nothingIsLeft();
+    }, 240_000);
+
     it("in recovery itself, at every step in a row, ends as an unbroken recovery does [F09]", async () => {
       await using running = await container();
       const whole = await host.restingCensus();
@@ -107,6 +158,11 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       return { endpoint, [Symbol.asyncDispose]: () => host.engine.stop(endpoint) };
     }
 
+    async function portsOfEndpoints() {
+      const links = JSON.parse(await host.exec("ip", "-json", "link")) as { ifname: string; mtu: number }[]; // ip(8)
+      return links.filter(({ ifname }) => ifname.startsWith("tsv"));
+    }
+
     async function switchName(): Promise<string> {
       if (backend === "ovs") return await host.ovs.vsctl("list-br");
       const links = JSON.parse(await host.exec("ip", "-json", "link", "show", "type", "bridge")) as {
@@ -115,8 +171,12 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       return links[0]?.ifname ?? "";
     }
 
-    async function works(endpoint: EngineEndpoint): Promise<void> {
+    async function reachesGateway(endpoint: EngineEndpoint): Promise<void> {
       expect(await host.reachesGateway(endpoint), "reaches the gateway").toBe(true);
+    }
+
+    async function works(endpoint: EngineEndpoint): Promise<void> {
+      await reachesGateway(endpoint);
       await host.listenIn(endpoint);
       expect(await host.reachesPort(PORT), "is reached by its published port").toBe(true);
     }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Attach } from "../../../src/cnm/attachment.ts";
 import { endpointId, endpointRequest, joinRequest, networkId, networkRequest } from "../../support/cnm-builder.ts";
+import type { PoolKeeper } from "../../../src/cnm/pool-keeper.ts";
 import { CnmRig, NEVER, OTHER_IPAM } from "../../support/cnm-rig.ts";
 
 const OWNER = { kind: "container", id: "4f1c", name: "web" } as const;
@@ -246,6 +247,30 @@ describe("Detach", () => {
     await detach(rig);
 
     expect(steps.slice(-2)).toEqual(["record gone", "address free"]);
+  });
+
+  it("frees the address, too, when the host fails and the removal is ended later", async () => {
+    const rig = await attached();
+    rig.datapath.failWrite(1);
+
+    await expect(detach(rig)).rejects.toThrow("cannot be removed");
+    await rig.reconciler.run();
+
+    expect(rig.registry.endpoints()).toEqual([]);
+    expect(rig.releasedAddresses).toEqual(["10.1.1.254/24"]);
+  });
+
+  it("frees the address that the endpoint was just changed to, once, and not the one that it had", async () => {
+    const requestAddress: PoolKeeper["requestAddress"] = async (_, _subnet, address = "10.1.1.9") => `${address}/24`;
+    const pools: PoolKeeper = { ...OTHER_IPAM, count: () => 1, requestAddress };
+    const rig = await rigWithNetwork({}, new CnmRig(undefined, pools));
+    moveInside(rig, (await attach(rig)).linkName);
+
+    const options = new Map([["ip", "10.1.1.50"]]);
+    const changed = rig.changes.setEndpoint({ ...joinRequest(), options }, NEVER);
+    await Promise.all([changed, detach(rig)]);
+
+    expect(rig.releasedAddresses).toEqual(["10.1.1.50/24"]);
   });
 
   it("says that there was nothing when it is repeated", async () => {

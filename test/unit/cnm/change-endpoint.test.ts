@@ -242,6 +242,32 @@ describe("SetEndpoint ip", () => {
     expect(stand.state()).toEqual(before);
   });
 
+  it("takes all back when a published port cannot be held for the new address", async () => {
+    const stand = await Stand.up();
+    const before = stand.state();
+    stand.rig.ports.fail("hold");
+
+    await expect(stand.set({ ip: NEW })).rejects.toThrow("cannot be changed");
+    expect(stand.state()).toEqual(before);
+    expect(stand.rig.ports.heldBy(endpointId(1))).toMatchObject([{ hostPort: 8080 }]);
+    expect(stand.rig.ports.targets.get(endpointId(1))).toMatchObject({ address: OLD });
+  });
+
+  it("may be given again at once after a crash that left its address in use, and the engine's addresses stay", async () => {
+    const stand = await Stand.up();
+    await stand.ipam.ofNetworks.requestAddress("tsnet", SUBNET, NEW); // the last thing that was recorded
+    const ofEngine = await stand.take(SUBNET);
+    const ipam = ipamWith({ records: stand.records.reopened() });
+    const again = new CnmRig(stand.rig, ipam.ofNetworks);
+
+    await again.reconciler.recover(false);
+    await again.changes.setEndpoint({ ...joinRequest(1), options: new Map([["ip", NEW]]) }, NEVER);
+
+    expect(again.registry.requireEndpoint(joinRequest(1)).endpoint.address).toBe(`${NEW}/24`);
+    const own = ipam.ofNetworks.requestAddress("tsnet", SUBNET, ofEngine.split("/")[0]);
+    await expect(own).rejects.toThrow("already in use");
+  });
+
   it("takes all back when the record cannot be written, or the caller has gone", async () => {
     const stand = await Stand.up();
     const before = stand.state();

@@ -351,6 +351,32 @@ describe("SetNetwork", () => {
     ]);
   });
 
+  it("is refused when another endpoint came while it waited for one that is busy", async () => {
+    const rig = await rigWith();
+    const gate = Promise.withResolvers<void>();
+    rig.datapath.onCall = (call) => (call === "detach" ? gate.promise : undefined);
+    const leaving = rig.cnm.leave(joinRequest(1));
+    const changing = set(rig, { mtu: "1400" });
+    await rig.createEndpoint(endpointRequest(3));
+    gate.resolve();
+
+    await expect(changing).rejects.toThrow("just got another endpoint; change it again");
+    await leaving;
+    expect(networkOf(rig).mtu).toBe(1500);
+  });
+
+  it("and the creation of an endpoint in the place of a dead one do not wait for each other for ever", async () => {
+    const rig = await rigWith();
+    const { endpoint } = rig.registry.requireEndpoint(joinRequest(1));
+    rig.datapath.unplug(endpoint.hostIfName);
+
+    const removing = rig.cnm.deleteEndpoint(joinRequest(2));
+    const creating = rig.createEndpoint(endpointRequest(2, 1, { address: endpoint.address ?? "" }));
+    const changing = set(rig, { mtu: "1400" });
+
+    await expect(Promise.allSettled([removing, creating, changing])).resolves.toHaveLength(3);
+  });
+
   it("can be removed afterwards without a rest", async () => {
     const rig = await rigWith({ vlan: "100" });
     await set(rig, { vlan: "200" });
@@ -400,14 +426,28 @@ describe("SetNetwork", () => {
       expect(rig.state()).toEqual(before);
     });
 
-    it.each([1, 2])("leaves all as it was when write %i of the records fails", async (n) => {
+    it("leaves all as it was when it cannot be recorded", async () => {
       const rig = await rigWith(vlans);
       const before = rig.state();
-      rig.records.failCommit(n);
+      rig.records.failCommit(1);
 
       await expect(set(rig, wish)).rejects.toThrow("disk full");
       expect(rig.state()).toEqual(before);
       expect(networkOf(rig).vlans).toEqual({ vlan: 100 });
+    });
+
+    it("is done when only its end cannot be recorded on a disk that has failed for good, and ended by the next look", async () => {
+      const rig = await rigWith(vlans);
+      const from = rig.records.commitCount;
+      rig.records.isFailing = (n) => n > from + 1;
+
+      await set(rig, wish);
+
+      expect(networkOf(rig).vlans).toEqual({ vlan: 200 });
+      expect(rig.datapath.links.has(OLD_LINK)).toBe(false);
+      rig.records.isFailing = () => false;
+      await rig.reconciler.run();
+      expect(rig.registry.findNetwork(networkId(1))).not.toHaveProperty("former");
     });
 
     it("leaves all as it was when the caller has gone", async () => {

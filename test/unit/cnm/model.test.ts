@@ -1,9 +1,11 @@
 // Random histories of calls, whole and broken, beside a model that is too simple to be wrong. TSNET_ORDER_RUNS says how many;
 // `test/long/histories.test.ts` runs a hundred thousand.
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { OrderVerb } from "../../support/order-history.ts";
 import { checkRemembered } from "../../support/order-property.ts";
+import { runHistory } from "../../support/order-run.ts";
 
-const RUNS = Number(process.env["TSNET_ORDER_RUNS"] ?? 1000);
+const RUNS = Number(process.env["TSNET_ORDER_RUNS"] ?? 450);
 const TIMEOUT_MS = 60_000 + RUNS * 30;
 
 describe("any history of calls", () => {
@@ -14,6 +16,18 @@ describe("any history of calls", () => {
   });
   afterAll(() => void vi.restoreAllMocks());
   const passTime = (ms: number) => void (offsetMs += ms);
+
+  it("in which an endpoint leaves while another one's port is looked for leaves that endpoint where it is", async () => {
+    const call = (verb: OrderVerb, on: number, variant: 0 | 1 = 0) => ({ verb, on, variant });
+    const history = [
+      [call("CreateNetwork", 2)],
+      [call("CreateEndpoint", 2), call("CreateEndpoint", 4)],
+      [call("Join", 2), call("Join", 4)],
+      [call("Join", 4, 1), call("Die", 2), call("Program", 4), call("Leave", 4)],
+    ];
+
+    await expect(runHistory(history.map((calls) => ({ calls })), passTime)).resolves.toBeUndefined(); // prettier-ignore
+  });
 
   it.each([
     ["with calls doubled, dropped, swapped, late, at once, and looks at the host in between", false],
