@@ -30,8 +30,8 @@ export interface FoundOwner extends AttachmentOwner {
 const NSFS_MAGIC = 0x6e73_6673;
 
 /**
- * @throws TsnetError `not-found`, also for what ends meanwhile, `conflict` for a container that does not run, `invalid` for what is no namespace, `unsupported`
- * for the host's own.
+ * @throws TsnetError `not-found`, also for what ends meanwhile, `conflict` for a container that does not run, `invalid` for what
+ * is no namespace, `unsupported` for the host's own.
  */
 export async function findOwner(tools: Tools, { container, netns, pid }: OwnerChoice): Promise<FoundOwner> {
   if (container !== undefined) return findContainerOwner(tools, await tools.findContainer(container));

@@ -43,11 +43,10 @@ export class AttachmentVerbs implements AttachmentDriver {
     return locks.networks(async () => {
       const network = registry.requireNetwork(request.networkId);
       const known = registry.findEndpoint(request.endpointId);
-      if (request.isAgain && (known === undefined || known.state === "removing"))
-        throw new TsnetError(
-          "not-found",
-          `${request.owner.name} is not attached to network ${short(network.id)} any more`,
-        );
+      if (request.isAgain && (known === undefined || known.state === "removing")) {
+        const what = `${request.owner.name} is not attached to network ${short(network.id)} any more`;
+        throw new TsnetError("not-found", what);
+      }
       if (known?.state === "removing") await this.#remove(request);
       else if (known !== undefined) return this.#again(known, network, request, signal);
       return this.#make(network, request, signal).catch((failure: unknown) => {

@@ -128,28 +128,30 @@ export class ExternalConnectivity {
    * that are dead: the engine never told their end, as when tsnet was away. The caller holds no endpoint's lock.
    */
   async withoutDead<T>(task: () => Promise<T>): Promise<T> {
+    const publishers = this.#parts.registry.endpoints().filter(({ ports }) => ports !== undefined);
     try {
       return await task();
     } catch (failure) {
-      if (!(failure instanceof TsnetError) || failure.code !== "conflict" || !(await this.#removeDead())) throw failure;
+      const isTaken = failure instanceof TsnetError && failure.code === "conflict";
+      if (!isTaken || !(await this.#removeDead(publishers))) throw failure;
       return task();
     }
   }
 
-  /** @returns whether there were any. */
-  async #removeDead(): Promise<boolean> {
+  /** @returns whether there were any, also if they have withdrawn their ports by now. */
+  async #removeDead(publishers: readonly EndpointRecord[]): Promise<boolean> {
     const { registry, links, locks } = this.#parts;
-    let hasRemoved = false;
-    for (const { endpoint, ports } of registry.endpoints()) {
-      if (ports === undefined || (await links.isNameTaken(endpoint.hostIfName))) continue;
+    let wereAny = false;
+    for (const { endpoint } of publishers) {
+      if (await links.isNameTaken(endpoint.hostIfName)) continue;
       await locks.endpoint(endpoint, async () => {
-        const isGone = !(await links.isNameTaken(endpoint.hostIfName)); // a Join may have been under way
-        if (!isGone || registry.findEndpoint(endpoint.endpointId)?.ports === undefined) return; // it may have left
-        await this.#removal.endpoint(endpoint);
-        hasRemoved = true;
+        if (await links.isNameTaken(endpoint.hostIfName)) return; // a Join may have been under way
+        wereAny = true;
+        const isPublishing = registry.findEndpoint(endpoint.endpointId)?.ports !== undefined;
+        if (isPublishing) await this.#removal.endpoint(endpoint); // else it has just left
       });
     }
-    return hasRemoved;
+    return wereAny;
   }
 }
 

@@ -17,7 +17,13 @@ export function hasAddressesOfFormerLife({ registry, pools }: Pick<CnmParts, "re
     );
 }
 
-/** Releases them. @param isOperators - whether only those that not the engine asked for: no verb of the operator's outlives tsnet. @returns what was released. @throws TsnetError `host` if it cannot be recorded. */
+/**
+ * Releases them.
+ *
+ * @param isOperators - whether only those for which not the engine asked: no verb of the operator's outlives tsnet.
+ * @returns what was released.
+ * @throws TsnetError `host` if it cannot be recorded.
+ */
 export async function releaseLostAddresses(
   { registry, pools }: Pick<CnmParts, "registry" | "pools">,
   isOperators = false,

@@ -35,7 +35,9 @@ export interface PoolKeeper {
 
   /**
    * The addresses of that pool that were given to endpoints before this start. None where pools of several segments have the
-   * subnet. @param isOperators - whether only those that were given out by `requestAddress`, and not to the engine.
+   * subnet.
+   *
+   * @param isOperators - whether only those that were given out by `requestAddress`, and not to the engine.
    */
   listOfFormerLife(addressSpace: string, subnet: string, isOperators?: boolean): readonly string[];
 }

@@ -4,8 +4,8 @@
 //   pool     10.1.2.0/24+9f3a61c2                {"space":"tsnet","subnet":"10.1.2.0/24","segment":"","range":"10.1.2.128/25"}
 //   address  10.1.2.0/24+9f3a61c2#10.1.2.7       {"use":"endpoint"} or {"use":"gateway"} in use, {"released":17} at rest
 //
-// `"isOperators":true` beside `use` says that not the engine asked for it, but one of the operator's verbs. `range` is left out if there is none. `released` counts the releases of a pool, the lowest was first. An address without a
-// record was never used.
+// `"isOperators":true` beside `use` says that not the engine asked for it, but one of the operator's verbs. `range` is left out
+// if there is none. `released` counts the releases of a pool, the lowest was first. An address without a record was never used.
 import { type Subnet, contains, formatAddress, formatSubnet, parseAddress, parseSubnet } from "../cidr.ts";
 import { TsnetError, messageOf } from "../errors.ts";
 import type { AddressUse } from "./address-book.ts";

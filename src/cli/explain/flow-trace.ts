@@ -93,7 +93,7 @@ export function parseTrace(text: string): FlowTrace {
     flows,
     ...(missedTable !== undefined && { missedTable }),
     outputs,
-    isTunnelled: /^\s+-> output to (?:native|kernel) tunnel$/m.test(text),
+    isTunnelled: /^ +-> output to (?:native|kernel) tunnel$/m.test(text),
     asksController: outputs.includes("controller"),
   };
 }

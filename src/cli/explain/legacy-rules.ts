@@ -9,8 +9,8 @@ import type { Json } from "../rule-expression.ts";
 const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, nat: -100, filter: 0, security: 50 };
 const SOURCE_NAT_PRIORITY = 100;
 
-/** `"…"` with `\"` in it, or a word. */
-const WORD = /"(?:[^"\\]|\\.)*"|[^\s"]+/g;
+/** `"…"` with `\"` in it, or a word; without an end `"…` reaches to the line's, so that no text is looked through twice. */
+const WORD = /"(?:[^"\\]|\\[^])*"?|[^\s"]+/g;
 
 /** Modules that ask for nothing by themselves, but by their options. */
 const MODULES = new Set("tcp udp sctp icmp icmp6 comment conntrack state mark multiport addrtype".split(" "));

@@ -17,16 +17,22 @@ describe("any history of calls", () => {
   afterAll(() => void vi.restoreAllMocks());
   const passTime = (ms: number) => void (offsetMs += ms);
 
-  it("in which an endpoint leaves while another one's port is looked for leaves that endpoint where it is", async () => {
-    const call = (verb: OrderVerb, on: number, variant: 0 | 1 = 0) => ({ verb, on, variant });
-    const history = [
+  const call = (verb: OrderVerb, on: number, variant: 0 | 1 = 0) => ({ verb, on, variant });
+
+  const leaves = [[call("Join", 4, 1), call("Die", 2), call("Program", 4), call("Leave", 4)]];
+  const withdraws = [[call("Program", 2, 1)], [call("Die", 2)], [call("Program", 4, 1), call("Revoke", 2, 1)]];
+
+  it.each([
+    ["an endpoint leaves while another one's port is looked for leaves that endpoint where it is", leaves],
+    ["a dead endpoint withdraws its port while another one asks for it gives it to that one", withdraws],
+  ])("in which %s", async (_what, steps) => {
+    const ready = [
       [call("CreateNetwork", 2)],
       [call("CreateEndpoint", 2), call("CreateEndpoint", 4)],
       [call("Join", 2), call("Join", 4)],
-      [call("Join", 4, 1), call("Die", 2), call("Program", 4), call("Leave", 4)],
     ];
 
-    await expect(runHistory(history.map((calls) => ({ calls })), passTime)).resolves.toBeUndefined(); // prettier-ignore
+    await expect(runHistory([...ready, ...steps].map((calls) => ({ calls })), passTime)).resolves.toBeUndefined(); // prettier-ignore
   });
 
   it.each([
