@@ -275,7 +275,10 @@ function successors(
   if (!isDisturbed && answer.kind !== "refused") return [];
   if (!isDisturbed && isTriedAgain && undisturbed.length > 0)
     return [model, ...undisturbed, ...undisturbed.map(withoutDead)];
-  if (!isDisturbed) return undisturbed;
+  // Nor is the removal of a dead endpoint that is in the way of a new one, which another call may make meanwhile.
+  const twins = together.filter(({ verb, on }) => verb === "CreateEndpoint" && on === call.on);
+  const mayGiveWay = call.verb === "CreateEndpoint" && twins.length > 1 && undisturbed.length > 0;
+  if (!isDisturbed) return mayGiveWay ? [...undisturbed, ...displacements(model, call)] : undisturbed;
   const unchanged = [model, withoutDead(model), ...undisturbed, ...givenWay(model, call)];
   const ended = possible.map((each) => each.model);
   const half = () =>
