@@ -279,7 +279,7 @@ function successors(
   const twins = together.filter(({ verb, on }) => verb === "CreateEndpoint" && on === call.on);
   const mayGiveWay = call.verb === "CreateEndpoint" && twins.length > 1 && undisturbed.length > 0;
   if (!isDisturbed) return mayGiveWay ? [...undisturbed, ...displacements(model, call)] : undisturbed;
-  const unchanged = [model, withoutDead(model), ...undisturbed, ...givenWay(model, call)];
+  const unchanged = [model, withoutDead(model), ...undisturbed, ...givenWay(model, call, together)];
   const ended = possible.map((each) => each.model);
   const half = () =>
     call.verb === "Attach" ? possible.flatMap((each) => halfAttached(each, call.on)) : halfDone(model, call, ended);
@@ -293,9 +293,9 @@ function successors(
 }
 
 /** What may have gone before a call failed: what is dead, and would have stood in its way. */
-function givenWay(model: Model, call: OrderCall): readonly Model[] {
+function givenWay(model: Model, call: OrderCall, together: readonly OrderCall[]): readonly Model[] {
   if (call.verb === "Join") return unjoined(model, call);
-  if (call.verb === "Attach") return reattached(model, call);
+  if (call.verb === "Attach") return reattached(model, call, together);
   return call.verb === "CreateEndpoint" ? displacements(model, call) : [];
 }
 

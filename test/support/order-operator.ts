@@ -62,7 +62,8 @@ function attach(model: Model, { on, variant }: OrderCall, together: readonly Ord
   const isContended = together.some(
     (other) => other.verb === "CreateEndpoint" && other.variant === 1 && networkOf(other.on) === networkOf(on),
   );
-  return [attached, ...(isContended ? [refused(model)] : stuck(model, on))];
+  const isHeld = networkOf(on) === 2 && model.heldByEngine?.has(ASKED) === true;
+  return [attached, ...(isContended || isHeld ? [refused(model)] : stuck(model, on))];
 }
 
 function detach(model: Model, { on }: OrderCall): Outcome {
@@ -140,10 +141,14 @@ export function halfAttached({ model }: Outcome, on: number): readonly Model[] {
   return states.map((each) => ({ ...model, endpoints: put(model.endpoints, on, each) }));
 }
 
-/** What an Attach that failed may leave of an attachment that was there, and whose link was in no namespace. */
-export function reattached(model: Model, { on }: OrderCall): readonly Model[] {
+/**
+ * What an Attach that failed may leave of an attachment that was there, and whose link was in no namespace, at least when this one
+ * looked: of two at once the other may have made it since.
+ */
+export function reattached(model: Model, { on }: OrderCall, together: readonly OrderCall[]): readonly Model[] {
   const known = model.endpoints.get(on);
-  if (known === undefined || known.link === "away") return [];
+  const isTwice = together.filter((other) => other.verb === "Attach" && other.on === on).length > 1;
+  if (known === undefined || (known.link === "away" && !isTwice)) return [];
   const { sandbox: _sandbox, ...apart } = known;
   const states: readonly ModelEndpoint[] = [
     { ...apart, link: "none" },

@@ -86,6 +86,7 @@ class OrderRun {
     const { fault } = step;
     if (fault !== undefined) this.#host.arm(fault);
     const signal = fault?.kind === "abort" ? abortedAfter(fault.at) : NEVER;
+    const heldBefore = [...this.#host.heldByEngine];
     const answers = await Promise.all(step.calls.map((call) => this.#answer(call, signal)));
     if (this.#host.process.life.isOver) await this.#host.restart();
     this.#host.heal();
@@ -93,7 +94,8 @@ class OrderRun {
       this.#checkHost("before tsnet looked at the host", "now");
     const answered = step.calls.map((call, at) => ({ call, answer: answers[at] ?? { kind: "none" as const } }));
     await this.#settle();
-    this.#adopt(explain(this.#model, answered, fault), `answers ${JSON.stringify(answers)}`);
+    const heldByEngine = new Set([...heldBefore, ...this.#host.heldByEngine].map(lastByte));
+    this.#adopt(explain({ ...this.#model, heldByEngine }, answered, fault), `answers ${JSON.stringify(answers)}`);
   }
 
   /** An endpoint that gives way to another one, dead as it is, goes later when its removal fails. */

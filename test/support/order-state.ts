@@ -39,6 +39,8 @@ export interface Model {
   readonly isRestarted?: boolean;
   /** Whether anything has gone wrong: then an address of an endpoint's may be in use that nobody has, until the next start. */
   readonly isDisturbed?: boolean;
+  /** Last bytes of the addresses of network 2 that the engine has of tsnet's IPAM: it keeps those of endpoints that tsnet forgot. */
+  readonly heldByEngine?: ReadonlySet<number>;
 }
 
 /** `refused`: the caller's mistake by the error's code; `failed`: any other error; `none`: the process ended before. */
