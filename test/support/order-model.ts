@@ -275,6 +275,9 @@ function successors(
   if (!isDisturbed && answer.kind !== "refused") return [];
   if (!isDisturbed && isTriedAgain && undisturbed.length > 0)
     return [model, ...undisturbed, ...undisturbed.map(withoutDead)];
+  // Who has the port may join anew, which makes it free, between the look at the port and that at who is dead.
+  const isRevived = call.verb === "Program" && together.some(({ verb, on }) => verb === "Join" && on !== call.on);
+  if (!isDisturbed && isRevived && undisturbed.length === 0) return [model];
   // Nor is the removal of a dead endpoint that is in the way of a new one, which another call may make meanwhile.
   const twins = together.filter(({ verb, on }) => verb === "CreateEndpoint" && on === call.on);
   const mayGiveWay = call.verb === "CreateEndpoint" && twins.length > 1 && undisturbed.length > 0;
