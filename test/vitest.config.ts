@@ -1,6 +1,7 @@
 // Suites by what they need: unit and wire run anywhere; fuzz, kernel and system want root, system a Docker engine too; vm runs in the
 // virtual machine (`npm run test:vm`), where files of the other suites can run as well.
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { REPORT_VARIABLE, SuiteReport } from "./support/suite-report.ts";
 
 /** An emulated processor is some twenty times slower than the machine (support/vm.ts). */
@@ -24,12 +25,25 @@ const inOneProcess = ({ test }: ReturnType<typeof project>) => ({
   test: { ...test, isolate: false },
 });
 
+/** Files that take long for their size, by which vitest has the largest first. */
+const LONG = /\/(?:bridge-kill-points|ovs-tunnels|bridge-tunnels|histories)\.test\.ts$/;
+
+/** What takes long begins early: at the end nobody waits for one file alone. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 const reportPath = process.env[REPORT_VARIABLE];
 
 export default defineConfig({
   test: {
     reporters: reportPath === undefined ? ["default"] : ["default", new SuiteReport(reportPath)],
     root: import.meta.dirname + "/..",
+    sequence: { sequencer: LongFirst },
     projects: [
       project("unit", ["test/unit/**/*.test.ts"], 10_000, 2),
       project("wire", ["test/wire/**/*.test.ts"], 15_000, 2),

@@ -9,7 +9,7 @@ import type { LabNamespace } from "./lab-namespace.ts";
  */
 export async function cutPower(namespace: LabNamespace, cables: readonly string[]): Promise<void> {
   await namespace.killEverything();
-  await namespace.exec(["bash", "-euc", SCRIPT, "reboot", namespace.folder, ...cables]);
+  await namespace.exec(["bash", "--norc", "-euc", SCRIPT, "reboot", namespace.folder, ...cables]);
 }
 
 const SCRIPT = `

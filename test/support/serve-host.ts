@@ -105,7 +105,7 @@ export class ServeHost implements AsyncDisposable {
 
   async #ask(enter: readonly string[], address: string, port: number): Promise<boolean> {
     const talk = `exec 3<>/dev/tcp/${address}/${port} && read -r line <&3 && [ -n "$line" ]`;
-    const asked = this.namespace.exec([...enter, "timeout", "3", "bash", "-c", talk]);
+    const asked = this.namespace.exec([...enter, "timeout", "3", "bash", "--norc", "-c", talk]);
     return await asked.then(
       () => true,
       () => false,

@@ -35,7 +35,7 @@ async function makePair() {
 /** Sends a datagram from one end. @returns whether it came to the other end with the right checksum. */
 async function arrivesRight(from: NetNamespace, to: NetNamespace, link: string, address: string): Promise<boolean> {
   using ear = FrameSocket.open(to, link);
-  await from.exec(["bash", "-c", `echo ${MARK} > /dev/udp/${address}/4711`]);
+  await from.exec(["bash", "--norc", "-c", `echo ${MARK} > /dev/udp/${address}/4711`]);
   await ear.waitFor("the datagram", Buffer.from(MARK));
   const frame = ear.heard().find((heard) => heard.includes(MARK));
   return frame !== undefined && isRight(frame);

@@ -105,7 +105,7 @@ describe.each([
   it("reads a table of 3000 rules", async () => {
     await using ns = await NetNamespace.create();
     const rules = "-A FORWARD -p tcp -j DROP\\n".repeat(2999) + "-A FORWARD -m mark --mark 0x40000/0x40000 -j ACCEPT";
-    await ns.exec(["bash", "-c", `printf -- '*filter\\n${rules}\\nCOMMIT\\n' | ${iptables}-restore`]);
+    await ns.exec(["bash", "--norc", "-c", `printf -- '*filter\\n${rules}\\nCOMMIT\\n' | ${iptables}-restore`]);
 
     expect(read(ns)?.forwardRuleCount).toBe(3000);
     expect(read(ns)?.acceptsMark(MARK)).toBe(true);
