@@ -9,6 +9,7 @@ import { endpointBody, ids, networkBody, portMap } from "./daemon-calls.ts";
 import { type OrderCall, type OrderHistory, type OrderStep, describeHistory, networkOf } from "./order-history.ts";
 import { FIRST, FIXED, canonical, explain, portAtJoin, portOf } from "./order-model.ts";
 import { ASKED } from "./order-operator.ts";
+import { OrderPools, addressOf } from "./order-pools.ts";
 import { type Answer, EMPTY_MODEL, type Model, type ModelLink } from "./order-state.ts";
 import type { ServeHost, ShownLink } from "./serve-host.ts";
 import { listRecords } from "./system-records.ts";
@@ -17,7 +18,6 @@ import { waitUntil } from "./wait-until.ts";
 const GENERIC = "com.docker.network.generic";
 const PORT_MAP = "com.docker.network.portmap";
 const ENDPOINTS = [1, 2, 3, 4] as const;
-const SUBNETS: readonly string[] = ["", "10.9.1.0/29", "10.9.2.0/29", "10.9.1.0/29"];
 
 /** Of a fault's `at`: most calls take some milliseconds. */
 const MS_PER_HUNDREDTH = 0.2;
@@ -34,8 +34,7 @@ export class OrderDaemon {
   readonly #socket: string;
   #before: Census = {};
   #models: readonly Model[] = [EMPTY_MODEL];
-  #poolIds = new Map<number, string>();
-  #askedLast = new Map<string, number>();
+  #pools = new OrderPools();
   readonly #sandboxLinks = new Map<number, string>();
 
   constructor(host: ServeHost) {
@@ -53,7 +52,7 @@ export class OrderDaemon {
 
   /** @throws Error with the history. */
   async run(history: OrderHistory): Promise<void> {
-    [this.#models, this.#poolIds, this.#askedLast] = [[EMPTY_MODEL], new Map(), new Map()];
+    [this.#models, this.#pools] = [[EMPTY_MODEL], new OrderPools()];
     let at = 0;
     try {
       for (const step of history) {
@@ -157,22 +156,20 @@ export class OrderDaemon {
   }
 
   async #makeOfPool({ verb, on, variant }: OrderCall, signal: AbortSignal): Promise<Answer> {
-    const PoolID = this.#poolIds.get(on) ?? "10.9.9.0/29+00000000";
-    const addressOf = (last: number) => (SUBNETS[on] ?? "").replace("0/29", String(last));
+    const PoolID = this.#pools.idOf(on);
     if (verb === "RequestPool") {
-      this.#askedLast.set(SUBNETS[on] ?? "", on);
-      const body = { AddressSpace: "tsnet", Pool: SUBNETS[on], SubPool: "", Options: {}, V6: false };
+      const body = { AddressSpace: "tsnet", Pool: this.#pools.ask(on), SubPool: "", Options: {}, V6: false };
       const reply = await this.#call("IpamDriver.RequestPool", body, signal);
       const id = reply["PoolID"];
-      if (typeof id === "string") this.#nameNew(id, on);
+      if (typeof id === "string") this.#pools.name(id, on);
       return toAnswer(reply);
     }
     if (verb === "ReleasePool") return toAnswer(await this.#call("IpamDriver.ReleasePool", { PoolID }, signal));
     if (verb === "ReleaseAddress") {
-      const Address = addressOf(variant === 1 ? FIXED : FIRST);
+      const Address = addressOf(on, variant === 1 ? FIXED : FIRST);
       return toAnswer(await this.#call("IpamDriver.ReleaseAddress", { PoolID, Address }, signal));
     }
-    const Address = variant === 1 ? addressOf(FIXED) : "";
+    const Address = variant === 1 ? addressOf(on, FIXED) : "";
     const reply = await this.#call("IpamDriver.RequestAddress", { PoolID, Address, Options: {} }, signal);
     const given = reply["Address"];
     return typeof given === "string"
@@ -247,21 +244,7 @@ export class OrderDaemon {
     for (const [kind, id = ""] of lines) {
       if (kind === "address") pools.get(id.replace(/#.*/, ""))?.add(Number(id.replace(/^.*\./, "")));
     }
-    return new Map([...pools].map(([id, inUse]) => [this.#poolNumber(id), inUse]));
-  }
-
-  #poolNumber(id: string): number {
-    const [known] = [...this.#poolIds].find(([, other]) => other === id) ?? [];
-    if (known !== undefined) return known;
-    const on = this.#askedLast.get(id.replace(/\+.*/, "")) ?? 0; // its answer was lost
-    this.#nameNew(id, on);
-    return on;
-  }
-
-  /** A pool that the engine may not have learned of is given to whoever asks for it next. */
-  #nameNew(id: string, on: number): void {
-    for (const [former, other] of this.#poolIds) if (other === id) this.#poolIds.delete(former);
-    this.#poolIds.set(on, id);
+    return new Map([...pools].map(([id, inUse]) => [this.#pools.numberOf(id), inUse]));
   }
 
   async #status(): Promise<Status> {
@@ -286,14 +269,13 @@ export class OrderDaemon {
 
   /** Every removal succeeds. */
   async #removeAll(): Promise<void> {
-    const { poolIds } = { poolIds: [...this.#poolIds.values()] };
     const calls = [
       ...ENDPOINTS.flatMap((on) => [
         ["NetworkDriver.Leave", ids(on, networkOf(on))] as const,
         ["NetworkDriver.DeleteEndpoint", ids(on, networkOf(on))] as const,
       ]),
       ...[1, 2, 3].map((on) => ["NetworkDriver.DeleteNetwork", { NetworkID: networkId(on) }] as const),
-      ...poolIds.map((PoolID) => ["IpamDriver.ReleasePool", { PoolID }] as const),
+      ...this.#pools.ids().map((PoolID) => ["IpamDriver.ReleasePool", { PoolID }] as const),
     ];
     for (const [verb, body] of calls) {
       const answer = toAnswer(await this.#call(verb, body));

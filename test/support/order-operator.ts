@@ -14,9 +14,14 @@ export function ownAddress(on: number): number {
   return 10 + on;
 }
 
-/** What `SetNetwork` asks for. With the smaller MTU containers may not speak to one another. */
+/** What `SetNetwork` asks for. */
 export function mtuOfNetwork(variant: number): number {
   return variant === 0 ? 1300 : 1500;
+}
+
+/** Whether containers of a network may not speak to one another: `SetNetwork` changes both at once. */
+export function isClosed(mtu: number): boolean {
+  return mtu === mtuOfNetwork(0);
 }
 
 /** What `SetMtu` asks for of an endpoint. */

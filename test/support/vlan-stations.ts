@@ -69,14 +69,14 @@ export class VlanStations implements Disposable {
   /**
    * Sends a frame that the sender's own stack could have sent, and waits until it has come out wherever it does.
    *
-   * @param at - where it must come out. Open vSwitch's kernel asks ovs-vswitchd about the first frame of a kind, which those
-   * behind it may overtake; once it has come out at one place it has at all.
+   * @param places - where it must come out. Open vSwitch's kernel asks ovs-vswitchd about the first frame of a kind, which those
+   * behind it may overtake.
    */
-  async send(from: string, words: ProbeWords = {}, at?: string): Promise<Sightings> {
+  async send(from: string, words: ProbeWords = {}, places: readonly string[] = []): Promise<Sightings> {
     this.begin();
     const trace = this.cast(from, words);
     await this.settle(this.get(from));
-    if (at !== undefined) await waitUntil(`${at} to hear ${from}`, () => at in this.sightings(trace));
+    await waitForAll(from, places, () => this.sightings(trace));
     return this.sightings(trace);
   }
 
@@ -165,6 +165,11 @@ export class VlanStations implements Disposable {
   [Symbol.dispose](): void {
     for (const name of this.#stations.keys()) this.drop(name);
   }
+}
+
+/** Waits until a frame has come out at all of these places. @param from - who sent it. */
+export async function waitForAll(from: string, places: readonly string[], sightings: () => Sightings): Promise<void> {
+  for (const place of places) await waitUntil(`${place} to hear ${from}`, () => place in sightings());
 }
 
 /** What a port carries. */

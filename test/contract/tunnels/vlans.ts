@@ -49,6 +49,9 @@ export function describeVlansInside(suite: TunnelSuite): void {
       using own = FrameSocket.open(sender.ns, "eth0");
       own.send(datagram(sender, `of sender ${n};`));
     }
+    const expected = { 0: [0], 1: [1], 3: [0, 1] };
+    for (const [at, of] of Object.entries(expected))
+      for (const n of of) await ears[Number(at)]?.waitFor(`sender ${n}`, Buffer.from(`of sender ${n};`));
     await reaches(senders[0], hearers[0].address[4]);
     await reaches(senders[1], hearers[1].address[4]);
     await reaches(senders[0], onTrunk.address[4]);

@@ -80,7 +80,7 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
       const pairs = { 100: ["a1", "b1"], 200: ["b1", "a1"], untagged: ["u1", "a1"] } as const;
       for (const [vlan, [from, other]] of Object.entries(pairs)) {
         it(`${kind} goes from ${nameOf(vlan)} into no other VLAN [S07]`, async () => {
-          const seen = await stage().send(from, words(stage(), other), "uplink");
+          const seen = await stage().send(from, words(stage(), other), ["uplink"]);
 
           expect(strangersTo(vlan, seen)).toEqual({});
           expect(seen["uplink"]).toBe(vlan);

@@ -37,6 +37,5 @@ export async function expectOut(
   from: string,
   words: ProbeWords = {},
 ): Promise<void> {
-  const [at] = Object.keys(expected);
-  expect(await stage.send(from, words, at), `${from} ${JSON.stringify(words)}`).toEqual(expected);
+  expect(await stage.send(from, words, Object.keys(expected)), `${from} ${JSON.stringify(words)}`).toEqual(expected);
 }

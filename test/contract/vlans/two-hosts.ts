@@ -5,7 +5,7 @@ import { canPing, shell } from "../../support/packet-lab.ts";
 import type { VlanHost } from "../../support/vlan-host.ts";
 import type { ProbeWords } from "../../support/vlan-probe.ts";
 import { VlanStage } from "../../support/vlan-stage.ts";
-import type { Sightings } from "../../support/vlan-stations.ts";
+import { type Sightings, waitForAll } from "../../support/vlan-stations.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 const ADDRESS = { one: "10.9.0.1", two: "10.9.0.2" } as const;
@@ -45,19 +45,31 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
     afterAll(async () => await stack.disposeAsync());
 
     const both = () => ({ one, two });
-    /** @returns where it came out on both hosts: `two 100`. */
-    const sendFrom = async (host: "one" | "two", name: string, words: ProbeWords = {}): Promise<Sightings> => {
+    /** @param places - where it must come out. @returns where it came out on both hosts: `two 100`. */
+    const sendFrom = async (
+      host: "one" | "two",
+      name: string,
+      words: ProbeWords = {},
+      places: readonly string[] = [],
+    ): Promise<Sightings> => {
       for (const stage of [one, two]) stage.begin();
       const sender = both()[host];
       const trace = sender.cast(name, words);
       await sender.settle(sender.station(name));
       const other = host === "one" ? two : one;
       await other.settle();
-      const seen = Object.entries(both()).flatMap(([where, stage]) =>
-        Object.entries(stage.sightings(trace)).map(([at, tags]) => [`${where} ${at}`, tags] as const),
-      );
-      return Object.fromEntries(seen);
+      const sightings = () => {
+        const seen = Object.entries(both()).flatMap(([where, stage]) =>
+          Object.entries(stage.sightings(trace)).map(([at, tags]) => [`${where} ${at}`, tags] as const),
+        );
+        return Object.fromEntries(seen);
+      };
+      await waitForAll(`${host} ${name}`, places, sightings);
+      return sightings();
     };
+    /** Expects that one frame comes out at these places, with these tags, and nowhere else. */
+    const expectOut = async (expected: Sightings, host: "one" | "two", name: string, words?: ProbeWords) =>
+      expect(await sendFrom(host, name, words, Object.keys(expected))).toEqual(expected);
 
     for (const vlan of [100, 200]) {
       it(`VLAN ${vlan} reaches VLAN ${vlan} on the other host, with the same addresses as the other VLAN [F133]`, async () => {
@@ -71,16 +83,8 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
       it(`a frame of VLAN ${vlan} comes to VLAN ${vlan} of the other host alone, over the wire with that tag`, async () => {
         const lonely = vlan === 200 ? { "two lonely": "untagged" } : {};
 
-        expect(await sendFrom("one", `${vlan}`)).toEqual({
-          "one uplink": `${vlan}`,
-          [`two ${vlan}`]: "untagged",
-          ...lonely,
-        });
-        expect(await sendFrom("two", `${vlan}`)).toEqual({
-          "two uplink": `${vlan}`,
-          [`one ${vlan}`]: "untagged",
-          ...lonely,
-        });
+        await expectOut({ "one uplink": `${vlan}`, [`two ${vlan}`]: "untagged", ...lonely }, "one", `${vlan}`);
+        await expectOut({ "two uplink": `${vlan}`, [`one ${vlan}`]: "untagged", ...lonely }, "two", `${vlan}`);
       });
     }
 
@@ -88,8 +92,9 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
       const lonely = two.station("lonely");
 
       expect(await canPing(one.station("200").namespace, LONELY)).toBe(true);
-      expect(await sendFrom("one", "100", { arpFor: LONELY })).toEqual({ "one uplink": "100", "two 100": "untagged" });
-      expect(await sendFrom("one", "100", { to: lonely.mac })).not.toHaveProperty("two lonely");
+      await expectOut({ "one uplink": "100", "two 100": "untagged" }, "one", "100", { arpFor: LONELY });
+      const seen = await sendFrom("one", "100", { to: lonely.mac }, ["one uplink"]);
+      expect(seen).not.toHaveProperty("two lonely");
     });
 
     it("a container gets across with no tag of its own", async () => {
