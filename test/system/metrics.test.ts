@@ -64,7 +64,9 @@ describe.each(VARIANTS)("with the %s", (variant) => {
 
   it("calls of the engine are counted by verb and outcome, and pools by what is in use of them", async () => {
     const created = { verb: "NetworkDriver.CreateNetwork", outcome: "ok" };
-    const refused = { verb: "NetworkDriver.CreateNetwork", outcome: "invalid" };
+    // Since 28.0 the engine asks GwAllocCheck first.
+    const first = host.lab.engine.version === "28.5" ? "GwAllocCheck" : "CreateNetwork";
+    const refused = { verb: `NetworkDriver.${first}`, outcome: "invalid" };
     const count = "tsnet_verb_duration_seconds_count";
     const before = (await scrape()).value(count, created);
     await using other = await host.network("other", "--subnet", "10.67.0.0/29", "-o", "bridge=other0");

@@ -11,7 +11,7 @@ import { waitUntil } from "../support/wait-until.ts";
 
 type Words = readonly string[];
 
-/** `container: command`, or `host: command`, as a shell reads it; `$PORT_db` is the port of db on the host. */
+/** `container: command`, or `host: command`, as a shell reads it; `$PORT_db` is the port of db on the host, `$MAC_db` what db sends from. */
 type Command = string;
 
 interface Plant {
@@ -211,9 +211,9 @@ const PLANTS: readonly Plant[] = [
     // it the table is the kernel's: an entry stays that is sticky, and one that is not moves when its owner speaks.
     title: "an entry of the forwarding table that points elsewhere",
     ask: ["dark-1", "dark-2"],
-    plant: ["host: bridge fdb replace 02:42:0a:45:00:03 dev $PORT_dark-1 master static sticky"],
+    plant: ["host: bridge fdb replace $MAC_dark-2 dev $PORT_dark-1 master static sticky"],
     where: "switch",
-    why: /^the forwarding table of tsn-\w+ has 02:42:0a:45:00:03 behind tsv\w+, not tsv\w+$/,
+    why: /^the forwarding table of tsn-\w+ has 02:42:0a:45:00:0\d behind tsv\w+, not tsv\w+$/,
   },
   {
     title: "somebody else's flow on tsnet's switch that drops",
@@ -343,12 +343,14 @@ const GIVEN_UP_S = "0.5";
 interface IpLink {
   readonly ifname: string;
   readonly ifindex: number;
+  readonly address: string;
   readonly link_index?: number;
 }
 
 describe("explain", () => {
   let host: SystemHost;
-  const ports: Record<string, string> = {};
+  /** By its word in a command. */
+  const links: Record<string, string> = {};
 
   beforeAll(async () => {
     host = await SystemHost.up("tsnet serve", { backend: "ovs" });
@@ -462,8 +464,9 @@ describe("explain", () => {
   async function start(name: string, network: TestNetwork, ...options: string[]): Promise<void> {
     const container = await host.run(name, network, ...options);
     const inside = JSON.parse(await container.exec(["ip", "-json", "link", "show", "dev", "eth0"])) as IpLink[];
-    const links = JSON.parse(await host.exec(["ip", "-json", "link"])) as IpLink[];
-    ports[name] = links.find(({ ifindex }) => ifindex === inside[0]?.link_index)?.ifname ?? "";
+    const ofHost = JSON.parse(await host.exec(["ip", "-json", "link"])) as IpLink[];
+    links[`PORT_${name}`] = ofHost.find(({ ifindex }) => ifindex === inside[0]?.link_index)?.ifname ?? "";
+    links[`MAC_${name}`] = inside[0]?.address ?? "";
   }
 
   async function ask(words: Words): Promise<Explanation> {
@@ -490,7 +493,7 @@ describe("explain", () => {
 
   async function run(command: Command): Promise<void> {
     const [, at = "", typed = ""] = /^([\w-]+): (.*)$/s.exec(command) ?? [];
-    const shell = typed.replace(/\$PORT_([\w-]+)/g, (_all, name: string) => ports[name] ?? "");
+    const shell = typed.replace(/\$((PORT|MAC)_[\w-]+)/g, (_all, word: string) => links[word] ?? "");
     await (await placeOf(at)).exec(["sh", "-c", shell]);
   }
 
