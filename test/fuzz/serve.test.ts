@@ -30,9 +30,10 @@ const BODIES = [
 describe("a body without measure", () => {
   it("is refused after 1 MiB, whatever it is, and takes less than 8 MiB of memory [F93]", async () => {
     const answered = new Set<string>();
-    const round = async () => {
+    const unanswered = () => BODIES.filter(({ name }) => !answered.has(name));
+    const round = async (bodies: readonly (typeof BODIES)[number][] = BODIES) => {
       const sent: number[] = [];
-      for (const { name, header, block } of BODIES) {
+      for (const { name, header, block } of bodies) {
         const { answer, ...poured } = await pour(served.socket, head(header), block, GIB);
         // A client that is cut while it writes may lose the answer.
         if (answer.startsWith("HTTP/1.1 200 OK") && answer.includes("is larger than 1048576 bytes")) answered.add(name);
@@ -51,7 +52,8 @@ describe("a body without measure", () => {
     console.log(
       `1 GiB bodies: ${(growth / MIB).toFixed(1)} MiB more memory, ${sent.map((n) => (n / MIB).toFixed(1)).join(", ")} MiB taken`,
     );
-    expect([...answered].sort()).toEqual(BODIES.map(({ name }) => name).sort());
+    for (let tries = 0; tries < 10 && unanswered().length > 0; tries++) await round(unanswered()); // they lost theirs each time
+    expect(unanswered()).toEqual([]);
     expect(growth).toBeLessThan(8 * MIB);
     expect(Math.max(...sent)).toBeLessThan(16 * MIB);
   }, 180_000);

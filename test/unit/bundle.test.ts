@@ -6,15 +6,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const project = join(import.meta.dirname, "../..");
+/** Of one build or two, on a busy machine too. */
+const LIMIT_MS = 60_000;
 let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "tsnet-bundle-"));
   execFileSync(process.execPath, [join(project, "plugin/bundle.ts"), join(folder, "dist")]);
-});
+}, LIMIT_MS);
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("dist", () => {
+describe("dist", { timeout: LIMIT_MS }, () => {
   it("holds one script, its source map and koffi's machine code", () => {
     expect(readdirSync(join(folder, "dist")).sort()).toEqual([
       "koffi.node",

@@ -8,6 +8,8 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 
 const LOG = join(import.meta.dirname, "../../src/log.ts");
 const LINES = 20_000;
+/** Until a program that does what it shall has done it, on a busy machine too. */
+const LIMIT_MS = 20_000;
 
 /** Logs that many lines, tells on standard error when they are logged, and ends when it is told something. */
 const PROGRAM = `
@@ -31,7 +33,7 @@ interface Line {
 async function linesOf(reader: Readable, program: ChildProcess): Promise<readonly Line[]> {
   let text = "";
   reader.setEncoding("utf8").on("data", (part: string) => (text += part));
-  await vi.waitFor(() => expect(text).toMatch(/dropped.*\n$/), { timeout: 5_000 });
+  await vi.waitFor(() => expect(text).toMatch(/dropped.*\n$/), { timeout: LIMIT_MS });
   program.stdin?.write("end");
   await once(program, "exit");
   return text
@@ -47,7 +49,7 @@ function expectGap(lines: readonly Line[]): void {
   expect(lines.slice(0, -1).map(({ n }) => n)).toEqual(Array.from({ length: LINES - missing }, (_, n) => n));
 }
 
-describe("the log", () => {
+describe("the log", { timeout: 3 * LIMIT_MS }, () => {
   it("holds nobody up in a pipe that nobody reads, keeps what fits, and tells how many lines are missing [F135]", async () => {
     const path = join(FOLDER, "pipe");
     execFileSync("mkfifo", [path]);
@@ -70,7 +72,7 @@ describe("the log", () => {
 
     program.stdin?.write("end");
 
-    const ended = once(program, "exit", { signal: AbortSignal.timeout(5_000) });
+    const ended = once(program, "exit", { signal: AbortSignal.timeout(LIMIT_MS) });
     await expect(ended.finally(() => program.kill("SIGKILL"))).resolves.toEqual([0, null]);
     closeSync(end);
   });
