@@ -145,11 +145,17 @@ export function describeAttacks(backend: Backend): void {
           using ear = FrameSocket.open(victim, "eth0");
           using sender = EagerSender.open(attacker);
 
+          let rounds = 0;
           const act = async () => {
             await disturb();
+            const before = rounds;
             await pause(1000);
+            await waitUntil("enough frames to be sent", () => rounds > before + 100);
           };
-          const sent = await sender.sendWhile("eth0", [frame], act, async () => await pause(1));
+          const sent = await sender.sendWhile("eth0", [frame], act, async () => {
+            rounds += 1;
+            await pause(1);
+          });
           const heard = ear.count(frame.subarray(14));
 
           console.log(`S24: ${heard} of ${sent} forged frames were heard before ${title}`);
@@ -166,7 +172,7 @@ export function describeAttacks(backend: Backend): void {
       await stage.host.ovs.killVswitchd();
       await stage.host.ovs.startVswitchd();
       const isBack = async () => (await stage.host.tryReach(attacker, scene.victim[4])).ping;
-      await waitUntil("the containers to reach each other", isBack);
+      await waitUntil("the containers to reach each other", isBack, { limitMs: 30_000 });
     }
 
     /** Everything that is forged fails, and everything that is lawful passes. */
@@ -217,7 +223,7 @@ export function describeAttacks(backend: Backend): void {
           const take = [`ip address add ${scene.gateway[4]}/32 dev eth0`, `arping -U -c 2 -I eth0 ${scene.gateway[4]}`];
 
           await admin.execInside("sh", "-c", take.join("; "));
-          await admin.execInside("ping", "-c1", "-W2", scene.victim[4]); // and may still speak for itself
+          await admin.execInside("ping", "-c1", "-W10", scene.victim[4]); // and may still speak for itself
 
           expect(await range.watch.shows(effect)).toBe(isOpen);
           await range.watch.reset(effect);
@@ -263,7 +269,7 @@ export function describeAttacks(backend: Backend): void {
         {
           await using former = await run("--mac-address", place.mac, "-p", "8080:80");
           expect(await former.address()).toBe(place[4]);
-          expect(await answersOn(8080)).toBe(true);
+          await waitUntil("the published port to answer", () => answersOn(8080));
         }
         await using heir = await run();
         const { mac } = await heir.interface("eth0");

@@ -8,7 +8,7 @@ import { MovedUplinkStand } from "../support/moved-uplink-stand.ts";
 import type { OvsDatapath } from "../support/ovs-host.ts";
 import { SteadyStream } from "../support/steady-stream.ts";
 import { HOST } from "../support/uplink-lab.ts";
-import { PATIENCE } from "../support/wait-until.ts";
+import { PATIENCE, waitUntil } from "../support/wait-until.ts";
 
 /** As for a move alone (`address-move.test.ts`). */
 const UNNOTICED_MS = 1000 * PATIENCE;
@@ -42,8 +42,12 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
       await stand.make(second, [first]);
       const holders = await stand.holders();
       const container = await stand.attach(first, 1, "192.0.2.51");
-      const reached = [await canPing(container, "192.0.2.1"), await canPing(container, HOST[4])];
-      const fromLan = await canPing(lab.router, "192.0.2.51");
+      for (const [from, to] of [
+        [container, "192.0.2.1"],
+        [container, HOST[4]],
+        [lab.router, "192.0.2.51"],
+      ] as const)
+        await waitUntil(`${to} to answer`, () => canPing(from, to));
       const shared = await during(async () => {
         await agent.datapath.detach(endpoint(1));
         await agent.datapath.removeNetwork(first, [second]);
@@ -61,7 +65,6 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
         `${name}: longest gap to the host by IPv4/IPv6, there, with one network less, back: ${gaps.map((each) => each.join("/")).join(" ms, ")} ms`,
       );
       expect(holders).toEqual([first.untaggedLink]);
-      expect([reached, fromLan]).toEqual([[true, true], true]);
       expect(stillThere).toEqual(holders);
       expect([...there, ...shared, ...back].every(({ isOrdered }) => isOrdered)).toBe(true);
       expect(Math.max(...[...there, ...shared, ...back].map(({ longestGapMs }) => longestGapMs))).toBeLessThan(
@@ -110,7 +113,9 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
       await stand.agent.datapath.ensureNetwork(made, []);
       await stand.requireReach();
       expect([await stand.holders(), await stand.switchOfNic()]).toEqual([[made.untaggedLink], "lan"]);
-      await expect.poll(() => stand.agent.datapath.ensureNetwork(made, [])).toBe(false);
+      // The kernel tells some of it late; by itself `poll` waits a second.
+      const look = () => stand.agent.datapath.ensureNetwork(made, []);
+      await expect.poll(look, { timeout: 10_000 * PATIENCE }).toBe(false);
 
       await stand.agent.datapath.removeNetwork(made, []);
       expect([await stand.holders(), await stand.switchOfNic()]).toEqual([["nic0"], undefined]);

@@ -1,12 +1,12 @@
 // Runs inside a namespace: asks a neighbour's echo (`echo-server.ts`) for the address it sees. Arguments: tcp or udp,
-// address, port. Prints the answer; exits 1 when none comes within 3 seconds.
+// address, port, limit in milliseconds. Prints the answer; exits 1 when none comes within it, by default 3 seconds.
 import { createSocket } from "node:dgram";
 import { connect, isIPv6 } from "node:net";
 
-const [protocol, address = "", portText] = process.argv.slice(2);
+const [protocol, address = "", portText, limitText = "3000"] = process.argv.slice(2);
 const port = Number(portText);
 
-setTimeout(() => fail(new Error(`no answer from ${protocol} ${address} port ${port}`)), 3000);
+setTimeout(() => fail(new Error(`no answer from ${protocol} ${address} port ${port}`)), Number(limitText));
 if (protocol === "udp") askUdp();
 else askTcp();
 

@@ -20,6 +20,8 @@ import { type CableEnd, ECHO_PORT, Neighbour, cable, configure, setDefaultRoutes
 
 const DOCKER_TIMEOUT_MS = 90_000;
 const ECHO_CLIENT = join(import.meta.dirname, "echo-client.ts");
+/** An engine beside it may keep the machine busy for seconds. */
+const ECHO_LIMIT_MS = 10_000;
 const PLUGIN_FOLDER = join(import.meta.dirname, "../../build/plugin");
 
 /** How a lab host shall be. */
@@ -142,7 +144,7 @@ export class LabHost implements AsyncDisposable {
    * @returns the source address that arrived there. @throws Error when no answer came.
    */
   async askEcho(protocol: "tcp" | "udp", address: string, container?: string): Promise<string> {
-    const ask = [process.execPath, ECHO_CLIENT, protocol, address, String(ECHO_PORT)];
+    const ask = [process.execPath, ECHO_CLIENT, protocol, address, String(ECHO_PORT), String(ECHO_LIMIT_MS)];
     if (container === undefined) return await this.exec(ask);
     const pid = await this.docker("inspect", "--format", "{{.State.Pid}}", container);
     return await this.exec(["nsenter", "-t", pid, "-n", "--", ...ask]);

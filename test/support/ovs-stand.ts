@@ -148,7 +148,7 @@ export class OvsStand implements AsyncDisposable {
     const payload = uniqueBytes();
     this.#socket(port).send(ethernet({ from: macOf(++this.#marks), to: MARK_MAC, type: 0x88b5, payload }));
     const isHeard = () => this.#socket(MARK).count(payload) > 0;
-    await waitUntil("the frames to pass", isHeard, { limitMs: 5000, intervalMs: 1 });
+    await waitUntil("the frames to pass", isHeard, { intervalMs: 1 });
   }
 
   #socket(name: string): FrameSocket {

@@ -152,6 +152,7 @@ async function ovsTunnelHost({ datapathType, nic }: OpenVswitch): Promise<Tunnel
   const ports = async () => (await ovs.vsctl("--bare", "--columns=name", "list", "port")).split("\n").filter(Boolean);
   const onTunnels = async (command: (name: string) => readonly string[]) => {
     for (const name of (await ports()).filter((each) => each.startsWith("tsx"))) await ovs.vsctl(...command(name));
+    await ovs.settle();
   };
   const disposal = stack.move();
   const host: TunnelHost = {

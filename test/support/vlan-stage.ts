@@ -95,6 +95,7 @@ export class VlanStage implements AsyncDisposable {
   async change(from: Network, to: Network): Promise<void> {
     const { datapath } = this.host;
     const others = this.networks.filter(({ id }) => id !== from.id);
+    this.begin(); // what was heard until now was heard by what was right until now
     this.networks = [...others, to];
     for (const container of this.#containers().filter(({ network: { id } }) => id === from.id)) {
       const { name, ifName: link, namespace, endpoint: former } = container;
@@ -129,6 +130,7 @@ export class VlanStage implements AsyncDisposable {
 
   /** Removes a network whose containers have gone. */
   async unmake(unwanted: Network): Promise<void> {
+    this.begin(); // what was heard until now was heard by what was right until now
     this.#stations.drop(`gateway ${unwanted.vlans.vlan ?? "untagged"}`);
     this.networks = this.networks.filter(({ id }) => id !== unwanted.id);
     await this.host.datapath.removeNetwork(unwanted, this.networks);

@@ -12,7 +12,7 @@ import { waitUntil } from "./wait-until.ts";
 const OF_TESTS = ["02:42:0a:01:", "02:00:00:00:fe:"];
 /** Stands for the untagged network inside the switch. */
 export const UNTAGGED = 0;
-const LIMIT_MS = 3000 * PATIENCE;
+const LIMIT_MS = 30_000;
 const RESEND_MS = 100 * PATIENCE;
 
 /** Where a frame came out, and its tags there as `formatTags` says them. Twice at one place: `100, 100`. */

@@ -45,7 +45,7 @@ describe("Open vSwitch with the kernel's datapath", () => {
   });
 
   it("lets ports with one tag reach each other", async () => {
-    expect(await reaches(2)).toBe(true);
+    await expect.poll(() => reaches(2), LIMIT).toBe(true); // one ping may come too late on such a machine
   });
 
   it("lets no port reach one with another tag", async () => {

@@ -4,6 +4,7 @@ import { isErrno } from "../../src/host/netlink.ts";
 import type { PortVlan } from "../../src/host/rtnetlink-port-vlan.ts";
 import { Rtnetlink } from "../../src/host/rtnetlink.ts";
 import { NetNamespace } from "../support/namespace.ts";
+import { PATIENCE } from "../support/wait-until.ts";
 
 const BRIDGE = { name: "tsbr0", mac: "02:11:22:33:44:55", mtu: 1450, group: 71 };
 const FILTERING = { vlanFiltering: true, defaultPvid: 0 };
@@ -121,12 +122,12 @@ describe("Rtnetlink on a kernel with bridge VLANs", () => {
       await ns.exec(["bridge", "vlan", "del", "vid", "99", "dev", "tsv0"]);
       return told;
     };
-    await expect.poll(isListening, { timeout: 30_000 }).toContain("99");
+    await expect.poll(isListening, { timeout: 30_000 * PATIENCE }).toContain("99");
 
     await rtnetlink.setPortVlans(port, [access(10), tagged(12), ...from(20, 3)]);
     await rtnetlink.setPortVlans(port, [access(10), tagged(12), ...from(20, 3)]);
 
-    await expect.poll(() => told, { timeout: 30_000 }).toContain("Deleted tsv0              11");
+    await expect.poll(() => told, { timeout: 30_000 * PATIENCE }).toContain("Deleted tsv0              11");
     const news = told.split("\n").filter((line) => /\b(10|11|12|2\d)\b/.test(line.replace(/state.*/, "")));
     expect(news.map((line) => line.replace(/ +/g, " "))).toEqual(["tsv0 20-22", "Deleted tsv0 11"]);
   });

@@ -1,8 +1,10 @@
 // Every host has the gateway's address and answers for its own containers: it leads them out, and strangers to published ports.
 import { describe, expect, it } from "vitest";
 import { addressBytes, macBytes } from "../../support/frames.ts";
+import type { TestContainer } from "../../support/system-container.ts";
 import { ask } from "../../support/system-probe.ts";
 import { GATEWAY, hostAddress } from "../../support/tunnel-hosts.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 import { type HostsSuite, containerOf } from "./suite.ts";
 
 interface IpLink {
@@ -19,6 +21,11 @@ async function gatewayMac({ stand }: HostsSuite, n: number): Promise<string> {
   return found.address;
 }
 
+/** Waits until an address answers. */
+async function requireAnswer(container: TestContainer, address: string): Promise<void> {
+  await waitUntil(`${address} to answer`, () => container.exec(["busybox", "ping", "-c1", "-W2", address]));
+}
+
 export function describeGateway(suite: HostsSuite): void {
   describe("the gateway, which has one address on all hosts", () => {
     it("answers each container on its own host, and nothing of it is between the hosts", async () => {
@@ -30,13 +37,13 @@ export function describeGateway(suite: HostsSuite): void {
         const container = containerOf(suite, at + 1);
         await container.exec(["ip", "neigh", "flush", "all"]);
         for (const address of Object.values(GATEWAY)) {
-          await container.exec(["busybox", "ping", "-c1", "-W2", address]);
+          await requireAnswer(container, address);
           const [entry] = JSON.parse(await container.exec(["ip", "-json", "neigh", "show", address])) as {
             readonly lladdr: string;
           }[];
           expect(entry?.lladdr).toBe(mac);
         }
-        await container.exec(["busybox", "ping", "-c1", "-W2", await containerOf(suite, ((at + 1) % 3) + 1).address()]);
+        await requireAnswer(container, await containerOf(suite, ((at + 1) % 3) + 1).address());
       }
 
       expect(new Set(macs).size).toBe(3);

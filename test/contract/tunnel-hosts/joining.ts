@@ -83,12 +83,13 @@ export function describeJoining(suite: HostsSuite): void {
         own.send(ethernet({ to: BROADCAST_MAC, from: mac, type: ETHERTYPE.ipv4, payload }));
       };
 
-      for (let n = 0; n < BROADCASTS; n++) say(`to all ${n};`);
-      for (const other of others) await other.waitFor("the last one", Buffer.from(`to all ${BROADCASTS - 1};`));
+      const texts = Array.from({ length: BROADCASTS }, (_, n) => `to all ${n};`);
+      for (const text of texts) say(text);
+      for (const other of others) for (const text of texts) await other.waitFor(text, Buffer.from(text));
       await reaches(stand, containerOf(suite, 2), containerOf(suite, 3)); // what comes late has come
 
       for (const other of others) {
-        const heard = Array.from({ length: BROADCASTS }, (_, n) => other.count(Buffer.from(`to all ${n};`)));
+        const heard = texts.map((text) => other.count(Buffer.from(text)));
         expect(heard).toEqual(Array<number>(BROADCASTS).fill(1));
       }
       expect(own.count(Buffer.from("to all "))).toBe(0);

@@ -1,13 +1,14 @@
 // What the other hosts are told: a container that comes is reached at once, whatever they knew before.
 import { describe, expect, it } from "vitest";
 import { reaches } from "../../support/tunnel-stand.ts";
+import { PATIENCE } from "../../support/wait-until.ts";
 import type { TunnelSuite } from "../tunnels.ts";
 
 /** It has said nothing when it is asked first. */
 const SILENT = { isSilent: true } as const;
 
 /** Well before anybody asks again for an address that has answered, which Linux does after 15 s at the earliest (arp(7), base_reachable_time). */
-const AT_ONCE = { limitMs: 4000 } as const;
+export const AT_ONCE = { limitMs: PATIENCE > 1 ? 4000 : 10_000 } as const;
 
 export function describeAnnouncements(suite: TunnelSuite): void {
   const { kind } = suite;

@@ -89,10 +89,10 @@ export function describeRepair(suite: TunnelSuite): void {
       const parts = await stand.host(1).parts();
 
       await stand.kill(1);
-      expect(await canPing(one.ns, two.address[4])).toBe(true);
+      expect(await reaches(one, two.address[4])).toBe(true);
       await stand.start(1);
 
-      expect(await canPing(one.ns, two.address[4])).toBe(true);
+      expect(await reaches(one, two.address[4])).toBe(true);
       expect(await stand.host(1).parts()).toEqual(parts);
     });
 

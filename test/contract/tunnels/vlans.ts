@@ -8,7 +8,8 @@ import { canPing } from "../../support/packet-lab.ts";
 import { GATEWAY, type TunnelContainer, UNDERLAY_MTU, reaches } from "../../support/tunnel-stand.ts";
 import type { TunnelSuite } from "../tunnels.ts";
 import { outerPackets } from "../../support/outer-packets.ts";
-import { pingOnce } from "./carriage.ts";
+import { AT_ONCE } from "./announcements.ts";
+import { ANSWER_LIMIT_S, pingOnce } from "./carriage.ts";
 import { datagram } from "./three.ts";
 
 /** VLAN 10 goes untagged, VLAN 20 tagged, VLAN 30 not at all. */
@@ -75,7 +76,7 @@ export function describeVlansInside(suite: TunnelSuite): void {
     await reaches(one, two.address[4]);
     using wire = stand.listen();
 
-    expect(await pingOnce(one, two.address[4], trunk(1).mtu)).toBe(true);
+    expect(await pingOnce(one, two.address[4], trunk(1).mtu, ANSWER_LIMIT_S)).toBe(true);
 
     const packets = outerPackets(wire.heard());
     expect(Math.max(...packets.map(({ size }) => size))).toBe(UNDERLAY_MTU);
@@ -95,7 +96,7 @@ export function describeVlansInside(suite: TunnelSuite): void {
       await stand.detach(2, trunk(2), before);
 
       const after = await stand.attach(3, trunk(3), id + 1, { vlans: { vlan } }, { isSilent: true });
-      expect([vlan, await reaches(one, after.address[4], { limitMs: 4000 })]).toEqual([vlan, true]);
+      expect([vlan, await reaches(one, after.address[4], AT_ONCE)]).toEqual([vlan, true]);
     }
   });
 

@@ -126,7 +126,7 @@ export function describeMoments(makeHost: () => Promise<VlanHost>): void {
             else await stage.attach("guest", comes, 1, { namespace: home });
             const has = (name: string, at: string) => flooding.isSeen(name, at);
             const both = () => has(`uplink ${tagOf(guest)}`, "guest") && has("guest untagged", "uplink");
-            await waitUntil("the guest to be heard and to hear", both, { limitMs: 5000 * PATIENCE, intervalMs: 1 });
+            await waitUntil("the guest to be heard and to hear", both, { limitMs: 50_000, intervalMs: 1 });
             flooding.look();
             if (what === "port") await stage.host.release(GUEST.hostIfName);
             else await stage.detach("guest");

@@ -75,7 +75,7 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
       it(`VLAN ${vlan} reaches VLAN ${vlan} on the other host, with the same addresses as the other VLAN [F133]`, async () => {
         const [from, to] = [one.station(`${vlan}`), two.station(`${vlan}`)];
 
-        expect(await canPing(from.namespace, ADDRESS.two)).toBe(true);
+        await waitUntil("the other host to answer", () => canPing(from.namespace, ADDRESS.two));
         const neighbours = await from.namespace.json<{ lladdr?: string }[]>(["ip", "-json", "neigh", "show"]);
         expect(neighbours.map(({ lladdr }) => lladdr)).toEqual([to.mac]);
       });
@@ -91,7 +91,7 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
     it("an address that is in VLAN 200 alone is found from there, and not from VLAN 100", async () => {
       const lonely = two.station("lonely");
 
-      expect(await canPing(one.station("200").namespace, LONELY)).toBe(true);
+      await waitUntil("the address to answer", () => canPing(one.station("200").namespace, LONELY));
       await expectOut({ "one uplink": "100", "two 100": "untagged" }, "one", "100", { arpFor: LONELY });
       const seen = await sendFrom("one", "100", { to: lonely.mac }, ["one uplink"]);
       expect(seen).not.toHaveProperty("two lonely");

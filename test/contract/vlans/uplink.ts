@@ -119,6 +119,7 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
         const again = stage().plan(1, { vlan: 100 });
         await stage().make(again);
         await stage().attach("a", again, 1);
+        await stage().settle();
 
         await expectOut(stage(), { uplink: "100" }, "a");
         await expectOut(stage(), { a: "untagged" }, "uplink", { tags: [100] });
