@@ -79,7 +79,7 @@ class Ear implements Disposable {
 
   /** Waits for something that contains these bytes. */
   async waitFor(what: string, bytes: Buffer): Promise<void> {
-    await waitUntil(what, () => this.count(bytes) > 0, { limitMs: 5000, intervalMs: 1 });
+    await waitUntil(what, () => this.count(bytes) > 0, { intervalMs: 1 });
   }
 
   /** Begins anew. */
