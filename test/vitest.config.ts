@@ -7,6 +7,9 @@ import { REPORT_VARIABLE, SuiteReport } from "./support/suite-report.ts";
 /** An emulated processor is some twenty times slower than the machine (support/vm.ts). */
 const PATIENCE = process.env["TSNET_VM"] === "tcg" ? 5 : 1;
 
+/** As long as `waitUntil` waits (support/wait-until.ts); vitest's own second passes on a busy machine while nobody runs. */
+const POLL_MS = 10_000;
+
 const project = (name: string, include: string[], timeoutMs: number, maxWorkers = 1) => ({
   test: {
     name,
@@ -14,6 +17,7 @@ const project = (name: string, include: string[], timeoutMs: number, maxWorkers 
     root: import.meta.dirname + "/..",
     testTimeout: timeoutMs * PATIENCE,
     hookTimeout: timeoutMs * PATIENCE,
+    expect: { poll: { timeout: Math.min(POLL_MS, timeoutMs / 2) * PATIENCE } },
     fileParallelism: maxWorkers > 1,
     maxWorkers,
     pool: "forks" as const,

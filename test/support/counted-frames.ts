@@ -91,7 +91,8 @@ export function packetsFrom(address: string): FrameKinds {
 }
 
 /**
- * Sends one frame out of a free end on the host, and after it one that the host surely gets.
+ * Sends one frame out of a free end on the host, and after it two that the host surely gets, one after the other: the first
+ * of them may be of the same batch as the frame, and overtake it.
  *
  * @returns the links by which the former came in: free ends, and the host's own links for the host itself.
  */
@@ -113,11 +114,16 @@ export async function sendAndSee(
     ),
     ...Object.fromEntries(bridges.map(({ ifname }) => [`${ifname}-2`, { ifName: ifname, matching: kinds.isMarker }])),
   });
-  await sendFrames(host, freeEnd, [kinds.probe(source, destination), kinds.marker(own, "ff:ff:ff:ff:ff:ff")]);
-  const counts = await waitUntil("the second frame", async () => {
-    const all = Object.entries(await seen());
-    return all.some(([name, count]) => name.endsWith("-2") && count > 0) && all;
-  });
+  const marker = kinds.marker(own, "ff:ff:ff:ff:ff:ff");
+  const hear = (count: number) =>
+    waitUntil("the frame that comes last", async () => {
+      const all = Object.entries(await seen());
+      return all.some(([name, heard]) => name.endsWith("-2") && heard >= count) && all;
+    });
+  await sendFrames(host, freeEnd, [kinds.probe(source, destination), marker]);
+  await hear(1);
+  await sendFrames(host, freeEnd, [marker]);
+  const counts = await hear(2);
   return counts.flatMap(([name, count]) => (count > 0 && !name.endsWith("-2") ? [name] : [])).sort();
 }
 

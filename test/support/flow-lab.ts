@@ -68,6 +68,11 @@ export class FlowLab implements AsyncDisposable {
       // Only then do packets pass: the kernel sets up the queues of a link some time after its other end came up.
       const links = () => machine.json<{ operstate: string }[]>(["ip", "-json", "link", "show", "lan0"]);
       await waitUntil("the link to be up", async () => (await links())[0]?.operstate === "UP");
+      // Likewise, packets to an IPv6 address are taken some time after it was added: when there is a route to it.
+      const routes = () => machine.exec(["ip", "-6", "route", "show", "table", "local"]);
+      const own = (machine === host ? HOST : CLIENT).filter((address) => address.includes(":"));
+      const isLocal = (shown: string) => own.every((address) => shown.includes(`local ${address} dev lan0 `));
+      await waitUntil("its addresses to be its own", async () => isLocal(await routes()));
     }
     await host.exec(["sysctl", "-qw", "net.netfilter.nf_conntrack_udp_timeout=600"]);
     return new FlowLab(stack.move(), client, host);

@@ -20,6 +20,7 @@ export class OvsHost implements AsyncDisposable {
   readonly ns: NetNamespace;
   readonly datapath: OvsDatapath;
   readonly #folder: string;
+  #vswitchd: ChildProcess | undefined;
 
   private constructor(ns: NetNamespace, folder: string, datapath: OvsDatapath) {
     this.ns = ns;
@@ -72,7 +73,15 @@ export class OvsHost implements AsyncDisposable {
       ...(this.datapath === "netdev" ? ["--disable-system"] : []),
     );
     await this.vsctl("init");
+    this.#vswitchd = child;
     return child;
+  }
+
+  /** Ends it as `systemctl` does, and waits until it has ended: it takes its control socket away last. */
+  async stopVswitchd(): Promise<void> {
+    const ended = this.#vswitchd && new Promise((resolve) => this.#vswitchd?.once("exit", resolve));
+    await this.appctl("exit");
+    await ended;
   }
 
   /** Runs ovs-vsctl, which waits for ovs-vswitchd unless told `--no-wait`. @returns its output without the last line end. */

@@ -94,8 +94,8 @@ export class OvsStand implements AsyncDisposable {
 
   /** Ends ovs-vswitchd as `systemctl restart` does, and starts it anew: its flows are gone. */
   async restart(): Promise<void> {
-    await this.host.appctl("exit");
-    await waitUntil("ovs-vswitchd to end", () => this.client.end !== undefined);
+    await this.host.stopVswitchd();
+    await waitUntil("the connection to end", () => this.client.end !== undefined);
     await this.host.startVswitchd();
     await this.host.vsctl("set", "bridge", "br0", "external_ids:started=anew"); // waits until it has done all before that
     this.client = await markedClient(this.host);

@@ -6,6 +6,7 @@ import { AddressMover } from "../../support/address-mover.ts";
 import { shell } from "../../support/packet-lab.ts";
 import { SteadyStream } from "../../support/steady-stream.ts";
 import { HOST, REMOTE, UplinkLab } from "../../support/uplink-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 const STRICT = ["sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1"];
 
@@ -27,6 +28,7 @@ describe("moveAddresses", () => {
 
     await (await AddressMover.start(lab.host)).move();
 
+    await hasRoutes(lab, "br0");
     const after = await lab.configuration();
     const gained = of("br0", after).filter((line) => !of("br0", before).includes(line));
     const lost = of("nic0", before).filter((line) => !of("nic0", after).includes(line));
@@ -48,7 +50,7 @@ describe("moveAddresses", () => {
       for (const address of Object.values(REMOTE)) await lab.requirePing(address);
       await mover.moveBack(record);
 
-      expect(await lab.configuration()).toEqual(before);
+      await becomes(lab, before);
       expect([await macOf(lab, "br0"), await masterOf(lab)]).toEqual([mac, undefined]);
     }
     for (const address of Object.values(REMOTE)) await lab.requirePing(address);
@@ -93,7 +95,7 @@ describe("moveAddresses", () => {
     expect(reply.message).toBe(
       "gateways 192.0.2.1, 10.91.0.1, fe80::1 of nic0 did not answer by br0, but had before; nic0 is as before",
     );
-    expect(await lab.configuration()).toEqual(before);
+    await becomes(lab, before);
     expect(await masterOf(lab)).toBeUndefined();
     for (const address of Object.values(REMOTE)) await lab.requirePing(address);
   });
@@ -163,7 +165,7 @@ describe("resumeMove", () => {
       const reply = await (await AddressMover.start(lab.host)).ask({ verb: "resume", ...(record && { move: record }) });
 
       expect([killAfter, reply.message, reply.result]).toEqual([killAfter, undefined, "back"]);
-      expect([killAfter, ...(await lab.configuration())]).toEqual([killAfter, ...before]);
+      await becomes(lab, before, killAfter);
       expect(await masterOf(lab)).toBeUndefined();
       for (const address of Object.values(REMOTE)) await lab.requirePing(address);
     }
@@ -179,7 +181,7 @@ describe("resumeMove", () => {
       await mover.askToDeath({ verb: "return", move: record, killAfter });
       await (await AddressMover.start(lab.host)).moveBack(record);
 
-      expect([killAfter, ...(await lab.configuration())]).toEqual([killAfter, ...before]);
+      await becomes(lab, before, killAfter);
       expect(await masterOf(lab)).toBeUndefined();
       for (const address of Object.values(REMOTE)) await lab.requirePing(address);
     }
@@ -189,6 +191,7 @@ describe("resumeMove", () => {
     await using lab = await UplinkLab.up();
     const mover = await AddressMover.start(lab.host);
     const record = await mover.move();
+    await hasRoutes(lab, "br0");
     const moved = await lab.configuration();
 
     const reply = await mover.ask({ verb: "resume", move: record });
@@ -217,7 +220,7 @@ describe("resumeMove", () => {
     const reply = await (await AddressMover.start(lab.host)).ask({ verb: "resume", move: record });
 
     expect(reply).toMatchObject({ result: "back" });
-    expect(of("nic0", await lab.configuration())).toEqual(before);
+    await expect.poll(async () => of("nic0", await lab.configuration())).toEqual(before);
     for (const address of Object.values(REMOTE)) await lab.requirePing(address);
   });
 });
@@ -225,6 +228,24 @@ describe("resumeMove", () => {
 /** The lines about a link, as they would be about another. */
 function of(link: string, lines: readonly string[]): string[] {
   return lines.filter((line) => line.includes(link)).map((line) => line.replaceAll(link, "LINK").replace(/^\d+: /, ""));
+}
+
+/** Waits until a link has all that its addresses bring: the kernel makes the local route of one of IPv6 behind the answer. */
+async function hasRoutes(lab: UplinkLab, link: string): Promise<void> {
+  await waitUntil(`the routes to the addresses of ${link}`, async () => {
+    const [shown] = await lab.host.json<ShownAddresses[]>(["ip", "-6", "-json", "address", "show", "dev", link]);
+    const routes = await lab.host.exec(["ip", "-6", "route", "show", "table", "local"]);
+    return shown?.addr_info.every(({ local }) => routes.includes(`local ${local} dev ${link} `));
+  });
+}
+
+interface ShownAddresses {
+  readonly addr_info: readonly { readonly local: string }[];
+}
+
+/** Expects a configuration, with such routes again. @param after - what was done, as it shall stand in the error. */
+async function becomes(lab: UplinkLab, before: readonly string[], after = "the way back"): Promise<void> {
+  await expect.poll(async () => [after, ...(await lab.configuration())]).toEqual([after, ...before]);
 }
 
 async function macOf(lab: UplinkLab, link: string): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import { ovsDatapathHost } from "../../support/ovs-datapath-host.ts";
 import { managementOf } from "../../support/ovs-flows.ts";
 import { OvsHost, end } from "../../support/ovs-host.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
-import { waitUntil } from "../../support/wait-until.ts";
+import { PATIENCE, waitUntil } from "../../support/wait-until.ts";
 import { countFrames, frame, sendFrames } from "../../support/counted-frames.ts";
 import { pings, sandboxOf } from "./sandbox.ts";
 
@@ -111,7 +111,7 @@ describe("without Open vSwitch [F124]", () => {
     await datapath.removeStraySwitch(networkId(), new Set());
     await datapath.detach(endpoint());
 
-    expect(performance.now() - begin).toBeLessThan(4_000);
+    expect(performance.now() - begin).toBeLessThan(10_000 * PATIENCE); // who waits for it waits three seconds each time
   });
 
   it("and when it starts after tsnet, everything can be made", async () => {
@@ -141,7 +141,7 @@ describe("without Open vSwitch [F124]", () => {
       code: "unavailable",
       message: expect.stringMatching(/ovs-vswitchd/) as string,
     });
-    expect(performance.now() - begin).toBeLessThan(12_000);
+    expect(performance.now() - begin).toBeLessThan(25_000 * PATIENCE); // the limit is ten seconds
   });
 });
 

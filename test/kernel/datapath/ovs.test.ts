@@ -37,7 +37,7 @@ async function transfer(from: NetNamespace, to: NetNamespace, address: string): 
     "the receiver to listen",
     async () => (await to.exec(["ss", "-Hltn", "sport = :7001"])).trim() !== "",
   );
-  await from.exec(["sh", "-c", `head -c ${BYTES} /dev/zero | timeout 20 busybox nc -w 5 ${address} 7001`]);
+  await from.exec(["sh", "-c", `head -c ${BYTES} /dev/zero | timeout 50 busybox nc -w 20 ${address} 7001`]);
   return waitUntil("the receiver to end", () => (text === "" ? undefined : Number(text)));
 }
 
@@ -71,6 +71,8 @@ describe("a port's VLANs", () => {
 
     await host.datapath.attach(wanted, endpoint(1, 1, { vlans: { vlan: 100 } }), []);
 
+    await host.ovs.vsctl("add-port", BR, "last", "tag=1", "--", "set", "interface", "last", "type=internal");
+    await waitUntil("the monitor to show the last port", () => log.some((row) => row.includes("last")));
     const changes = log.filter((row) => row.includes(endpoint().hostIfName));
     const marks = [
       ["tsnet-endpoint", endpointId()],
@@ -262,6 +264,7 @@ describe("a bridge of the user's own", () => {
     await host.datapath.ensureNetwork(wanted, []);
     {
       await using one = await sandboxOf(host, wanted, 1);
+      await pings(one, "10.1.1.1");
 
       const replies = await one.exec(["busybox", "arping", "-b", "-c3", "-I", "eth0", "10.1.1.1"]);
 

@@ -13,6 +13,11 @@ const AFTER = "02:42:0a:01:01:99";
 const TEXTS = ["10.1.1.2", "fd00::2"];
 const announcements = (mac: string): Announcement[] => TEXTS.map((text) => ({ mac, address: parseAddress(text) }));
 
+interface IpLink {
+  readonly ifindex: number;
+  readonly operstate: string;
+}
+
 /** `eth0` here and `eth0` of the neighbour, which has talked to both addresses at the MAC address BEFORE. */
 async function pair() {
   const stack = new AsyncDisposableStack();
@@ -24,8 +29,12 @@ async function pair() {
     "ip link set eth0 up",
     ...TEXTS.map((text) => `ip neighbour replace ${text} lladdr ${BEFORE} dev eth0 nud stale`),
   ]);
-  const [link] = await here.json<{ ifindex: number }[]>(["ip", "-json", "link", "show", "eth0"]);
-  return { here, neighbour, index: link?.ifindex ?? 0, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  // Before that its frames are lost: the kernel sets up the queues of a link some time after its other end came up.
+  const index = await waitUntil("the link to be up", async () => {
+    const [link] = await here.json<IpLink[]>(["ip", "-json", "link", "show", "eth0"]);
+    return link?.operstate === "UP" && link.ifindex;
+  });
+  return { here, neighbour, index, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 async function known(ns: NetNamespace): Promise<string[]> {

@@ -4,6 +4,7 @@ import { setTxChecksum } from "../../../src/host/ethtool.ts";
 import { isErrno } from "../../../src/host/netlink.ts";
 import { FrameSocket } from "../../support/frame-capture.ts";
 import { NetNamespace } from "../../support/namespace.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 const MARK = "tsnet-checksum-of-this";
 
@@ -60,6 +61,14 @@ describe("setTxChecksum", () => {
     ] as const) {
       await ns.exec(["ip", "address", "add", `192.0.2.${n}/24`, "dev", link]);
       await ns.exec(["ip", "link", "set", link, "up"]);
+    }
+    for (const [ns, link] of [
+      [near, "eth0"],
+      [far, "eth1"],
+    ] as const) {
+      await waitUntil("the link to be up", async () =>
+        (await ns.exec(["ip", "link", "show", link])).includes("state UP"),
+      );
     }
     expect(await right()).toEqual([true, true]);
 

@@ -4,6 +4,7 @@ import { formatAddress, parseAddress } from "../../../src/cidr.ts";
 import { Rtnetlink } from "../../../src/host/rtnetlink.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { shell } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 const SETUP = [
   "ip link add eth0 mtu 1500 type veth peer name far0",
@@ -26,6 +27,15 @@ const SETUP = [
     `ip -6 route add ${type} 2001:db8:${20 + n}::/48`,
   ]),
 ];
+
+/** With all its routes: the kernel makes the local one of an IPv6 address behind the answer. */
+async function setUp(ns: NetNamespace, more: readonly string[] = []): Promise<void> {
+  await shell(ns, [...SETUP, ...more]);
+  await waitUntil("the routes to the host's own addresses", async () => {
+    const routes = await ns.exec(["ip", "-6", "route", "show", "table", "local"]);
+    return ["eth0", "eth1"].every((name, n) => routes.includes(`local 2001:db8:${n + 1}::1 dev ${name} `));
+  });
+}
 
 interface Shown {
   readonly dev: string;
@@ -52,7 +62,7 @@ describe("routeTo", () => {
     ["at this host itself", "2001:db8:2::1", undefined],
   ])("finds an address %s: %s", async (_where, text, mtu) => {
     await using ns = await NetNamespace.create();
-    await shell(ns, SETUP);
+    await setUp(ns);
     using rtnetlink = ns.enter(() => Rtnetlink.open());
 
     const path = await rtnetlink.routeTo(parseAddress(text));
@@ -69,7 +79,7 @@ describe("routeTo", () => {
 
   it("takes the MTU that IPv6 has on a link where that is less than the link's", async () => {
     await using ns = await NetNamespace.create();
-    await shell(ns, [...SETUP, "sysctl -qw net.ipv6.conf.eth1.mtu=1280"]);
+    await setUp(ns, ["sysctl -qw net.ipv6.conf.eth1.mtu=1280"]);
     using rtnetlink = ns.enter(() => Rtnetlink.open());
 
     expect(await rtnetlink.routeTo(parseAddress("2001:db8:2::9"))).toMatchObject({ mtu: 1280 });
