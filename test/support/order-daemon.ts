@@ -44,6 +44,8 @@ export class OrderDaemon {
   /** By performance.now(). */
   #begunAt = 0;
   readonly #sandboxLinks = new Map<number, string>();
+  /** The last one of each endpoint's link. */
+  readonly #moves = new Map<number, Promise<void>>();
 
   constructor(host: ServeHost) {
     this.#host = host;
@@ -72,7 +74,9 @@ export class OrderDaemon {
       throw new Error(`${describeHistory(history)}\nstep ${at}: ${String(failure)}`, { cause: failure });
     }
     await this.#removeAll();
-    const left = diffCensus(this.#before, await this.#census());
+    let left: readonly string[] = [];
+    const isClean = async () => (left = diffCensus(this.#before, await this.#census())).length === 0;
+    await waitUntil("nothing to be left", isClean).catch(() => {});
     if (left.length > 0) throw new Error(`${describeHistory(history)}\nleft at the end:\n${left.join("\n")}`);
   }
 
@@ -118,10 +122,16 @@ export class OrderDaemon {
       throw failure;
     });
     if (call.verb === "Leave")
-      await this.#ip("-netns", container(call.on), "link", "set", this.#sandboxLink(call.on), "netns", "1").catch(
-        () => {},
-      );
+      await this.#move(call.on, "-netns", container(call.on), "link", "set", this.#sandboxLink(call.on), "netns", "1");
     return answer;
+  }
+
+  /** In the order of the answers: what is taken out after a Leave is not what a Join after it has brought. */
+  async #move(on: number, ...args: readonly string[]): Promise<void> {
+    const former = this.#moves.get(on) ?? Promise.resolve();
+    const move = former.then(() => this.#ip(...args)).catch(() => {});
+    this.#moves.set(on, move);
+    await move;
   }
 
   async #make({ verb, on, variant }: OrderCall, signal: AbortSignal): Promise<Answer> {
@@ -150,7 +160,7 @@ export class OrderDaemon {
         if (answer.kind !== "ok") return answer;
         const { SrcName } = reply["InterfaceName"] as { SrcName: string }; // cnm-protocol.md 2.8
         this.#sandboxLinks.set(on, SrcName);
-        await this.#ip("link", "set", SrcName, "netns", container(on)).catch(() => {});
+        await this.#move(on, "link", "set", SrcName, "netns", container(on));
         return answer;
       }
       case "Leave":
