@@ -1,14 +1,13 @@
 // Many lives of endpoints on one daemon, one after the other, and what they leave: memory, open files, the size of the records.
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { DaemonCalls, type Result, endpointBody, ids, portMap } from "./daemon-calls.ts";
 import { type EngineNetwork, EngineDouble } from "./engine-double.ts";
 import type { ServeHost } from "./serve-host.ts";
 import { waitUntil } from "./wait-until.ts";
 
-/** Connections of the last calls, and what looks at the host, come and go: the fewest files of some looks are what stays. */
-const LOOKS = 10;
+/** Connections of the last calls, links that the kernel still deletes, and what looks at the host come and go: the fewest files are what stays. */
+const LOOKS_MS = 2000;
 const LOOK_MS = 15;
 
 /** The daemon at one moment. */
@@ -39,7 +38,9 @@ export async function cycle(
   const samples = [await sample(host, 0)];
   for (let n = 1; n <= count; n++) {
     await live(calls, network, n);
-    if (n % every === 0) samples.push(await sample(host, n));
+    const [, ...settled] = samples; // what is opened late is open by the second one
+    const atRest = settled.map(({ files }) => files);
+    if (n % every === 0) samples.push(await sample(host, n, atRest.length === 0 ? 0 : Math.min(...atRest)));
   }
   return samples;
 }
@@ -81,22 +82,24 @@ async function reportOf(host: ServeHost): Promise<number | undefined> {
   return (JSON.parse(text) as { usedBytes: number }).usedBytes / 1024; // memory-report.ts
 }
 
-async function sample(host: ServeHost, cycles: number): Promise<Sample> {
+/** @param filesAtRest - that there are no fewer than these is known; default: unknown. */
+async function sample(host: ServeHost, cycles: number, filesAtRest = 0): Promise<Sample> {
   const { namespace, serve } = host;
   const used = await reportOf(host);
   const folder = namespace.outside(`/proc/${serve.pid}`);
   const [, rss = "0"] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(join(folder, "status"), "utf8")) ?? [];
-  const files: number[] = [];
-  for (let look = 0; look < LOOKS; look++) {
-    files.push(readdirSync(join(folder, "fd")).length);
-    await pause(LOOK_MS);
-  }
+  let files = Infinity;
+  const isAtRest = () => {
+    files = Math.min(files, readdirSync(join(folder, "fd")).length);
+    return files <= filesAtRest;
+  };
+  await waitUntil("no more than that", isAtRest, { limitMs: LOOKS_MS, intervalMs: LOOK_MS }).catch(() => {});
   const sizes = readdirSync(serve.stateDir).map((name) => statSync(join(serve.stateDir, name)).size);
   return {
     cycles,
     rssKib: Number(rss),
     ...(used !== undefined && { usedKib: used }),
-    files: Math.min(...files),
+    files,
     recordBytes: sizes.reduce((sum, size) => sum + size, 0),
   };
 }

@@ -246,8 +246,16 @@ export function normalised(model: Model): Model {
 
 /** What is left of endpoints when nobody has used them for long: those whose link a container has. */
 export function afterLong(model: Model): Model {
-  const lost = [...model.endpoints].filter(([id, { link }]) => link !== "away" && !isKept(model, id));
-  return normalised(lacking(model, lost.map(([id]) => id))); // prettier-ignore
+  return normalised(lacking(model, unusedIn(model)));
+}
+
+/** What may be left of endpoints while some of them have been out of use for long. */
+export function forgotten(model: Model): readonly Model[] {
+  return subsets(unusedIn(model)).map((lost) => normalised(lacking(model, lost)));
+}
+
+function unusedIn(model: Model): readonly number[] {
+  return [...model.endpoints].flatMap(([id, { link }]) => (link === "away" || isKept(model, id) ? [] : [id]));
 }
 
 /** The verbs of which an error means that nothing was changed. */

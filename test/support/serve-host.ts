@@ -10,10 +10,12 @@ import { LabOvs } from "./lab-ovs.ts";
 import { NODE, ServeHandle } from "./lab-serve.ts";
 import { takeSystemCensus } from "./system-census.ts";
 import { WARN, readLog } from "./system-log.ts";
-import { waitUntil } from "./wait-until.ts";
+import { PATIENCE, waitUntil } from "./wait-until.ts";
 
 const ECHO_SERVER = join(import.meta.dirname, "echo-server.ts");
 const ECHO_PORT = 7007;
+/** A connection takes a second when its first packet comes to nothing, and a busy machine may take some. */
+const ASK_LIMIT_S = 10 * PATIENCE;
 /** Of a container, where published ports lead. */
 const CONTAINER_PORT = 80;
 
@@ -105,7 +107,7 @@ export class ServeHost implements AsyncDisposable {
 
   async #ask(enter: readonly string[], address: string, port: number): Promise<boolean> {
     const talk = `exec 3<>/dev/tcp/${address}/${port} && read -r line <&3 && [ -n "$line" ]`;
-    const asked = this.namespace.exec([...enter, "timeout", "3", "bash", "--norc", "-c", talk]);
+    const asked = this.namespace.exec([...enter, "timeout", String(ASK_LIMIT_S), "bash", "--norc", "-c", talk]);
     return await asked.then(
       () => true,
       () => false,

@@ -28,11 +28,11 @@ export class TcpLine implements Disposable {
     this.#child.stdin?.on("error", () => {}); // nc has ended
   }
 
-  /** Says a line. @returns whether its echo came within two seconds, in which TCP sends it several times. */
-  async isAnswered(): Promise<boolean> {
+  /** Says a line. @returns whether its echo came in time: within two seconds TCP sends it several times. */
+  async isAnswered(limitMs = 2000): Promise<boolean> {
     const line = `line ${++this.#count}\n`;
     this.#child.stdin?.write(line);
-    return await waitUntil("the echo", () => this.#heard.includes(line), { limitMs: 2000, intervalMs: 20 }).catch(
+    return await waitUntil("the echo", () => this.#heard.includes(line), { limitMs, intervalMs: 20 }).catch(
       () => false,
     );
   }

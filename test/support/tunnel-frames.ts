@@ -7,6 +7,7 @@ import { BROADCAST_MAC, ETHERTYPE, type Tag, addressBytes, ethernet } from "./fr
 import { gatewayClaims } from "./gateway-claims.ts";
 import { canPing } from "./packet-lab.ts";
 import { GATEWAY, type TunnelForm, type TunnelHost, TunnelLab } from "./tunnel-lab.ts";
+import { waitUntil } from "./wait-until.ts";
 
 const SERVICE_PORT = 7009;
 
@@ -54,7 +55,7 @@ export function describeTunnelFrames(form: TunnelForm): void {
         speaking.send(ethernet(datagramFrame({ from: from.mac, to }, addresses, { data: traces[n] ?? uniqueBytes() })));
       }
       const last = sendLast(speaking, a, b);
-      await listening.waitFor("the last frame", last);
+      for (const trace of [...traces, last]) await listening.waitFor("each frame", trace);
 
       expect(traces.map((trace) => listening.count(trace))).toEqual([1, 1, 1]);
     });
@@ -114,6 +115,7 @@ export function describeTunnelFrames(form: TunnelForm): void {
       await ear.waitFor("what was sent after it", sendLast(far, b, a));
       near.send(frameOf(a, GATEWAY[family], heard));
       await listener.waitFor("a datagram of its own container", heard);
+      await waitUntil("both to be on the wire", () => wire.count(unheard) >= 2);
 
       expect(wire.count(unheard)).toBe(2);
       expect(listener.count(unheard)).toBe(0);
@@ -143,6 +145,7 @@ export function describeTunnelFrames(form: TunnelForm): void {
 
       peer.send(...frames);
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
+      for (const frame of frames) await guest.waitFor("what was sent", frame.subarray(-20));
 
       expect(frames.filter((frame) => guest.count(frame.subarray(-20)) === 0)).toEqual([]);
     });
@@ -168,6 +171,7 @@ export function describeTunnelFrames(form: TunnelForm): void {
         peer.send(ethernet({ ...draft, tags: each }));
       }
       await guest.waitFor("what was sent after it", sendLast(peer, b, a));
+      if (trunk.includes(20)) await guest.waitFor("what is of the trunk", traces.at(-1) ?? Buffer.alloc(0));
 
       const expected = [...tags.slice(1).map(() => 0), trunk.includes(20) ? 1 : 0];
       expect(traces.map((trace) => guest.count(trace))).toEqual(expected);

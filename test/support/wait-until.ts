@@ -28,7 +28,8 @@ export async function waitUntil<T>(
   const patienceMs = limitMs * PATIENCE;
   const deadline = Date.now() + patienceMs;
   let cause: unknown;
-  do {
+  for (;;) {
+    const isLast = Date.now() >= deadline; // who slept too long looks once more
     try {
       const found = await probe();
       if (found !== undefined && found !== false) return found;
@@ -36,8 +37,9 @@ export async function waitUntil<T>(
     } catch (failure) {
       cause = failure;
     }
+    if (isLast) break;
     await pause(intervalMs);
-  } while (Date.now() < deadline);
+  }
   const last = cause instanceof Error ? `; last: ${cause.message}` : "";
   throw new Error(`waited ${patienceMs} ms in vain for ${what}${last}`, { cause });
 }

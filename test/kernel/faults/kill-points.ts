@@ -223,6 +223,8 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       } catch (failure) {
         if (!(failure instanceof Refusal)) throw failure;
       } finally {
+        if (!isBack)
+          await waitUntil("the daemon to have noted its last answer", () => isBehindAnswer(steps.passed(), at));
         if (!isBack) await pause(AFTER_ANSWER_MS);
         if (!isBack && steps.passed().length > at) await comeBack();
         steps.disarm();
@@ -245,6 +247,12 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
       throw new Error("recovery has no end");
     }
   });
+}
+
+/** Whether the daemon is done with what it has answered, or with everything: the caller may have the answer before that. */
+function isBehindAnswer(points: readonly Point[], killAt: number): boolean {
+  const answers = (when: Point["when"]) => points.filter((each) => each.what === "answer" && each.when === when).length;
+  return points.length > killAt || answers("before") === answers("after");
 }
 
 function describePoint(point: Point | undefined): string {

@@ -6,6 +6,8 @@ import { NEIGHBOUR, PacketLab, type Sandbox, shell } from "../../support/packet-
 import { LINE_PORT, TcpLine, listen } from "../../support/tcp-line.ts";
 
 const EXPECTED_PORT = 9876;
+/** For an answer that must come. */
+const PATIENCE_MS = 10_000;
 /** Somebody else's rules by which connections are tracked on, as Docker has them. */
 const TRACKING = `nft 'table inet tracking { chain forward { type filter hook forward priority 5; ct state established counter; }; }'`;
 const BLUE = dualStack(1, { isMasqueraded: false });
@@ -47,7 +49,7 @@ describe.each([4, 6] as const)("over IPv%s, when tsnet's rules were gone and are
 
       await withoutRules(async () => {
         lines.push(new TcpLine(from, blue.address[family]));
-        expect(await lines[0]?.isAnswered()).toBe(true);
+        expect(await lines[0]?.isAnswered(PATIENCE_MS)).toBe(true);
       });
 
       using line = lines[0];
@@ -60,11 +62,11 @@ describe.each([4, 6] as const)("over IPv%s, when tsnet's rules were gone and are
     async (how) => {
       const { namespace } = how === "masqueraded" ? red : blue;
       using line = new TcpLine(namespace, NEIGHBOUR[family]);
-      expect(await line.isAnswered()).toBe(true);
+      expect(await line.isAnswered(PATIENCE_MS)).toBe(true);
 
       await withoutRules(async () => {});
 
-      expect(await line.isAnswered()).toBe(true);
+      expect(await line.isAnswered(PATIENCE_MS)).toBe(true);
     },
   );
 });
@@ -84,11 +86,11 @@ END`,
       expect(await uninvited.isAnswered()).toBe(false);
     }
     using control = new TcpLine(blue.namespace, NEIGHBOUR[4]);
-    expect(await control.isAnswered()).toBe(true);
+    expect(await control.isAnswered(PATIENCE_MS)).toBe(true);
     using data = new TcpLine(lab.neighbour, blue.address[4], EXPECTED_PORT);
 
-    expect(await data.isAnswered()).toBe(true);
-    expect(await data.isAnswered()).toBe(true);
+    expect(await data.isAnswered(PATIENCE_MS)).toBe(true);
+    expect(await data.isAnswered(PATIENCE_MS)).toBe(true);
   });
 });
 
@@ -111,10 +113,10 @@ describe("on a bridge that somebody else made", () => {
     await host.announce(BLUE);
     await listen(host.neighbour);
     using line = new TcpLine(machine, NEIGHBOUR[4]);
-    expect(await line.isAnswered()).toBe(true);
+    expect(await line.isAnswered(PATIENCE_MS)).toBe(true);
 
     await host.make({ ...BLUE, switchName: ifName("br0"), isSwitchOurs: false });
 
-    expect(await line.isAnswered()).toBe(true);
+    expect(await line.isAnswered(PATIENCE_MS)).toBe(true);
   });
 });

@@ -32,9 +32,20 @@ async function trace(folder: RecordFolder): Promise<readonly Step[]> {
   const flags = ["-f", "-y", "-xx", "-qq", "-s", "1000000", "-e", calls, "-o", log];
   const program = [process.execPath, "--input-type=module", "-e", PROGRAM, folder.directory];
   await execa("strace", [...flags, ...program], { reject: false });
-  return readFileSync(log, "latin1")
-    .split("\n")
-    .flatMap((line) => parseStep(line, folder.directory));
+  return wholeLines(readFileSync(log, "latin1")).flatMap((line) => parseStep(line, folder.directory));
+}
+
+/** strace(1) tells a call in two lines, its beginning and its end, when another thread says something in between. */
+function wholeLines(text: string): readonly string[] {
+  const begun = new Map<string, string>();
+  return text.split("\n").flatMap((line) => {
+    const [, pid = "", call = ""] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const [, beginning] = /^(.*) <unfinished \.\.\.>$/.exec(call) ?? [];
+    const [, end] = /^<\.\.\. \w+ resumed>(.*)$/.exec(call) ?? [];
+    if (beginning !== undefined) begun.set(pid, beginning);
+    if (beginning !== undefined) return [];
+    return end === undefined ? [line] : [`${pid} ${begun.get(pid)}${end}`];
+  });
 }
 
 function parseStep(line: string, directory: string): Step[] {
