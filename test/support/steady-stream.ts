@@ -15,7 +15,7 @@ export interface StreamReport {
   readonly answered: number;
   /** Every answer came once and in its order, and the connection is open. */
   readonly isOrdered: boolean;
-  /** The longest time without an answer, in milliseconds. */
+  /** The longest time without an answer, in milliseconds, of those that an answer ended, as the server tells then why it was late. */
   readonly longestGapMs: number;
 }
 
