@@ -123,7 +123,8 @@ export const FAULTS: readonly Fault[] = [
   {
     title: "an uplink with nothing at its other end",
     finds: ["uplink-no-carrier up0"],
-    plant: "ip link set up0-far down",
+    // ip(8) calls it so when the kernel has told all that a link depends on, which is later.
+    plant: "ip link set up0-far down; until ip link show up0 | grep -q NO-CARRIER; do sleep 0.05; done",
     undo: "ip link set up0-far up",
   },
   {

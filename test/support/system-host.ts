@@ -1,6 +1,6 @@
 // A lab host with tsnet on it, as the managed plugin or as `tsnet serve`, and what the system tests ask of it: containers
 // and networks that go with their block, what gets through from where, what tsnet logged, what it left on the host.
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
@@ -136,10 +136,11 @@ export class SystemHost implements Place, AsyncDisposable {
     return { name, [Symbol.asyncDispose]: async () => void (await this.docker("network", "rm", name)) };
   }
 
-  /** `docker run -d`: a container with a page on port 80. */
+  /** `docker run -d`: a container with a page on port 80, which is there by then. */
   async run(name: string, network: TestNetwork, ...options: string[]): Promise<TestContainer> {
     const server = ["httpd", "-f", "-p", "80", "-h", "/www"];
     await this.docker("run", "-d", "--name", name, "--network", network.name, ...options, TEST_IMAGE, ...server);
+    await waitUntil(`the page of ${name}`, async () => await this.#hasPage(name));
     return new TestContainer(this, name);
   }
 
@@ -215,7 +216,7 @@ export class SystemHost implements Place, AsyncDisposable {
     const before = recoveries();
     if (this.variant === "tsnet serve") await this.serve.startAgain();
     else await this.docker("plugin", "enable", PLUGIN);
-    await waitUntil("tsnet to have recovered", async () => recoveries() > before);
+    await waitUntil("tsnet to have recovered", async () => recoveries() > before, { limitMs: 30_000 });
   }
 
   /** Cuts the power and starts the host again; the daemon sees a new boot. */
@@ -232,6 +233,13 @@ export class SystemHost implements Place, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#neighbour?.[Symbol.asyncDispose]();
     await this.lab[Symbol.asyncDispose]();
+  }
+
+  /** Whether somebody listens on port 80 in the container: the engine answers as soon as its process begins. */
+  async #hasPage(name: string): Promise<boolean> {
+    const { State } = await this.lab.dockerd.api.getContainer(name).inspect();
+    const sockets = join(this.lab.namespace.outside("/proc"), String(State.Pid), "net"); // proc_pid_net(5): 0A listens
+    return ["tcp", "tcp6"].some((table) => /:0050 \S+ 0A /.test(readFileSync(join(sockets, table), "utf8")));
   }
 
   async #pluginPid(): Promise<number> {

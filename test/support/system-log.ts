@@ -14,7 +14,9 @@ export const WARN = 40;
 
 /** Reads every line of tsnet in a file, and leaves out what others wrote there. */
 export function readLog(path: string): readonly LogLine[] {
-  return readFileSync(path, "utf8")
+  const text = readFileSync(path, "utf8");
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1) // what has no end is being written
     .split("\n")
     .flatMap((line) => parseLine(line) ?? []);
 }

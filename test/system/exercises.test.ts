@@ -25,6 +25,9 @@ const FLOORS = [
   { vlan: 200, name: "blue", address: ["192.168.0.21", "192.168.0.22"] },
 ] as const;
 
+/** The first packets to a new place may get lost, as while the hosts of a tunnel look for one another. */
+const COLD = { timeout: 30_000 };
+
 const NOBODY = { [Symbol.asyncDispose]: async () => {} };
 
 describe("an exercise", () => {
@@ -54,7 +57,7 @@ describe("an exercise", () => {
     expect(README).toContain("$ tsnet attach lonely red\n");
     expect(await runTsnet(host.lab, ["attach", "lonely", "red"])).toMatchObject({ exitCode: 0 });
 
-    expect(await reaches(1, lonely)).toEqual(["192.168.0.11"]);
+    await expect.poll(() => reaches(1, lonely), COLD).toEqual(["192.168.0.11"]);
   });
 
   it("containers on one Open vSwitch in the VLANs 100 and 200 reach those of their own VLAN only", async () => {
@@ -64,9 +67,9 @@ describe("an exercise", () => {
     const blue1 = await place(1, "blue-1", blue, 1, 0, stack);
     await place(1, "blue-2", blue, 1, 1, stack);
 
-    expect(await reaches(1, red1)).toEqual(["192.168.0.12"]);
-    expect(await reaches(1, red2)).toEqual(["192.168.0.11"]);
-    expect(await reaches(1, blue1)).toEqual(["192.168.0.22"]);
+    await expect.poll(() => reaches(1, red1), COLD).toEqual(["192.168.0.12"]);
+    await expect.poll(() => reaches(1, red2), COLD).toEqual(["192.168.0.11"]);
+    await expect.poll(() => reaches(1, blue1), COLD).toEqual(["192.168.0.22"]);
     const tags = JSON.parse(await stand.host(1).ovs.vsctl("--format=json", "--columns=tag", "list", "Port")) as Rows;
     const count = (vlan: number) => tags.data.flat().filter((tag) => tag === vlan).length;
     expect([count(100), count(200)]).toEqual([2, 2]);
@@ -111,7 +114,8 @@ describe("an exercise", () => {
         containers.push({ n, container, friend: address[2 - n] ?? "" });
       }
     }
-    for (const { n, container, friend } of containers) expect(await reaches(n, container)).toEqual([friend]);
+    for (const { n, container, friend } of containers)
+      await expect.poll(() => reaches(n, container), COLD).toEqual([friend]);
   }
 
   /** Types the README's commands. @returns the names of the networks. */

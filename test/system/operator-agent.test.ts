@@ -13,6 +13,10 @@ import { waitUntil } from "../support/wait-until.ts";
 
 /** Of the network, on the host. */
 const GATEWAY = "10.75.0.1";
+/** What the agent cannot do at once it tries again 3 s later; it may find neither the engine nor tsnet there at first. */
+const AGENT = { timeout: 30_000 };
+/** As long as the engine of a lab may take (lab-dockerd.ts). */
+const ENGINE_START = { limitMs: 60_000 };
 
 let host: SystemHost;
 let kept: TestContainer;
@@ -82,7 +86,7 @@ describe("with tsnet agent", () => {
     await host.start();
 
     await expectBack();
-    await waitUntil("lost to be off", async () => !(await attached()).includes("lost"));
+    await expect.poll(attached, AGENT).not.toContain("lost");
   });
 
   it("an agent that starts after a reboot attaches what runs, and detaches what was removed without it", async () => {
@@ -98,7 +102,7 @@ describe("with tsnet agent", () => {
     agent = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
 
     await expectBack();
-    await waitUntil("lost to be off", async () => !(await attached()).includes("lost"));
+    await expect.poll(attached, AGENT).not.toContain("lost");
   });
 
   it("a container whose network is that of another one that starts again is left behind, and that one is whole", async () => {
@@ -121,7 +125,7 @@ describe("with tsnet agent", () => {
     for (let round = 0; round < 20; round++) await endAndStart(round);
 
     await expectBack();
-    await waitUntil("all others to be off", async () => (await attached()).length === 1);
+    await expect.poll(attached, AGENT).toHaveLength(1); // all others are off
     expect(
       `${agent.log().slice(former)}${second.log()}`.replaceAll(/^\w+ (?:has \w+ on|is removed and off) blue.*\n/gm, ""),
     ).toBe("");
@@ -134,7 +138,7 @@ describe("with tsnet agent", () => {
     await using other = await startOtherEngine(host.lab);
     const stranger = await startTsnet(host.lab, "tsnet-agent-3", ["agent"], { DOCKER_HOST: other.address });
 
-    await waitUntil("the agent to say so", () => stranger.log().includes("left alone"));
+    await waitUntil("the agent to say so", () => stranger.log().includes("left alone"), { limitMs: AGENT.timeout });
 
     expect(await host.tryReach(kept, GATEWAY)).toEqual(OPEN);
     expect(stranger.log()).toContain(`${host.lab.folder}/data, and this one, `);
@@ -142,9 +146,8 @@ describe("with tsnet agent", () => {
   });
 
   async function expectBack(): Promise<void> {
-    await waitUntil("the interface to be back", async () => (await kept.interfaces().catch(() => [])).length === 1);
-    await waitUntil("it to be whole", async () => (await host.tryReach(kept, GATEWAY)).ping);
-    expect(await kept.interfaces()).toEqual(whole);
+    await expect.poll(() => kept.interfaces(), AGENT).toEqual(whole);
+    await waitUntil("the host to answer by it", async () => (await host.tryReach(kept, GATEWAY)).ping);
     expect(await host.tryReach(kept, GATEWAY)).toEqual(OPEN);
   }
 });
@@ -211,13 +214,14 @@ async function startOtherEngine({ engine, folder, namespace }: LabHost): Promise
   const flags = Object.entries(places).flatMap(([flag, name]) => [flag, join(folder, name)]);
   const plain = ["--bridge=none", "--iptables=false", "--host", address, "--config-file", join(folder, "daemon.json")];
   const { pid, ended } = await namespace.spawn("other-dockerd", [engine.dockerd, ...flags, ...plain]);
-  await waitUntil("the other engine to answer", async () => {
+  const isThere = async () => {
     const env = { DOCKER_HOST: address };
     return await namespace.exec([engine.docker, "version"], { env }).then(
       () => true,
       () => false,
     );
-  });
+  };
+  await waitUntil("the other engine to answer", isThere, ENGINE_START);
   const end = async () => {
     await namespace.exec(["kill", "-TERM", String(pid)]);
     await ended;

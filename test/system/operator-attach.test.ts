@@ -11,6 +11,8 @@ import { CLOSED, OPEN, SystemHost, type TestNetwork } from "../support/system-ho
 import { waitUntil } from "../support/wait-until.ts";
 
 const PAGE = ["httpd", "-f", "-p", "80", "-h", "/www"];
+/** What the agent cannot do at once it tries again 3 s later. */
+const AGENT = { timeout: 30_000 };
 /** What a container has that Docker gave no network. */
 const LOOPBACK_ALONE: readonly unknown[] = [];
 
@@ -77,7 +79,7 @@ describe("a container that Docker gave no network", () => {
     await quiet.exec(["ip", "address", "del", "10.70.0.77/24", "dev", "eth0"]);
 
     async function sends(source: string): Promise<boolean> {
-      const ping = quiet.exec(["busybox", "ping", "-c1", "-W1", "-I", source, "10.70.0.2"]);
+      const ping = quiet.exec(["busybox", "ping", "-c1", "-W5", "-I", source, "10.70.0.2"]);
       return await ping.then(
         () => true,
         () => false,
@@ -323,23 +325,24 @@ describe("with tsnet agent", () => {
   it("a container that starts again has its interface again, with the same address and MAC", async () => {
     await tsnet("attach", "quiet", "blue", "--ifname", "lan1");
     const before = await quiet.interfaces();
+    const former = process.log().length; // when it began while `tsnet attach` was at it, it may have said the same of that
 
     await host.docker("restart", "--time", "0", "quiet");
 
-    await waitUntil("the interface to be back", async () => (await quiet.interfaces()).length === 1);
-    await waitUntil("the agent to say so", () => process.log().includes("quiet has lan1 on blue"));
-    expect(await quiet.interfaces()).toEqual(before);
+    await expect.poll(() => quiet.interfaces(), AGENT).toEqual(before);
+    await waitUntil("the agent to say so", () => process.log().slice(former).includes("quiet has lan1 on blue"));
     expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
   });
 
   it("a container that was attached once only has nothing after its restart", async () => {
     await using brief = await runQuiet("brief");
     await tsnet("attach", "brief", "blue", "--once");
+    const before = await quiet.interfaces();
 
     await host.docker("restart", "--time", "0", "brief");
     await host.docker("restart", "--time", "0", "quiet");
 
-    await waitUntil("the later one to be back", async () => (await quiet.interfaces()).length === 1);
+    await expect.poll(() => quiet.interfaces(), AGENT).toEqual(before); // the later one
     expect(await brief.interfaces()).toEqual(LOOPBACK_ALONE);
     await tsnet("detach", "brief", "blue");
   });
@@ -347,12 +350,13 @@ describe("with tsnet agent", () => {
   it("an agent that starts later attaches what started meanwhile", async () => {
     await host.exec(["kill", "-TERM", String(process.pid)]);
     expect(await process.ended).toBe(0);
+    const before = await quiet.interfaces();
     await host.docker("restart", "--time", "0", "quiet");
     expect(await quiet.interfaces()).toEqual(LOOPBACK_ALONE);
 
     process = await startTsnet(host.lab, "tsnet-agent", ["agent"]);
 
-    await waitUntil("the interface to be back", async () => (await quiet.interfaces()).length === 1);
+    await expect.poll(() => quiet.interfaces(), AGENT).toEqual(before);
   });
 
   it("a container that is removed is off the network, and its address is free", async () => {
@@ -382,7 +386,8 @@ describe("a network that Docker removes while somebody is attached to it", () =>
     await host.docker("network", "rm", "brown");
 
     expect(await host.tryReach(other, "10.73.0.10")).toEqual(OPEN);
-    expect(JSON.stringify(host.log())).toMatch(/`tsnet detach` takes quiet, other off/);
+    const isSaid = () => /`tsnet detach` takes quiet, other off/.test(JSON.stringify(host.log()));
+    await waitUntil("the engine to have copied the plugin's line", isSaid);
     for (const name of ["quiet", "other"]) await tsnet("detach", name, brown);
     expect((await tsnet("ls")).stdout).not.toContain(brown.slice(0, 12));
     expect(await host.ovs.vsctl("list-br")).toBe("");

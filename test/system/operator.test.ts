@@ -211,7 +211,7 @@ describe.each(VARIANTS)("with the %s", (variant) => {
   async function reachOf(port: number) {
     const connect = (address: string) => [
       "timeout",
-      "2",
+      "5",
       "bash",
       "--norc",
       "-c",

@@ -23,6 +23,9 @@ const KILL_AFTER_MS = [60, 120, 200, 300] as const;
 /** When only the answer to the engine was lost, the network is there until tsnet takes it for forgotten: 20 s after a look, 15 s apart. */
 const FORGOTTEN_WITHIN_MS = 60_000;
 
+/** Each kill may lose an answer, for which the engine asks for 15 s before. */
+const KILLS_LIMIT_MS = KILL_AFTER_MS.length * (FORGOTTEN_WITHIN_MS + 30_000);
+
 describe("a network with the addresses of the host's only NIC", () => {
   const stack = new AsyncDisposableStack();
   let host: SystemHost;
@@ -84,7 +87,7 @@ describe("a network with the addresses of the host's only NIC", () => {
     expect(await host.changesSince(before, OURS)).toEqual([]);
   });
 
-  it("is made, or not there at all, when tsnet is killed in the middle", async () => {
+  it("is made, or not there at all, when tsnet is killed in the middle", { timeout: KILLS_LIMIT_MS }, async () => {
     for (const delay of KILL_AFTER_MS) {
       await unnoticed(`tsnet is killed ${delay} ms after the call`, async () => {
         const made = host.docker("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", ...MOVED, ...LAN, "lan");
@@ -104,7 +107,7 @@ describe("a network with the addresses of the host's only NIC", () => {
     // When the answer to the engine was lost, a pool may be left: it is that of the next network that asks for it.
     await host.network("lan", ...MOVED, ...LAN);
     await host.docker("network", "rm", "lan");
-    await expect.poll(() => host.changesSince(before, OURS), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => host.changesSince(before, OURS), { timeout: 30_000 }).toEqual([]);
   });
 
   it("is made anew after a reboot, which gave the NIC its addresses again", async () => {
@@ -112,7 +115,7 @@ describe("a network with the addresses of the host's only NIC", () => {
 
     await host.reboot();
 
-    await expect.poll(() => holders(), { timeout: 10_000 }).toEqual([expect.stringMatching(/^tsn-/)]);
+    await expect.poll(() => holders(), { timeout: 30_000 }).toEqual([expect.stringMatching(/^tsn-/)]);
     expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
     await host.docker("network", "rm", "lan");
     expect(await holders()).toEqual(["lan0"]);
