@@ -20,12 +20,12 @@ export interface EventsOptions extends CommonOptions {
 export interface Patience {
   /** After an end of the stream tsnet is looked for so often. */
   readonly reconnectMs: number;
-  /** Docker says who has an endpoint only when the container has started: how often it is asked before an id has to do. */
+  /** Docker says who has an endpoint only when the container has started, on a busy host after seconds: how often it is asked before an id has to do. */
   readonly looks: number;
   readonly lookMs: number;
 }
 
-const PATIENCE: Patience = { reconnectMs: 500, looks: 10, lookMs: 200 };
+const PATIENCE: Patience = { reconnectMs: 500, looks: 25, lookMs: 200 };
 
 const ASKING: readonly string[] = [
   "Plugin.Activate",
