@@ -178,7 +178,8 @@ export function killPoints(backend: "bridge" | "ovs", which: "every" | "before")
     async function works(endpoint: EngineEndpoint): Promise<void> {
       await reachesGateway(endpoint);
       await host.listenIn(endpoint);
-      expect(await host.reachesPort(PORT), "is reached by its published port").toBe(true);
+      // A daemon that has just come back takes the port when it has recovered: nobody waits for that but a call.
+      await waitUntil("it to be reached by its published port", () => host.reachesPort(PORT));
     }
 
     async function nothingIsLeft(): Promise<void> {
