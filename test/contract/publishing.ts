@@ -5,19 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../../src/cnm/network.ts";
 import { selectedEngine } from "../support/engines.ts";
 import { EXPECTED } from "../support/publish-expected.ts";
-import {
-  HOST,
-  LOOPBACK,
-  NETWORK_NAMES,
-  PublishStand,
-  hostPort,
-  publish,
-  settleIpv6,
-} from "../support/publish-stand.ts";
+import { HOST, LOOPBACK, NETWORK_NAMES, PublishStand, hostPort, publish } from "../support/publish-stand.ts";
 import { Stream } from "../support/publish-stream.ts";
 import { outcomesOf, summarize } from "../support/publish-summary.ts";
 import { PublishTable, type Row, reportTable } from "../support/publish-table.ts";
 import { IN_README, matchReadme } from "../support/readme-table.ts";
+import { settleLinks } from "../support/settled-links.ts";
 import { SystemHost, type Variant } from "../support/system-host.ts";
 import { runServer, whoAnswers } from "../support/system-probe.ts";
 
@@ -195,7 +188,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       const answers = [];
       for (const [verb, network] of steps) {
         await host.docker("network", verb, network, web.name);
-        await settleIpv6(host);
+        await settleLinks(host.lab.namespace);
         answers.push(await whoAnswers(host.neighbour, OUTSIDE, 8205));
       }
 
@@ -216,7 +209,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       await using far = await host.network("far", "--ipv6", "-o", "mode=routed", "-o", "icc=false");
       await using web = await runServer(host, "web", far, [80, 81], ...publish(8209, 80));
       await using peer = await host.run("peer", far);
-      await settleIpv6(host);
+      await settleLinks(host.lab.namespace);
       const addresses = [await web.address(4), await web.address(6)];
 
       expect(await whoAnswers(peer, addresses, 80)).toEqual(["web"]);

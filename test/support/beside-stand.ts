@@ -5,7 +5,8 @@
 // The neighbour has routes to both networks, as a router that somebody configured: what is closed to it is closed by rules.
 import { join } from "node:path";
 import { ECHO_PORT } from "./neighbour.ts";
-import { type Driver, FAMILIES, type Family, HOST, publish, settleIpv6 } from "./publish-stand.ts";
+import { type Driver, FAMILIES, type Family, HOST, publish } from "./publish-stand.ts";
+import { settleLinks } from "./settled-links.ts";
 import type { Place, TestContainer } from "./system-container.ts";
 import type { SystemHost } from "./system-host.ts";
 import { type Question, Round, runServer } from "./system-probe.ts";
@@ -71,7 +72,7 @@ export class BesideStand {
     const names = Object.keys(CONTAINERS) as Name[]; // the keys are the type
     const run = async (name: Name) => [name, await runContainer(host, driver, name)] as const;
     const containers = new Map(await Promise.all(names.map(run)));
-    await settleIpv6(host);
+    await settleLinks(host.lab.namespace);
     return new BesideStand(host, driver, containers);
   }
 

@@ -4,16 +4,18 @@ import { existsSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LabNamespace } from "./lab-namespace.ts";
+import { settleLinks } from "./settled-links.ts";
 
 /** Sorted lines per section. */
 export type Census = Readonly<Record<string, readonly string[]>>;
 
 /**
- * Counts everything that a network driver could leave behind.
+ * Counts everything that a network driver could leave behind, once the kernel has done what it does by itself.
  *
  * @param stateDir - tsnet's state directory as seen from outside; its file names are listed.
  */
 export async function takeCensus(namespace: LabNamespace, stateDir = join(namespace.folder, "state")): Promise<Census> {
+  await settleLinks(namespace);
   const json = async (...args: string[]) =>
     JSON.parse((await namespace.exec(["ip", "-json", ...args])) || "[]") as Entry[];
   const links = await json("-details", "address", "show");

@@ -8,7 +8,8 @@ import type { LabNamespace, LabProcess } from "./lab-namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const START_LIMIT_MS = 60_000;
-const STOP_LIMIT_MS = 40_000;
+/** With many containers it takes a while. */
+const STOP_LIMIT_MS = 100_000;
 
 /** How the daemon of a lab shall run. */
 export interface DockerdOptions {
@@ -59,7 +60,7 @@ export class LabDockerd {
     }
   }
 
-  /** Asks it to end, as an init system does, and waits. @throws Error when it does not within 40 seconds. */
+  /** Asks it to end, as an init system does, and waits. @throws Error when it does not within 100 seconds. */
   async stop(signal: "TERM" | "INT" = "TERM"): Promise<void> {
     await this.#end(signal);
   }

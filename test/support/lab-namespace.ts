@@ -177,6 +177,7 @@ export class LabNamespace implements AsyncDisposable {
     // nsenter stops with what it started, and then does not see it end: the namespace would wait for that for ever.
     for (const pid of this.#enterers) signal(pid, "SIGCONT");
     await this.#parts.keeper;
+    await waitUntil("who entered to have ended", () => this.#enterers.size === 0, { intervalMs: 5 });
     this.#parts.forget();
     await removeLabFolder(this.folder);
   }

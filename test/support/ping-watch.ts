@@ -42,15 +42,17 @@ export class PingWatch {
     await waitUntil(what, () => this.#sequences().length > before, { intervalMs: 10, ...limits });
   }
 
-  /** Ends it after one more answer. @returns what became of the packets; one that was on its way at the end does not count. */
+  /** Ends it after one more answer. @returns what became of the packets; those on their way at the end do not count. */
   async stop(): Promise<PingCount> {
-    await this.hears().catch(() => {}); // then it counts as lost
+    const isHeard = await this.hears().then(
+      () => true,
+      () => false, // then all after the last answer are lost
+    );
     await this.#lab.exec(["kill", "-INT", String(this.#process.pid)]);
     await this.#process.ended;
     const sent = Number(/(\d+) packets transmitted/.exec(this.#process.log())?.[1] ?? 0);
     const answered = this.#sequences();
-    const isLastUnderWay = answered.at(-1) === sent - 2;
-    const counted = isLastUnderWay ? sent - 1 : sent;
+    const counted = isHeard ? Math.max(...answered) + 1 : sent;
     const times = [...this.#process.log().matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
     return { sent: counted, lost: counted - new Set(answered).size, medianMs: median(times) };
   }

@@ -2,10 +2,12 @@
 // them, and containers that get no default route have one all the same, as a privileged one could make it.
 import { join } from "node:path";
 import { ECHO_PORT, type Neighbour } from "./neighbour.ts";
-import { type Family, HOST, publish, settleIpv6 } from "./publish-stand.ts";
+import { type Family, HOST, publish } from "./publish-stand.ts";
+import { settleLinks } from "./settled-links.ts";
 import type { Place, TestContainer } from "./system-container.ts";
 import type { SystemHost } from "./system-host.ts";
 import { runServer } from "./system-probe.ts";
+import { waitUntil } from "./wait-until.ts";
 
 /** The ports that every container listens on; where anything can be published, the first is. */
 export const LISTENED = { published: 80, unpublished: 83 } as const;
@@ -54,9 +56,10 @@ export class ModesStand implements AsyncDisposable {
     const stand = new ModesStand(host, await host.neighbour.addBeyond());
     for (const mode of modes) await stand.#addNetwork(mode);
     await Promise.all(modes.flatMap((mode) => [1, 2].map((number) => stand.#run(mode, number))));
-    await settleIpv6(host);
+    await settleLinks(host.lab.namespace);
     const echo = [process.execPath, join(import.meta.dirname, "echo-server.ts"), String(ECHO_PORT)];
-    await host.lab.namespace.spawn("echo", echo);
+    const server = await host.lab.namespace.spawn("echo", echo);
+    await waitUntil("the host's echo to listen", () => /tcp/.test(server.log()) && /udp/.test(server.log()));
     return stand;
   }
 

@@ -9,10 +9,10 @@
 //
 // The neighbour and a host beyond it have routes to all these networks, as a router that somebody configured.
 import type { Neighbour } from "./neighbour.ts";
+import { settleLinks } from "./settled-links.ts";
 import type { TestContainer } from "./system-container.ts";
 import type { SystemHost } from "./system-host.ts";
 import { runServer } from "./system-probe.ts";
-import { waitUntil } from "./wait-until.ts";
 
 /** The host's addresses by family. */
 export const HOST = { 4: "192.0.2.10", 6: "2001:db8:1::10" } as const;
@@ -78,15 +78,6 @@ export function publish(hostPortNumber: number, port: number, ...addresses: stri
   return mappings.flatMap((mapping) => ["-p", mapping]);
 }
 
-/**
- * Waits until the host may use all its IPv6 addresses. A switch whose first port has just come up looks for duplicates of
- * its link-local address for a second or two (RFC 4862 5.4), and cannot find anybody on it until then.
- */
-export async function settleIpv6({ lab }: SystemHost): Promise<void> {
-  const isSettled = async () => (await lab.exec(["ip", "-6", "address", "show", "tentative"])) === "";
-  await waitUntil("the host's IPv6 addresses to be usable", isSettled);
-}
-
 /** The stands of a host. The containers go with the host; dispose of the stand before it. */
 export class PublishStand implements AsyncDisposable {
   readonly host: SystemHost;
@@ -109,7 +100,7 @@ export class PublishStand implements AsyncDisposable {
     const stand = new PublishStand(host, await host.neighbour.addBeyond());
     await host.neighbour.takeLoopbackOf(HOST);
     for (const driver of drivers) await stand.#addDriver(driver, networks);
-    await settleIpv6(host);
+    await settleLinks(host.lab.namespace); // a host cannot find anybody from an address that is not settled
     if (drivers.includes("bridge"))
       stand.#containers.set("docker0", await runServer(host, "docker0", { name: "bridge" }, [80]));
     return stand;

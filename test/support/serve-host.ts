@@ -57,8 +57,9 @@ export class ServeHost implements AsyncDisposable {
       const ovs = backend === "ovs" ? await LabOvs.start(namespace) : undefined;
       const scratch = join(namespace.folder, "scratch");
       await mkdir(scratch);
-      await namespace.spawn("echo", [NODE, ECHO_SERVER, String(ECHO_PORT)]);
+      const echo = await namespace.spawn("echo", [NODE, ECHO_SERVER, String(ECHO_PORT)]);
       const serve = await ServeHandle.start(namespace, { TMPDIR: scratch, ...env }, argv);
+      await waitUntil("the host's echo to listen", () => echo.log().includes("tcp"));
       return new ServeHost(namespace, serve, ovs);
     } catch (failure) {
       await namespace[Symbol.asyncDispose]();

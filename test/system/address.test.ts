@@ -149,7 +149,7 @@ describe("addresses from tsnet", () => {
     await using two = await host.run("two", network, "--ip", "10.77.0.200");
 
     expect([await one.address(), await two.address()]).toEqual(["10.77.0.2", "10.77.0.200"]);
-    expect(await host.tryReach(one, "10.77.0.200")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(one, "10.77.0.200")).toEqual(OPEN);
   });
 
   it("are not needed: Docker's own IPAM serves a tsnet network", async () => {
@@ -158,7 +158,7 @@ describe("addresses from tsnet", () => {
     await using two = await host.run("two", network);
 
     expect([await one.address(), await two.address()]).toEqual(["10.78.0.2", "10.78.0.3"]);
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
     expect(await host.lab.askEcho("tcp", host.neighbour.address, one.name)).toBe("192.0.2.10");
   });
 

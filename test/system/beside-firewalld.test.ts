@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AS_EVER, BesideStand, serveEcho } from "../support/beside-stand.ts";
 import { ClosedWays } from "../support/closed-ways.ts";
 import { namesIn, readDoctor } from "../support/doctor-report.ts";
-import { LabFirewalls } from "../support/lab-firewalls.ts";
+import { FETCH_LIMIT_MS, LabFirewalls } from "../support/lab-firewalls.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
 import { Outage, REPAIR_MS } from "../support/outage.ts";
 import { HOST } from "../support/publish-stand.ts";
@@ -30,7 +30,7 @@ describe("beside firewalld", () => {
     await serveEcho(host);
     stand = await BesideStand.up(host);
     closed = await ClosedWays.watch(stand);
-  });
+  }, FETCH_LIMIT_MS);
   afterAll(async () => await host?.[Symbol.asyncDispose]());
 
   it("published ports answer and networks are kept apart, but what containers begin is rejected in its default zone", async () => {

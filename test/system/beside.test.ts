@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AS_EVER, BesideStand, serveEcho } from "../support/beside-stand.ts";
 import { ClosedWays } from "../support/closed-ways.ts";
 import { namesIn, readDoctor } from "../support/doctor-report.ts";
-import { LabFirewalls } from "../support/lab-firewalls.ts";
+import { FETCH_LIMIT_MS, LabFirewalls } from "../support/lab-firewalls.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
 import { Outage, REPAIR_MS } from "../support/outage.ts";
 import { FAMILIES, HOST } from "../support/publish-stand.ts";
@@ -44,7 +44,7 @@ describe("beside others on the host", () => {
   describe("ufw [F123]", () => {
     let firewalls: LabFirewalls;
 
-    beforeAll(async () => void (firewalls = await LabFirewalls.prepare(host.lab.namespace)));
+    beforeAll(async () => void (firewalls = await LabFirewalls.prepare(host.lab.namespace)), FETCH_LIMIT_MS);
     afterAll(dropForwarded); // its end makes the policy ACCEPT
 
     it("as it comes, denying what is incoming and routed, closes nothing but the host's services", async () => {

@@ -31,7 +31,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
     expect(await container.interfaces()).toEqual([
       { name: "eth0", mac: "02:11:22:33:44:55", mtu: 1500, addresses: ["10.60.0.77/24", "fd60::77/64"] },
     ]);
-    expect(await host.tryReach(host, "10.60.0.77")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(host, "10.60.0.77")).toEqual(OPEN);
   });
 
   it("has a MAC address made of its IPv4 address, the same again after a restart", async () => {
@@ -95,7 +95,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
 
     expect(await container.routesVia()).toContain("10.99.0.0/16 via 10.62.0.9 dev eth0");
     expect(await container.routesVia()).toContain("fd99::/64 via fd62::9 dev eth0");
-    expect(await host.tryReach(container, "10.99.0.1")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(container, "10.99.0.1")).toEqual(OPEN);
   });
 
   it("has no default route and no docker_gwbridge with -o gateway=none", async () => {
@@ -116,7 +116,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
     expect(await first.routesVia()).toEqual(["default via 10.63.0.1 dev eth0"]);
     expect(await second.routesVia()).toEqual(["default via 10.64.0.1 dev eth0"]);
     expect(await host.lab.askEcho("tcp", host.neighbour.address, second.name)).toBe(HOST);
-    expect(await host.tryReach(first, "10.64.0.5")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(first, "10.64.0.5")).toEqual(OPEN);
   });
 
   it("gets a second network while it runs, and gives one up: the default route moves to the one that is left", async () => {
@@ -125,7 +125,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
     await host.docker("network", "connect", "--ip", "10.61.0.99", single.name, container.name);
     expect((await container.interfaces()).map(({ name }) => name)).toEqual(["eth0", "eth1"]);
     expect(await container.routesVia()).toContain("default via 10.60.0.1 dev eth0");
-    expect(await host.tryReach(container, await peer.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(container, await peer.address())).toEqual(OPEN);
 
     await host.docker("network", "disconnect", dual.name, container.name);
 
@@ -154,7 +154,7 @@ describe.each(VARIANTS)("a container with the %s", (variant) => {
     await container.restarted(pid);
     expect(await addresses()).toEqual(expect.arrayContaining(["10.60.0.88/24", "10.61.0.88/24"]));
     expect(await host.lab.askEcho("tcp", host.neighbour.address, container.name)).toBe(HOST);
-    expect(await host.tryReach(host, "10.61.0.88")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(host, "10.61.0.88")).toEqual(OPEN);
   });
 
   it("takes its default route from the network with the highest --gw-priority, where the engine has that", async () => {

@@ -100,7 +100,7 @@ describe("on a host with bridge netfilter and FORWARD policy DROP [F115]", () =>
 
   async function expectEverythingOpen(): Promise<void> {
     for (const family of [4, 6] as const) {
-      expect(await host.tryReach(one, await two.address(family))).toEqual(OPEN);
+      await expect.poll(async () => await host.tryReach(one, await two.address(family))).toEqual(OPEN);
     }
     expect(await host.tryReach(one, await other.address())).toEqual(CLOSED);
     expect(await host.lab.askEcho("tcp", host.neighbour.address, one.name)).toBe(HOST);
@@ -159,7 +159,7 @@ describe("on a host whose Docker uses iptables-legacy", () => {
     await using two = await host.run("two", network);
 
     expect(commands[0]).toMatch(/^iptables-legacy -A FORWARD -m mark --mark 0x20000000\/0x20000000 .*-j ACCEPT$/);
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
     expect(await host.lab.askEcho("tcp", host.neighbour.address, one.name)).toBe(HOST);
 
     // Docker's own bridges stay apart, the one that was there and one that comes
@@ -168,7 +168,7 @@ describe("on a host whose Docker uses iptables-legacy", () => {
     for (const name of ["bridge", late.name]) {
       await using plain = await host.run("plain", { ...late, name });
       const address = await plain.address();
-      expect(await host.tryReach(host, address)).toEqual(OPEN);
+      await expect.poll(() => host.tryReach(host, address)).toEqual(OPEN);
       await expect.poll(async () => await host.tryReach(one, address), REPAIR_LIMIT).toEqual(CLOSED);
     }
   });
@@ -195,6 +195,6 @@ describe("on a host whose Docker uses iptables-legacy", () => {
     await using one = await host.run("one", network);
     await using two = await host.run("two", network);
 
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
   });
 });

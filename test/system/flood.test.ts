@@ -6,6 +6,8 @@ import { churn, ebb, flood } from "../support/system-flood.ts";
 import { SystemHost, type TestNetwork } from "../support/system-host.ts";
 
 const COUNT = 40;
+/** By default the engine gives up after 15 s, with containers left of which it has told nobody. */
+const STOP_LIMIT_S = "90";
 const SEED = Number(process.env["TSNET_ORDER_SEED"] ?? Date.now() % 0x7fff_ffff);
 
 describe("containers at once with tsnet serve", () => {
@@ -16,7 +18,7 @@ describe("containers at once with tsnet serve", () => {
   const networks: TestNetwork[] = [];
 
   beforeAll(async () => {
-    host = await SystemHost.up("tsnet serve", { isAlone: true });
+    host = await SystemHost.up("tsnet serve", { isAlone: true, daemonFlags: ["--shutdown-timeout", STOP_LIMIT_S] });
     before = await host.census();
     for (const n of [1, 2, 3, 4, 5]) networks.push(await host.network(`n${n}`, "--subnet", `10.6${n}.0.0/24`));
     empty = await host.census();

@@ -42,13 +42,13 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
   });
 
   it("lets two containers on one bridge reach each other by name", async () => {
-    const output = await lab.docker("exec", "one", "ping", "-c1", "-W2", "two");
+    const output = await lab.docker("exec", "one", "ping", "-c1", "-W10", "two");
 
     expect(output).toContain("1 packets received");
   });
 
   it("shows the neighbour the lab host's address instead of the container's, over TCP and UDP", async () => {
-    expect(await lab.docker("exec", "one", "nc", "-w3", neighbour.address, String(ECHO_PORT))).toBe("192.0.2.10");
+    expect(await lab.docker("exec", "one", "nc", "-w10", neighbour.address, String(ECHO_PORT))).toBe("192.0.2.10");
     expect(await lab.askEcho("tcp", neighbour.address, "one")).toBe("192.0.2.10");
     expect(await lab.askEcho("udp", neighbour.address, "one")).toBe("192.0.2.10");
   });
@@ -67,7 +67,7 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
     const before = await takeCensus(lab.namespace);
 
     await lab.compose(folder, "up", "-d");
-    const output = await lab.compose(folder, "exec", "-T", "client", "ping", "-c1", "-W2", "server");
+    const output = await lab.compose(folder, "exec", "-T", "client", "ping", "-c1", "-W10", "server");
     await lab.compose(folder, "down");
 
     expect(output).toContain("1 packets received");
@@ -96,8 +96,8 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
     expect(await lab.exec(["nft", "list", "ruleset"])).toBe("");
     await lab.dockerd.start();
     await lab.docker("start", "one", "two");
-    expect(await lab.docker("exec", "one", "ping", "-c1", "-W2", "two")).toContain("1 packets received");
-    expect(await lab.docker("exec", "one", "nc", "-w3", neighbour.address, String(ECHO_PORT))).toBe("192.0.2.10");
+    expect(await lab.docker("exec", "one", "ping", "-c1", "-W10", "two")).toContain("1 packets received");
+    expect(await lab.docker("exec", "one", "nc", "-w10", neighbour.address, String(ECHO_PORT))).toBe("192.0.2.10");
   });
 
   it("leaves no process, network namespace, mount, cgroup or folder behind when it is taken down", async () => {

@@ -94,7 +94,7 @@ describe.each(VARIANTS)("with the %s", (variant) => {
     await expect.poll(async () => (await hostLink()).master, { timeout: 10_000 }).toBe(link.master);
     const repairs = async () => (await scrape()).value("tsnet_repairs_total", what);
     await expect.poll(repairs, { timeout: 10_000 }).toBe(before + 1); // counted when all of it is done
-    expect(await host.tryReach(host, await container.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(host, await container.address())).toEqual(OPEN);
     expect(await repairs()).toBe(before + 1);
   });
 
@@ -102,7 +102,7 @@ describe.each(VARIANTS)("with the %s", (variant) => {
     const before = await scrape();
     {
       await using second = await host.run("measured-2", network);
-      expect(await host.tryReach(second, await container.address())).toEqual(OPEN);
+      await expect.poll(async () => await host.tryReach(second, await container.address())).toEqual(OPEN);
     }
     const endpoints = async () => (await scrape()).samples("tsnet_endpoint_receive_bytes_total");
     await expect.poll(endpoints, { timeout: 10_000 }).toHaveLength(1);

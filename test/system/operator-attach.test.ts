@@ -42,9 +42,9 @@ describe("a container that Docker gave no network", () => {
     expectAsInReadme("tsnet attach quiet blue", outcome);
     expect(await quiet.interfaces()).toMatchObject([{ name: "eth0", mtu: 1500, addresses: ["10.70.0.3/24"] }]);
     expect(await quiet.routesVia()).toEqual([]);
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
-    expect(await host.tryReach(quiet, "10.70.0.1")).toEqual(OPEN);
-    expect(await host.tryReach(web, "10.70.0.3")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.1")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(web, "10.70.0.3")).toEqual(OPEN);
   });
 
   it("keeps interface and address as they are when it is attached once more", async () => {
@@ -92,7 +92,7 @@ describe("a container that Docker gave no network", () => {
 
     await tsnet("attach", "quiet", "blue");
 
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
   });
 
   it.each([
@@ -108,7 +108,7 @@ describe("a container that Docker gave no network", () => {
     expect((await tsnet("attach", "quiet", "blue")).stdout).toBe("quiet has eth0 on blue: 10.70.0.3/24");
 
     expect(await quiet.interfaces()).toEqual(whole);
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
   });
 
   it("gets a new interface when its link is in a foreign namespace, and the old one is gone", async () => {
@@ -117,7 +117,7 @@ describe("a container that Docker gave no network", () => {
 
     await tsnet("attach", "quiet", "blue");
 
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
     expect(await host.exec(["ip", "-n", "foreign", "-o", "link", "show", "type", "veth"])).toBe("");
     await host.exec(["ip", "netns", "del", "foreign"]);
   });
@@ -126,7 +126,7 @@ describe("a container that Docker gave no network", () => {
     await host.kill9();
     await waitUntil("tsnet to answer", async () => (await tsnet("ls")).exitCode === 0);
 
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
     expect(await quiet.interfaces()).toHaveLength(1);
   });
 
@@ -205,7 +205,7 @@ describe("tsnet attach", () => {
 
     expect(outcome.stderr).toBe("tsnet: guest shares the network of owner: this is about owner\n");
     expect(outcome.stdout).toMatch(/^owner has eth0 on blue/);
-    expect(await host.tryReach(guest, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(guest, "10.70.0.2")).toEqual(OPEN);
     expect((await tsnet("detach", "owner", "blue")).stdout).toMatch(/^owner is off blue/);
   });
 
@@ -250,11 +250,11 @@ describe("containers on one Open vSwitch switch", () => {
 
     expectAsInReadme("tsnet attach lonely red", await tsnet("attach", "lonely", "red"));
 
-    expect(await host.tryReach(lonely, await friend.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(lonely, await friend.address())).toEqual(OPEN);
     expect(await host.tryReach(lonely, await stranger.address())).toEqual(CLOSED);
     await tsnet("detach", "lonely", "red");
     expect((await tsnet("attach", "lonely", "floor", "--ip", "192.168.0.3")).exitCode).toBe(0);
-    expect(await host.tryReach(lonely, await stranger.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(lonely, await stranger.address())).toEqual(OPEN);
     await tsnet("detach", "lonely", "floor");
   });
 
@@ -268,7 +268,7 @@ describe("containers on one Open vSwitch switch", () => {
     await tsnet("attach", "three", "vlans", "--vlan", "200", "--ip", "10.71.0.13");
 
     if (one === undefined) throw new Error("no container");
-    expect(await host.tryReach(one, "10.71.0.12")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(one, "10.71.0.12")).toEqual(OPEN);
     expect(await host.tryReach(one, "10.71.0.13")).toEqual(CLOSED);
     const tags = await host.ovs.vsctl("--bare", "--columns=tag", "find", "port", "tag=200");
     expect(tags).toBe("200");
@@ -331,7 +331,7 @@ describe("with tsnet agent", () => {
 
     await expect.poll(() => quiet.interfaces(), AGENT).toEqual(before);
     await waitUntil("the agent to say so", () => process.log().slice(former).includes("quiet has lan1 on blue"));
-    expect(await host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(quiet, "10.70.0.2")).toEqual(OPEN);
   });
 
   it("a container that was attached once only has nothing after its restart", async () => {
@@ -385,7 +385,7 @@ describe("a network that Docker removes while somebody is attached to it", () =>
 
     await host.docker("network", "rm", "brown");
 
-    expect(await host.tryReach(other, "10.73.0.10")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(other, "10.73.0.10")).toEqual(OPEN);
     const isSaid = () => /`tsnet detach` takes quiet, other off/.test(JSON.stringify(host.log()));
     await waitUntil("the engine to have copied the plugin's line", isSaid);
     for (const name of ["quiet", "other"]) await tsnet("detach", name, brown);

@@ -248,7 +248,7 @@ describe("tsnet doctor", () => {
     await expect.poll(report, { timeout: 60_000 }).toEqual(["link-orphaned tsv666666666666"]);
     expect(await report()).toEqual(["link-orphaned tsv666666666666"]);
     expect(await snapshot()).toEqual(before);
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
     await sh(...LOOKALIKES_GONE);
   });
 

@@ -64,7 +64,7 @@ async function wholeHost(): Promise<string> {
 describe("tsnet set NETWORK", () => {
   it("moves the containers and the host's gateway into another VLAN, where they reach one another", async () => {
     expect(await tags()).toEqual(["100", "100", "100"]);
-    expect(await host.tryReach(one, await web.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await web.address())).toEqual(OPEN);
 
     const { stdout, stderr } = await tsnet("set", "lab", "vlan=200");
 
@@ -72,9 +72,9 @@ describe("tsnet set NETWORK", () => {
     expect(maskVolatile(stdout)).toBe(readmeOutput("tsnet set lab vlan=200"));
     expect(await tags()).toEqual(["200", "200", "200"]);
     expect(await hostLinks()).toEqual([GATEWAY]);
-    expect(await host.tryReach(one, await web.address())).toEqual(OPEN);
-    expect(await host.tryReach(one, GATEWAY)).toEqual(OPEN);
-    expect(await host.tryReach(host, await one.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await web.address())).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(one, GATEWAY)).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(host, await one.address())).toEqual(OPEN);
   });
 
   it("keeps a container that starts later in the new VLAN as well, and so it is after a restart of tsnet", async () => {
@@ -84,17 +84,17 @@ describe("tsnet set NETWORK", () => {
 
     expect(await tags()).toEqual(["200", "200", "200", "200"]);
     expect((await labStatus()).vlan).toBe(200);
-    expect(await host.tryReach(one, await late.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await late.address())).toEqual(OPEN);
     expect(await hostLinks()).toEqual([GATEWAY]);
   });
 
   it("closes the way from container to container with icc=false, and opens it again", async () => {
     await tsnet("set", "lab", "icc=false");
     expect(await host.tryReach(one, await web.address())).toEqual(CLOSED);
-    expect(await host.tryReach(one, GATEWAY)).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(one, GATEWAY)).toEqual(OPEN);
 
     await tsnet("set", "lab", "icc=true");
-    expect(await host.tryReach(one, await web.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await web.address())).toEqual(OPEN);
   });
 
   it("shows the neighbour the container's own address with masquerade=false, and the host's with true", async () => {
@@ -172,9 +172,9 @@ describe("tsnet set CONTAINER", () => {
     expect(maskVolatile(stdout)).toBe(readmeOutput("tsnet set web ip=10.60.0.50"));
     expect((await web.interface("eth0")).addresses).toEqual(["10.60.0.50/24"]);
     expect(await web.routesVia()).toEqual(routes);
-    expect(await host.tryReach(one, "10.60.0.50")).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(one, "10.60.0.50")).toEqual(OPEN);
     expect(await host.tryReach(one, former)).toEqual(CLOSED);
-    expect(await host.tryReach(web, GATEWAY)).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(web, GATEWAY)).toEqual(OPEN);
     const page = ["curl", "-sf", "-m", "5"];
     expect(await host.neighbour.exec([...page, "http://192.0.2.10:8080/"])).not.toBe("");
     expect(await host.exec([...page, "http://127.0.0.1:8080/"])).not.toBe("");
@@ -270,7 +270,8 @@ describe("with a Linux bridge and `tsnet serve`, of both families", () => {
     ]);
     expect((await site.interface("eth0")).addresses).toEqual(["10.63.0.50/24", "fd00:63::50/64"]);
     expect(await site.routesVia()).toEqual(routes);
-    for (const address of ["10.63.0.50", "fd00:63::50"]) expect(await bridge.tryReach(two, address)).toEqual(OPEN);
+    for (const address of ["10.63.0.50", "fd00:63::50"])
+      await expect.poll(() => bridge.tryReach(two, address)).toEqual(OPEN);
     for (const address of [old4, old6]) expect(await bridge.tryReach(two, address)).toEqual(CLOSED);
     expect(await bridge.exec(["curl", "-sf", "-m", "5", "http://127.0.0.1:8081/"])).not.toBe("");
   });
@@ -282,6 +283,6 @@ describe("with a Linux bridge and `tsnet serve`, of both families", () => {
     expect(await bridge.tryReach(two, "10.63.0.50")).toEqual(CLOSED);
     expect((await two.interface("eth0")).mtu).toBe(1400);
     await runTsnet(bridge.lab, "set plain icc=true antispoof=true".split(" "));
-    expect(await bridge.tryReach(two, "10.63.0.50")).toEqual(OPEN);
+    await expect.poll(() => bridge.tryReach(two, "10.63.0.50")).toEqual(OPEN);
   });
 });

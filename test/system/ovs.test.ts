@@ -73,14 +73,14 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
   });
 
   it("connect the containers of one VLAN over IPv4 and IPv6, and not those of another", async () => {
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
-    expect(await host.tryReach(one, await two.address(6))).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address(6))).toEqual(OPEN);
     expect(await host.tryReach(one, await other.address())).toEqual(CLOSED);
     expect(await host.tryReach(other, await two.address())).toEqual(CLOSED);
   });
 
   it("let containers out with the address of the host", async () => {
-    expect(await host.tryReach(other, host.neighbour.address)).toMatchObject({ ping: true });
+    await expect.poll(() => host.tryReach(other, host.neighbour.address)).toMatchObject({ ping: true });
     expect(await host.lab.askEcho("tcp", host.neighbour.address, "one")).toBe(HOST_ADDRESS);
   });
 
@@ -88,7 +88,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     const ask = `exec 3<>/dev/tcp/${HOST_ADDRESS}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
 
     for (const place of [host.neighbour, host]) {
-      expect(await place.exec(["timeout", "3", "bash", "--norc", "-c", ask])).toMatch(/^HTTP\/1\.[01] /);
+      expect(await place.exec(["timeout", "10", "bash", "--norc", "-c", ask])).toMatch(/^HTTP\/1\.[01] /);
     }
   });
 
@@ -100,7 +100,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     await using four = await host.run("four", inVlan(31));
     await using five = await host.run("five", inVlan(32));
 
-    expect(await host.tryReach(three, await four.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(three, await four.address())).toEqual(OPEN);
     expect(await host.tryReach(three, await five.address())).toEqual(CLOSED);
     const message = await host.refusalOf(
       "run",
@@ -117,11 +117,9 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     await ovs.killVswitchd();
     await ovs.startVswitchd();
 
-    await waitUntil("the containers to reach each other", async () => {
-      const { ping } = await host.tryReach(one, await two.address());
-      return ping;
-    });
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    const isBack = async () => (await host.tryReach(one, await two.address())).ping;
+    await waitUntil("the containers to reach each other", isBack, { limitMs: 30_000 });
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
     expect(await host.tryReach(one, await other.address())).toEqual(CLOSED);
   });
 
@@ -130,7 +128,7 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
     if (variant === "tsnet serve") await host.start();
 
     await waitUntil("tsnet to answer", async () => (await host.docker("network", "ls")).includes("blue"));
-    expect(await host.tryReach(one, await two.address())).toEqual(OPEN);
+    await expect.poll(async () => await host.tryReach(one, await two.address())).toEqual(OPEN);
   });
 
   it("leave nothing behind", async () => {
@@ -138,6 +136,6 @@ describe.each(VARIANTS)("networks on Open vSwitch with the %s", (variant) => {
 
     expect(await ovs.vsctl("list-br")).toBe("");
     expect(await ovs.vsctl("--columns=name", "list", "port")).toBe("");
-    expect(await host.changesSince(before)).toEqual([]);
+    await expect.poll(() => host.changesSince(before), { timeout: 15_000, interval: 500 }).toEqual([]);
   });
 });

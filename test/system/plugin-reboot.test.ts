@@ -49,7 +49,7 @@ describe(`a reboot with the managed plugin enabled on engine ${selectedEngine()}
 
     expect(await readAddresses()).toEqual(addresses);
     expect(await lab.exec(["ip", "-o", "address"])).toContain(" 10.61.0.1/24 ");
-    expect(await lab.docker("exec", "one", "ping", "-c1", "-W2", "two")).toContain("1 packets received");
+    expect(await lab.docker("exec", "one", "ping", "-c1", "-W10", "two")).toContain("1 packets received");
   });
 
   it("takes new networks and containers", async () => {

@@ -49,7 +49,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
 
     const network = await lab.docker.api.getNetwork("blue").inspect();
     expect(network).toMatchObject({ Driver: "tsnet", IPAM: { Driver: "tsnet" } });
-    expect(await lab.docker("exec", "one", "ping", "-c1", "-W2", "two")).toContain("1 packets received");
+    expect(await lab.docker("exec", "one", "ping", "-c1", "-W10", "two")).toContain("1 packets received");
   });
 
   it("runs with three capabilities of the network and no way to others", () => {
@@ -151,7 +151,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     await waitUntil("another daemon to listen", () => isListening(plugin, killed));
 
     await createAndRemoveNetworks();
-    expect(await lab.docker("exec", "one", "ping", "-c1", "-W2", "two")).toContain("1 packets received");
+    expect(await lab.docker("exec", "one", "ping", "-c1", "-W10", "two")).toContain("1 packets received");
   });
 
   it("leaves a live `tsnet serve` its socket, and says so in the engine's log", async () => {

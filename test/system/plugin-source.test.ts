@@ -91,7 +91,7 @@ describe("the sources", { timeout: 10 * MINUTES }, () => {
   async function expectPing(): Promise<void> {
     await lab.docker("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "blue");
     await lab.docker("run", "-d", "--name", "one", "--network", "blue", TEST_IMAGE);
-    const output = await lab.docker("run", "--rm", "--network", "blue", TEST_IMAGE, "ping", "-c1", "-W2", "one");
+    const output = await lab.docker("run", "--rm", "--network", "blue", TEST_IMAGE, "ping", "-c1", "-W10", "one");
     expect(output).toContain("1 packets received");
     await lab.docker("rm", "-f", "one");
     await lab.docker("network", "rm", "blue");

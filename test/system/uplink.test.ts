@@ -68,9 +68,9 @@ describe("a network with the addresses of the host's only NIC", () => {
       const switches = await holders();
 
       expect(switches).toEqual([expect.stringMatching(/^tsn-/)]);
-      expect(await host.tryReach(host.neighbour, await one.address())).toEqual(OPEN);
-      expect(await host.tryReach(one, HOST[4])).toEqual(OPEN);
-      expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
+      await expect.poll(async () => await host.tryReach(host.neighbour, await one.address())).toEqual(OPEN);
+      await expect.poll(() => host.tryReach(one, HOST[4])).toEqual(OPEN);
+      await expect.poll(() => host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
 
       await unnoticed("tsnet is killed and started", async () => {
         await host.kill9();
@@ -79,7 +79,7 @@ describe("a network with the addresses of the host's only NIC", () => {
       });
       await host.docker("network", "rm", "other");
       expect(await holders()).toEqual(switches);
-      expect(await host.tryReach(host.neighbour, await one.address())).toEqual(OPEN);
+      await expect.poll(async () => await host.tryReach(host.neighbour, await one.address())).toEqual(OPEN);
     }
     await unnoticed("it is removed", () => host.docker("network", "rm", "lan"));
 
@@ -116,9 +116,9 @@ describe("a network with the addresses of the host's only NIC", () => {
     await host.reboot();
 
     await expect.poll(() => holders(), { timeout: 30_000 }).toEqual([expect.stringMatching(/^tsn-/)]);
-    expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
     await host.docker("network", "rm", "lan");
     expect(await holders()).toEqual(["lan0"]);
-    expect(await host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
+    await expect.poll(() => host.tryReach(host.neighbour, HOST[4])).toEqual(OPEN);
   });
 });

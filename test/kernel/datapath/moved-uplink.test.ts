@@ -20,7 +20,9 @@ describe("a network with moved addresses whose switch lets nothing through to th
     const refusal =
       "gateways 192.0.2.1, 10.91.0.1, fe80::1 of nic0 did not answer by lan, but had before; nic0 is as before";
 
+    const tried = performance.now();
     await expect(stand.make(made)).rejects.toThrow(refusal);
+    const triedMs = performance.now() - tried;
     expect((await stand.configuration()).filter((line) => line.includes("nic0"))).toEqual(
       before.filter((line) => line.includes("nic0")),
     );
@@ -28,7 +30,7 @@ describe("a network with moved addresses whose switch lets nothing through to th
 
     const begin = performance.now();
     await expect(stand.agent.datapath.ensureNetwork(made, [])).rejects.toThrow(refusal);
-    expect(performance.now() - begin).toBeLessThan(1000); // no second try so soon
+    expect(performance.now() - begin).toBeLessThan(triedMs / 2); // no second try so soon
     await stand.agent.datapath.removeNetwork(made, []);
     expect(await stand.configuration()).toEqual(before);
     await stand.requireReach();

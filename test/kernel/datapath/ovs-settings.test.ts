@@ -54,7 +54,8 @@ describe("the settings of a switch", () => {
 
   it("of the spanning tree let an endpoint's frames pass as soon as its port has learned", async () => {
     await using host = await withUplink();
-    const switchSettings = { stp: true, "stp-forward-delay": 4, "stp-hello": 1, "stp-max-age": 6 };
+    // closed for twice that time, which no test is late by
+    const switchSettings = { stp: true, "stp-forward-delay": 10, "stp-hello": 1, "stp-max-age": 6 };
     const wanted = network(1, { switchSettings });
     await host.datapath.ensureNetwork(wanted, []);
     await using one = await sandboxOf(host, wanted, 1);

@@ -97,7 +97,7 @@ describe("the rules on a kernel before 6.9", () => {
     await expect
       .poll(async () => await host.exec(["nft", "list", "set", "bridge", "tsnet", "own4"]), LIMIT)
       .toContain("10.91.0.");
-    expect(await host.tryReach(host, await peer.address())).toEqual({ ping: true, tcp: true });
+    await expect.poll(async () => await host.tryReach(host, await peer.address())).toEqual({ ping: true, tcp: true });
   });
 
   it("tsnet's log has no complaint about any of this", () => {
