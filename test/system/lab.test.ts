@@ -3,14 +3,15 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { diffCensus, takeCensus } from "../support/census.ts";
 import { selectedEngine } from "../support/engines.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import { cgroupNamesOf, findCgroups } from "../support/lab-cgroups.ts";
 import { LabHost } from "../support/lab-host.ts";
-import { networkNamespaceOf } from "../support/lab-namespace.ts";
-import { ECHO_PORT, type Neighbour } from "../support/neighbour.ts";
+import { LabNamespace, networkNamespaceOf } from "../support/lab-namespace.ts";
+import { ECHO_PORT, type Neighbour, cable } from "../support/neighbour.ts";
 
 const COMPOSE = `
 services:
@@ -87,6 +88,19 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
     expect(changes[0]).toMatch(/^links: \+ ifname=foreign0 /);
     expect(changes[1]).toBe("nft: + table inet foreign");
     expect(diffCensus(before, await takeCensus(lab.namespace))).toEqual([]);
+  });
+
+  it("counts the same when a cable has just been plugged in as two seconds later", async () => {
+    await using near = await LabNamespace.up("near");
+    await using far = await LabNamespace.up("far");
+    const addresses = ["192.0.2.3/24", "2001:db8::3/64"];
+    await cable({ at: near, ifName: "net0", addresses }, { at: far, ifName: "net0", addresses: [] });
+
+    const before = await takeCensus(near);
+    await pause(2000);
+
+    expect(before["addresses"]).toContain("net0 2001:db8::3/64");
+    expect(diffCensus(before, await takeCensus(near))).toEqual([]);
   });
 
   it("keeps the containers' names but none of its links over a reboot, and starts again", async () => {
