@@ -79,16 +79,21 @@ export class VlanStage implements AsyncDisposable {
     return network(n, { ...fixed, uplink, isGuarded: vlans.trunk === undefined, mode: "l2", ...more });
   }
 
-  /** Makes a network as tsnet does (cnm/driver.ts), and listens at its gateway if the host has one. */
-  async make(wanted: Network): Promise<void> {
+  /**
+   * Makes networks one after another as tsnet does (cnm/driver.ts), but for the rules, which are made once for all of them, and
+   * listens at the gateways that the host has.
+   */
+  async make(...wanted: readonly Network[]): Promise<void> {
     const { datapath, firewall } = this.host;
-    await datapath.check(wanted, this.networks);
-    await firewall.check(wanted);
-    await datapath.ensureNetwork(wanted, this.networks);
-    this.networks = [...this.networks, wanted];
+    for (const each of wanted) {
+      await datapath.check(each, this.networks);
+      await firewall.check(each);
+      await datapath.ensureNetwork(each, this.networks);
+      this.networks = [...this.networks, each];
+      if (each.backend === "bridge") this.#stations.know(each.switchMac); // it joins a group of switches (RFC 4286) by itself
+    }
     await this.#applyRules();
-    if (wanted.backend === "bridge") this.#stations.know(wanted.switchMac); // it joins a group of switches (RFC 4286) by itself
-    await this.#listenAtGateway(wanted);
+    for (const each of wanted) await this.#listenAtGateway(each);
   }
 
   /** Gives a network with all its containers other VLANs as tsnet does (cnm/change-network.ts). */
@@ -147,10 +152,8 @@ export class VlanStage implements AsyncDisposable {
     const free = await this.host.datapath.attach(to, attached, others);
     const namespace = place.namespace ?? (this.#crowd ??= await this.machine("containers"));
     const link = place.namespace === undefined ? `c${++this.#containersMade}` : "eth0";
-    await shell(this.host.namespace, [
-      `ip link set ${free} netns ${namespace.name}`,
-      `ip -n ${namespace.name} link set ${free} name ${link} address ${attached.mac} up`,
-    ]);
+    const inNamespace = ["netns", namespace.name, "name", link, "address", attached.mac, "up"];
+    await this.host.namespace.exec(["ip", "link", "set", free, ...inNamespace]);
     const [bare = ""] = attached.address?.split("/") ?? [];
     const socket = FrameSocket.open(namespace, link);
     const station = {

@@ -50,7 +50,7 @@ export function describeAccess(makeHost: () => Promise<VlanHost>): void {
       const b = made.plan(2, { vlan: 200 }, { isGuarded: false });
       const u = made.plan(3, {}, { isGuarded: false });
       const shared = [4, 5].map((n) => made.plan(n, { vlan: 500 }, { isVlanShared: true }));
-      for (const each of [a, b, u, ...shared]) await made.make(each);
+      await made.make(a, b, u, ...shared);
       const places = { a, b, u } as const;
       for (const [name, network] of Object.entries(places)) {
         for (const n of [1, 2]) await made.attach(`${name}${n}`, network, n);

@@ -11,7 +11,7 @@ export function describeChange(makeHost: () => Promise<VlanHost>): void {
     const stage = stageFor(makeHost, async (made) => {
       const gateway = { mode: "nat", isHostOnSwitch: true } as const;
       const [a, b] = [made.plan(1, { vlan: 100 }, gateway), made.plan(2, { vlan: 200 }, { isGuarded: false })];
-      for (const each of [a, b]) await made.make(each);
+      await made.make(a, b);
       for (const n of [1, 2]) await made.attach(`a${n}`, a, n);
       await made.attach("b1", b, 1);
       await made.change(a, made.plan(1, { vlan: 300 }, gateway));

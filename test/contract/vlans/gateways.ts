@@ -27,7 +27,7 @@ export function describeGateways(makeHost: () => Promise<VlanHost>): void {
       const l2 = made.plan(3, { vlan: 600 }, { isGuarded: false });
       const untagged = made.plan(4, {}, { mode: "nat", isHostOnSwitch: true });
       const native = made.plan(5, { vlan: 700, trunk: [701] }, { mode: "nat", isHostOnSwitch: true });
-      for (const each of [nat, routed, l2, untagged, native]) await made.make(each);
+      await made.make(nat, routed, l2, untagged, native);
       await made.attach("nat", nat, 1);
       await made.attach("routed", routed, 1);
       await made.attach("l2", l2, 1);

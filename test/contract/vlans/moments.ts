@@ -105,7 +105,7 @@ export function describeMoments(makeHost: () => Promise<VlanHost>): void {
         await using stage = await VlanStage.up(makeHost);
         const stays = planOf(stage, 2, steady);
         const comes = planOf(stage, 1, guest);
-        for (const each of what === "network" ? [stays] : [stays, comes]) await stage.make(each);
+        await stage.make(...(what === "network" ? [stays] : [stays, comes]));
         const there = await stage.attach("steady", stays, 1);
         const home = await stage.machine("guest");
         using flooding = new VlanFlooding(stage);

@@ -14,7 +14,7 @@ export function describeTrunks(makeHost: () => Promise<VlanHost>): void {
       const t = made.plan(2, { trunk: LIST });
       const n = made.plan(3, { vlan: 410, trunk: [400, 401, 402] });
       const u = made.plan(4, {});
-      for (const each of [a, t, n, u]) await made.make(each);
+      await made.make(a, t, n, u);
       await made.attach("access", a, 1);
       await made.attach("trunk", t, 1);
       await made.attach("trunk of 310", t, 2, { vlans: { trunk: [310] } });

@@ -24,10 +24,14 @@ export function describeTwoHosts(makeHost: () => Promise<VlanHost>): void {
         const stage = stack.use(await VlanStage.up(makeHost));
         if (name === "one") one = stage;
         else two = stage;
-        for (const [index, vlan] of [100, 200].entries()) {
-          const pools = [{ subnet: "10.9.0.0/24" }];
-          const network = stage.plan(index + 1, { vlan }, { pools, isGuarded: vlan === 100 });
-          await stage.make(network);
+        const pools = [{ subnet: "10.9.0.0/24" }];
+        const guarded = stage.plan(1, { vlan: 100 }, { pools });
+        const unguarded = stage.plan(2, { vlan: 200 }, { pools, isGuarded: false });
+        await stage.make(guarded, unguarded);
+        for (const [vlan, network] of [
+          [100, guarded],
+          [200, unguarded],
+        ] as const) {
           const n = name === "one" ? 1 : 2;
           const address = `${ADDRESS[name]}/24`;
           const namespace = await stage.machine(`${vlan}`);

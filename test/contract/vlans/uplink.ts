@@ -13,7 +13,7 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
       const stage = stageFor(makeHost, async (made) => {
         const a = made.plan(1, { vlan: 100 }, { mode: "nat", isHostOnSwitch: true });
         const b = made.plan(2, { vlan: 200 }, { isGuarded: false });
-        for (const each of [a, b]) await made.make(each);
+        await made.make(a, b);
         await made.attach("a", a, 1);
         await made.attach("b", b, 1);
       });
@@ -76,7 +76,7 @@ export function describeUplink(makeHost: () => Promise<VlanHost>): void {
         const [a, b] = [made.plan(1, { vlan: 100 }), made.plan(2, { vlan: 200 })];
         const { uplink: _uplink, ...local } = made.plan(3, { vlan: 300 });
         const { uplink: _none, ...plain } = made.plan(4, {});
-        for (const each of [a, b, local, plain]) await made.make(each);
+        await made.make(a, b, local, plain);
         await made.attach("a", a, 1);
         await made.attach("b", b, 1);
         for (const n of [1, 2]) await made.attach(`local${n}`, local, n);
