@@ -21,6 +21,10 @@ const PROGRAMS = [
   "test/support/steady-stream-main.ts",
 ];
 
+/** What packages that are CommonJS expect. */
+const REQUIRE =
+  'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);';
+
 /** @param folder - for all of it; made. @returns what `NODE_OPTIONS` shall be in the virtual machine. */
 export async function bundlePrograms(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
@@ -38,7 +42,8 @@ export async function bundlePrograms(folder: string): Promise<string> {
     outdir: folder,
     format: "esm",
     outExtension: { ".js": ".mjs" },
-    packages: "external", // they are found from where the program's own file is
+    external: ["koffi", "vitest", "vite"], // they are found from where the program's own file is
+    banner: { js: REQUIRE },
   });
   await build({
     ...shared,
