@@ -97,7 +97,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
     it("are closed as soon as the container has stopped, and open whenever it runs", async () => {
       const single = publish(8207, 80, ...OUTSIDE, ...Object.values(LOOPBACK));
       await using web = await runServer(host, "web", blue, [80], ...publish(8201, 80), ...single);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
 
       await host.docker("stop", "web");
       expect(await host.exec(["ss", "-Hlntu", "sport = :8201 or sport = :8207"])).toBe("");
@@ -105,12 +105,12 @@ export function describePublishing(variant: Variant, backend: Backend): void {
 
       await host.docker("start", "web");
       await web.serves([80]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
 
       await host.docker("restart", "web");
       await web.serves([80]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
-      expect(await whoAnswers(host, [...OUTSIDE, ...Object.values(LOOPBACK)], 8207)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8201)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host, [...OUTSIDE, ...Object.values(LOOPBACK)], 8207)).toEqual(["web"]);
     });
 
     it("lead a UDP stream that never stops to the container that came for another, and leave other flows alone [F119]", async () => {
@@ -136,7 +136,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
 
       await host.kill9();
       if (!isPlugin) {
-        expect(await whoAnswers(host.neighbour, OUTSIDE, port)).toEqual(["tsnet-blue-web"]);
+        await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, port)).toEqual(["tsnet-blue-web"]);
         expect(await whoAnswers(host.neighbour, Object.values(LOOPBACK), hostPort("tsnet", "loopback"))).toEqual([
           "nobody",
         ]);
@@ -154,10 +154,9 @@ export function describePublishing(variant: Variant, backend: Backend): void {
         await using talks = await Stream.startAll(host.neighbour.namespace, OUTSIDE, 8204);
 
         await host.lab.dockerd.stop();
-        const meanwhile = await whoAnswers(host.neighbour, OUTSIDE, 8204);
+        await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8204)).toEqual(["web"]);
         await host.lab.dockerd.start();
 
-        expect(meanwhile).toEqual(["web"]);
         await talks.goOn();
         await host.docker("stop", web.name);
         expect(await whoAnswers(host.neighbour, OUTSIDE, 8204)).toEqual(["nobody"]);
@@ -172,7 +171,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
 
         await web.restarted(0);
         await web.serves([80]);
-        expect(await whoAnswers(host.neighbour, OUTSIDE, 8204)).toEqual(["web"]);
+        await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8204)).toEqual(["web"]);
       });
 
     it("stay open while the container's networks come and go", async () => {
@@ -185,14 +184,13 @@ export function describePublishing(variant: Variant, backend: Backend): void {
         ["disconnect", first.name],
       ] as const;
 
-      const answers = [];
       for (const [verb, network] of steps) {
         await host.docker("network", verb, network, web.name);
         await settleLinks(host.lab.namespace);
-        answers.push(await whoAnswers(host.neighbour, OUTSIDE, 8205));
+        await expect
+          .poll(() => whoAnswers(host.neighbour, OUTSIDE, 8205), { message: `${verb} ${network}` })
+          .toEqual(["web"]);
       }
-
-      expect(answers).toEqual(steps.map(() => ["web"]));
     });
 
     it("are published when a container of an internal network is connected to one with a way out", async () => {
@@ -202,7 +200,7 @@ export function describePublishing(variant: Variant, backend: Backend): void {
 
       await host.docker("network", "connect", blue.name, web.name);
 
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8206)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8206)).toEqual(["web"]);
     });
 
     it("of mode routed with icc=false answer the network's other containers at their own addresses, and nothing else does", async () => {
@@ -212,9 +210,9 @@ export function describePublishing(variant: Variant, backend: Backend): void {
       await settleLinks(host.lab.namespace);
       const addresses = [await web.address(4), await web.address(6)];
 
-      expect(await whoAnswers(peer, addresses, 80)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(peer, addresses, 80)).toEqual(["web"]);
       expect(await whoAnswers(peer, addresses, 81)).toEqual(["nobody"]);
-      expect(await whoAnswers(host, addresses, 81)).toEqual(["web"]); // which listens there
+      await expect.poll(() => whoAnswers(host, addresses, 81)).toEqual(["web"]); // which listens there
     });
 
     it("leave no socket behind when all containers are removed, and no warning in tsnet's log", async () => {

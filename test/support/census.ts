@@ -5,6 +5,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LabNamespace } from "./lab-namespace.ts";
 import { settleLinks } from "./settled-links.ts";
+import { waitUntil } from "./wait-until.ts";
 
 /** Sorted lines per section. */
 export type Census = Readonly<Record<string, readonly string[]>>;
@@ -37,6 +38,18 @@ export async function takeCensus(namespace: LabNamespace, stateDir = join(namesp
     ),
     processes: await processes(namespace),
   };
+}
+
+/** A census that is the same twice in a row: what was under way, or has just ended, is done. */
+export async function takeAtRest(take: () => Promise<Census>): Promise<Census> {
+  let last = await take();
+  const isAtRest = async () => {
+    const former = last;
+    last = await take();
+    return diffCensus(former, last).length === 0;
+  };
+  await waitUntil("the host to be at rest", isAtRest, { limitMs: 20_000, intervalMs: 200 });
+  return last;
 }
 
 /** The differences, one readable line each: `links: - veth1 ...` for what went, `+` for what came. Empty: nothing changed. */

@@ -3,6 +3,9 @@
 import { createSocket } from "node:dgram";
 import { connect, isIPv6 } from "node:net";
 
+/** A lost datagram is sent again, as a connection request is by the kernel. */
+const REPEAT_MS = 1000;
+
 const [protocol, address = "", portText, limitText = "3000"] = process.argv.slice(2);
 const port = Number(portText);
 
@@ -19,7 +22,9 @@ function askTcp(): void {
 function askUdp(): void {
   const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
   socket.on("error", fail).on("message", answer);
-  socket.send("?", port, address);
+  const send = () => socket.send("?", port, address);
+  send();
+  setInterval(send, REPEAT_MS);
 }
 
 function answer(line: Buffer): void {

@@ -1,4 +1,4 @@
-// Runs inside a namespace: asks all the questions of its argument (JSON, system-probe.ts) at the same time, and prints the
+// Runs inside a namespace: asks all the questions of its first argument (JSON, system-probe.ts) at the same time, and prints the
 // answers. It gives up on those that are still open when for a while nobody has answered any more: on a busy machine
 // answers come late, but they come. That while is counted in turns of the event loop, because a process that gets no
 // processor time hears nothing, and would take that for silence.
@@ -7,8 +7,8 @@ import { createSocket } from "node:dgram";
 import { connect, isIPv6 } from "node:net";
 import type { Answer, Question } from "./system-probe.ts";
 
-/** So many turns without an answer, and the questions that are open are given up: 1.5 seconds at least. */
-const PATIENCE = 15;
+/** So many turns without an answer, and the questions that are open are given up. */
+const patience = Number(process.argv[3]);
 const TURN_MS = 100;
 /** A lost datagram is sent again, as a connection request is by the kernel after a second. */
 const REPEAT_MS = 300;
@@ -59,7 +59,7 @@ const answers: (Answer | undefined)[] = questions.map(() => undefined);
 let silentTurns = 0;
 setInterval(() => {
   silentTurns += 1;
-  if (silentTurns > PATIENCE) finish(answers);
+  if (silentTurns > patience) finish(answers);
 }, TURN_MS);
 for (const [at, question] of questions.entries()) {
   ASK[question.protocol](question, (answer) => {

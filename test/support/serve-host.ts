@@ -3,7 +3,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Census, diffCensus } from "./census.ts";
+import { type Census, diffCensus, takeAtRest } from "./census.ts";
 import { type EngineEndpoint, EngineDouble } from "./engine-double.ts";
 import { LabNamespace } from "./lab-namespace.ts";
 import { LabOvs } from "./lab-ovs.ts";
@@ -133,14 +133,7 @@ export class ServeHost implements AsyncDisposable {
 
   /** The census of a daemon at rest, the same twice in a row: what is under way, or has just ended, has files open. */
   async restingCensus(): Promise<Census> {
-    let last = await this.census();
-    await waitUntil("the daemon to be at rest", async () => {
-      const next = await this.census();
-      const isSame = diffCensus(last, next).length === 0;
-      last = next;
-      return isSame;
-    });
-    return last;
+    return await takeAtRest(() => this.census());
   }
 
   /** What differs from an earlier census, one line each. */

@@ -7,8 +7,8 @@ import { listRecords } from "./system-records.ts";
 /** What the kernel adds to a link some seconds after it is up, and to all links once IPv6 is forwarded. */
 const OF_THE_KERNEL = / fe80::|dst=fe80::|type=anycast/;
 
-/** What tsnet starts when it is told of a change, and ends at once. */
-const SHORT_LIVED = /^nft /;
+/** What tsnet starts when it is told of a change, and ends at once; tests put a script in its place. */
+const SHORT_LIVED = /^(?:nft|\/bin\/sh \S*\/nft|\S*\/nft\/real) /;
 
 const DAEMON = /tsnet\.js serve|daemon\.cjs serve/;
 

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { ExecaError } from "execa";
 import type { Backend } from "../../src/cnm/network.ts";
-import { type Census, diffCensus } from "./census.ts";
+import { type Census, diffCensus, takeAtRest } from "./census.ts";
 import { TEST_IMAGE } from "./image.ts";
 import { LabHost, type LabOptions } from "./lab-host.ts";
 import { LabOvs } from "./lab-ovs.ts";
@@ -170,6 +170,11 @@ export class SystemHost implements Place, AsyncDisposable {
   /** Links, addresses, rules, routes, files, processes and records. */
   async census(): Promise<Census> {
     return await takeSystemCensus(this.lab.namespace, this.stateDir);
+  }
+
+  /** The same twice in a row: what was under way, or has just ended, is done. */
+  async restingCensus(): Promise<Census> {
+    return await takeAtRest(() => this.census());
   }
 
   /** What differs from an earlier census. @param sections - all but what other programs change when not given. */

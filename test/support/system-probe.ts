@@ -24,6 +24,11 @@ export interface Answer {
 
 const ASKER = join(import.meta.dirname, "publish-asker.ts");
 
+/** How long nobody must have answered until what is open counts as silent, in the asker's turns of 100 ms. */
+const PATIENCE = 15;
+/** Where much is asked once: longer than a server stands still on a busy machine, or a connection request is repeated. */
+const TABLE_PATIENCE = 40;
+
 /**
  * `docker run -d`: a container whose server says its name on these ports, TCP and UDP, from now on.
  *
@@ -44,9 +49,19 @@ export async function runServer(
 }
 
 /** Asks all of them at the same time. @returns the answers in the order of the questions. */
-export async function ask(from: Place, questions: readonly Question[]): Promise<readonly Answer[]> {
+export async function ask(
+  from: Place,
+  questions: readonly Question[],
+  patience = PATIENCE,
+): Promise<readonly Answer[]> {
   if (questions.length === 0) return [];
-  const output = await from.exec([process.execPath, "--no-warnings", ASKER, JSON.stringify(questions)]);
+  const output = await from.exec([
+    process.execPath,
+    "--no-warnings",
+    ASKER,
+    JSON.stringify(questions),
+    String(patience),
+  ]);
   return JSON.parse(output) as readonly Answer[]; // written by our own asker
 }
 
@@ -78,6 +93,7 @@ async function askGathered(from: Place, gathered: readonly Gathered[]): Promise<
     const answers = await ask(
       from,
       gathered.flatMap(({ questions }) => questions),
+      TABLE_PATIENCE,
     );
     let at = 0;
     for (const { questions, resolve } of gathered) resolve(answers.slice(at, (at += questions.length)));

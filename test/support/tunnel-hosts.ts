@@ -158,8 +158,13 @@ export class TunnelHosts implements AsyncDisposable {
   /** Removes all containers and networks. @returns what is on the hosts that was not there before all networks. */
   async leftovers(): Promise<readonly string[]> {
     await Promise.all(this.hosts.map((host) => host.removeEverything()));
-    const changes = this.hosts.map(async (host, at) => await host.changesSince(this.#before[at] ?? {}, OURS));
-    return (await Promise.all(changes)).flatMap((lines, at) => lines.map((line) => `host ${at + 1}: ${line}`));
+    const look = async () => {
+      const changes = this.hosts.map(async (host, at) => await host.changesSince(this.#before[at] ?? {}, OURS));
+      return (await Promise.all(changes)).flatMap((lines, at) => lines.map((line) => `host ${at + 1}: ${line}`));
+    };
+    // Open vSwitch takes its links away behind its answer.
+    await waitUntil("nothing to be left", async () => (await look()).length === 0, { limitMs: 15_000 }).catch(() => {});
+    return await look();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

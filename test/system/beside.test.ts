@@ -6,7 +6,7 @@ import { ClosedWays } from "../support/closed-ways.ts";
 import { namesIn, readDoctor } from "../support/doctor-report.ts";
 import { FETCH_LIMIT_MS, LabFirewalls } from "../support/lab-firewalls.ts";
 import { ECHO_PORT } from "../support/neighbour.ts";
-import { Outage, REPAIR_MS } from "../support/outage.ts";
+import { Outage, REPAIR_MS, repairTime } from "../support/outage.ts";
 import { FAMILIES, HOST } from "../support/publish-stand.ts";
 import { Stream } from "../support/publish-stream.ts";
 import { readmeCommands } from "../support/readme-commands.ts";
@@ -15,7 +15,6 @@ import { SystemHost } from "../support/system-host.ts";
 import { type Question, ask, runServer } from "../support/system-probe.ts";
 
 const HEADING = "### Beside other firewalls";
-const IN_TIME = { timeout: REPAIR_MS, interval: 50 } as const;
 const TOOLS = { 4: "iptables", 6: "ip6tables" } as const;
 
 /** What the neighbour's echo says to containers, over IPv4 and IPv6. */
@@ -43,12 +42,14 @@ describe("beside others on the host", () => {
 
   describe("ufw [F123]", () => {
     let firewalls: LabFirewalls;
+    const enable = async () => await firewalls.type("ufw --force enable");
+    const disable = async () => await firewalls.type("ufw --force disable");
 
     beforeAll(async () => void (firewalls = await LabFirewalls.prepare(host.lab.namespace)), FETCH_LIMIT_MS);
     afterAll(dropForwarded); // its end makes the policy ACCEPT
 
     it("as it comes, denying what is incoming and routed, closes nothing but the host's services", async () => {
-      expect(await outage.during(async () => await firewalls.type("ufw --force enable"))).toBeLessThan(REPAIR_MS);
+      expect(await outage.during(enable, disable)).toBeLessThan(REPAIR_MS);
 
       expect(await stand.look()).toEqual({ ...AS_EVER, "container to the host": ["ping4", "ping6"] });
       const report = await readDoctor(host.lab);
@@ -97,7 +98,7 @@ describe("beside others on the host", () => {
     });
 
     it("takes nothing away by its end", async () => {
-      expect(await outage.during(async () => await firewalls.type("ufw --force disable"))).toBeLessThan(REPAIR_MS);
+      expect(await outage.during(disable, enable)).toBeLessThan(REPAIR_MS);
     });
   });
 
@@ -108,8 +109,10 @@ describe("beside others on the host", () => {
         const way = ["-s", stand.address("one", family), "-d", stand.outside(family)];
         const ours = async () => (await host.exec([tool, "-S", "FORWARD"])).split("\n").filter(isOurs);
         await host.exec([tool, "-I", "FORWARD", ...way, "-j", "DROP"]);
-        for (const rule of await ours()) await host.exec(["sh", "-c", `${tool} ${rule.replace("-A", "-D")}`]);
-        await expect.poll(ours, IN_TIME).toHaveLength(1);
+        const loseOurs = async () => {
+          for (const rule of await ours()) await host.exec(["sh", "-c", `${tool} ${rule.replace("-A", "-D")}`]);
+        };
+        expect(await repairTime(loseOurs, async () => (await ours()).length === 1)).toBeLessThan(REPAIR_MS);
       }
 
       const askers = [one, stand.container("two")];
@@ -137,9 +140,10 @@ describe("beside others on the host", () => {
     await using six = await Stream.start(host.neighbour.namespace, "tcp", HOST[6], 8080);
     const switches = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 
-    await host.exec(["sysctl", "-qw", ...switches.map((name) => `${name}=0`)]);
+    const switchOff = async () => await host.exec(["sysctl", "-qw", ...switches.map((name) => `${name}=0`)]);
+    const isOn = async () => (await host.exec(["sysctl", "-n", ...switches])) === "1\n1";
 
-    await expect.poll(async () => await host.exec(["sysctl", "-n", ...switches]), IN_TIME).toBe("1\n1");
+    expect(await repairTime(switchOff, isOn)).toBeLessThan(REPAIR_MS);
     for (const stream of [four, six]) await stream.goesOn("tsnet-one");
   });
 
@@ -150,11 +154,13 @@ describe("beside others on the host", () => {
     await using shy = await runServer(host, "shy", network, [80], "--ip", "10.97.0.9", "--ip6", "fd97::9");
     const toShy = ["10.97.0.9", "fd97::9"].map((address) => ({ protocol: "tcp", address, port: 80 }) as const);
     const look = async () => await Promise.all([stand.look(), answersTo(asker, ...toShy)]);
+    const off = async () => await switchBridgeNetfilter(0);
+    const on = async () => await switchBridgeNetfilter(1);
 
-    expect(await outage.during(async () => await switchBridgeNetfilter(0))).toBeLessThan(REPAIR_MS);
+    expect(await outage.during(off, on)).toBeLessThan(REPAIR_MS);
     expect(await look()).toEqual([AS_EVER, NOBODY]);
 
-    expect(await outage.during(async () => await switchBridgeNetfilter(1))).toBeLessThan(REPAIR_MS);
+    expect(await outage.during(on, off)).toBeLessThan(REPAIR_MS);
     expect(await look()).toEqual([AS_EVER, NOBODY]);
     expect(await answersTo(shy, ...toOutside())).toEqual(EVERYBODY);
   });

@@ -5,7 +5,7 @@ import { mkdir, readFile, readdir, readlink, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { diffCensus, takeCensus } from "../support/census.ts";
+import { diffCensus, takeAtRest, takeCensus } from "../support/census.ts";
 import { selectedEngine } from "../support/engines.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import { cgroupNamesOf, findCgroups } from "../support/lab-cgroups.ts";
@@ -76,7 +76,7 @@ describe(`lab host with engine ${selectedEngine()}`, () => {
   });
 
   it("names a link, an address and a rule that came, and nothing else", async () => {
-    const before = await takeCensus(lab.namespace);
+    const before = await takeAtRest(() => takeCensus(lab.namespace));
 
     await lab.exec(["ip", "link", "add", "foreign0", "type", "bridge"]);
     await lab.exec(["nft", "add", "table", "inet", "foreign"]);

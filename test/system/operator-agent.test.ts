@@ -30,7 +30,7 @@ afterAll(async () => await host?.[Symbol.asyncDispose]());
 
 describe("beside tsnet serve", () => {
   it("a container has an interface by which it reaches the host after attach, and the host has no trace of it after detach", async () => {
-    const before = await host.census();
+    const before = await host.restingCensus();
 
     expect(await tsnet("attach", "kept", "blue", "--ifname", "lan1")).toBe("kept has lan1 on blue: 10.75.0.2/24");
     await expect.poll(() => host.tryReach(kept, GATEWAY)).toEqual(OPEN);
@@ -42,7 +42,7 @@ describe("beside tsnet serve", () => {
   });
 
   it("a refused attach changes nothing, and says what is permitted", async () => {
-    const before = await host.census();
+    const before = await host.restingCensus();
 
     const { exitCode, stderr } = await runTsnet(host.lab, ["attach", "kept", "blue", "--ip", "10.1.1.1"]);
 
@@ -119,7 +119,7 @@ describe("with tsnet agent", () => {
 
   it("twenty ends and starts in a row leave nothing behind but the interface, also with two agents, who complain of nothing", async () => {
     const second = await startTsnet(host.lab, "tsnet-agent-2", ["agent"]);
-    const before = await host.census();
+    const before = await host.restingCensus();
     const former = agent.log().length;
 
     for (let round = 0; round < 20; round++) await endAndStart(round);

@@ -315,11 +315,11 @@ describe("tsnet cni", () => {
   }
 
   async function ping(from: TestContainer, address: string): Promise<void> {
-    await from.exec(["busybox", "ping", "-q", "-c1", "-W2", address]);
+    await waitUntil(`${address} to answer`, () => from.exec(["busybox", "ping", "-q", "-c1", "-W2", address]));
   }
 
   async function page(url: string): Promise<string> {
-    return await lab.exec(["curl", "-sf", "--max-time", "5", url]);
+    return await waitUntil(`${url} to answer`, () => lab.exec(["curl", "-sf", "--max-time", "5", url]));
   }
 
   /** No pair, address, rule or record. The bridge stays: the plugin leaves it. */

@@ -5,6 +5,7 @@ import { type Outcome, readTsnet, runTsnet } from "../support/operator.ts";
 import { maskVolatile, readmeOutput } from "../support/readme-console.ts";
 import type { TestContainer } from "../support/system-container.ts";
 import { CLOSED, OPEN, SystemHost, type TestNetwork } from "../support/system-host.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const GATEWAY = "10.60.0.1";
 const PLAN = [
@@ -176,8 +177,8 @@ describe("tsnet set CONTAINER", () => {
     expect(await host.tryReach(one, former)).toEqual(CLOSED);
     await expect.poll(() => host.tryReach(web, GATEWAY)).toEqual(OPEN);
     const page = ["curl", "-sf", "-m", "5"];
-    expect(await host.neighbour.exec([...page, "http://192.0.2.10:8080/"])).not.toBe("");
-    expect(await host.exec([...page, "http://127.0.0.1:8080/"])).not.toBe("");
+    await waitUntil("the port from outside", () => host.neighbour.exec([...page, "http://192.0.2.10:8080/"]));
+    await waitUntil("the port from the host", () => host.exec([...page, "http://127.0.0.1:8080/"]));
   });
 
   it("gives neither its old nor its new address to another container while it runs, and both when it has ended", async () => {
@@ -273,7 +274,7 @@ describe("with a Linux bridge and `tsnet serve`, of both families", () => {
     for (const address of ["10.63.0.50", "fd00:63::50"])
       await expect.poll(() => bridge.tryReach(two, address)).toEqual(OPEN);
     for (const address of [old4, old6]) expect(await bridge.tryReach(two, address)).toEqual(CLOSED);
-    expect(await bridge.exec(["curl", "-sf", "-m", "5", "http://127.0.0.1:8081/"])).not.toBe("");
+    await waitUntil("the port", () => bridge.exec(["curl", "-sf", "-m", "5", "http://127.0.0.1:8081/"]));
   });
 
   it("icc, antispoof and the MTU change, and hold for who is there", async () => {

@@ -94,7 +94,8 @@ describe("the operator's look at switches", () => {
     await Promise.all(["open", "adopted"].flatMap((name) => [run(`${name}-1`, name), run(`${name}-2`, name)]));
 
     for (const name of ["open", "adopted"]) {
-      await inContainer(`${name}-1`, "busybox", "ping", "-c1", "-W5", await addressOf(`${name}-2`));
+      const other = await addressOf(`${name}-2`);
+      await waitUntil(`${other} to answer`, () => inContainer(`${name}-1`, "busybox", "ping", "-c1", "-W2", other));
       const found = await readTsnet<readonly NamedDestination[]>(host.lab, "macs", name);
 
       const [shown] = await readTsnet<readonly ShownSwitch[]>(host.lab, "show", name);

@@ -38,14 +38,18 @@ describe(`a reboot with the managed plugin enabled on engine ${selectedEngine()}
     await lab.dockerd.start();
 
     const plugin = await LabPlugin.find(lab);
-    await waitUntil("the daemon to run", () => plugin.pid() > 0);
+    await waitUntil("the daemon to run", () => plugin.pid() > 0, { limitMs: 60_000 });
   });
 
   it("has the network, its gateway address, its containers and their addresses back [F25]", async () => {
-    await waitUntil("both containers to run", async () => {
-      const states = await lab.docker("inspect", "--format", "{{.State.Running}}", ...NAMES);
-      return states === "true\ntrue";
-    });
+    await waitUntil(
+      "both containers to run",
+      async () => {
+        const states = await lab.docker("inspect", "--format", "{{.State.Running}}", ...NAMES);
+        return states === "true\ntrue";
+      },
+      { limitMs: 60_000 },
+    );
 
     expect(await readAddresses()).toEqual(addresses);
     expect(await lab.exec(["ip", "-o", "address"])).toContain(" 10.61.0.1/24 ");

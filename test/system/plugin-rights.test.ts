@@ -148,7 +148,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
     const killed = plugin.pid();
 
     await lab.exec(["kill", "-KILL", String(killed)]);
-    await waitUntil("another daemon to listen", () => isListening(plugin, killed));
+    await waitUntil("another daemon to listen", () => isListening(plugin, killed), { limitMs: 60_000 });
 
     await createAndRemoveNetworks();
     expect(await lab.docker("exec", "one", "ping", "-c1", "-W10", "two")).toContain("1 packets received");
@@ -160,7 +160,7 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
 
     await expect(lab.docker("plugin", "enable", "tsnet-plugin")).rejects.toThrow();
 
-    expect(complaintsOf(plugin)).toEqual(["tsnet: another tsnet answers on /host/plugins/tsnet.sock"]);
+    await expect.poll(() => complaintsOf(plugin)).toEqual(["tsnet: another tsnet answers on /host/plugins/tsnet.sock"]);
     await createAndRemoveNetworks();
     expect(await serve.stop()).toBe(0);
   });
@@ -172,9 +172,9 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
 
     await expect(lab.docker("plugin", "enable", "tsnet-bad")).rejects.toThrow();
 
-    expect(complaintsOf(bad)).toEqual([
-      expect.stringMatching(/TSNET_LOG_LEVEL="loud".*permitted: fatal, .*TSNET_POOLS="nonsense"/),
-    ]);
+    await expect
+      .poll(() => complaintsOf(bad))
+      .toEqual([expect.stringMatching(/TSNET_LOG_LEVEL="loud".*permitted: fatal, .*TSNET_POOLS="nonsense"/)]);
   });
 
   async function createAndRemoveNetworks(): Promise<void> {

@@ -57,7 +57,8 @@ describe(`a plugin from a registry on engine ${selectedEngine()}`, () => {
 
     expect(await ping.stop()).toMatchObject({ lost: 0 });
     const sections = Object.keys(census).filter((section) => section !== "processes");
-    expect(diffCensus(census, await takeSystemCensus(lab.namespace, plugin.stateDir), sections)).toEqual([]);
+    const changes = async () => diffCensus(census, await takeSystemCensus(lab.namespace, plugin.stateDir), sections);
+    await expect.poll(changes, { timeout: 15_000, interval: 500 }).toEqual([]); // it listens before it has recovered
     await expectRecordsAreKept();
   });
 

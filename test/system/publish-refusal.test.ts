@@ -71,8 +71,8 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       await runServer(host, "outer", net, [80], "-p", `${HOST[4]}:8310:80`);
       await runServer(host, "datagrams", net, [80], "-p", "8310:80/udp");
 
-      expect(await whoAnswers(host.neighbour, [HOST[4]], 8310)).toEqual(["outer", "datagrams"]);
-      expect(await whoAnswers(host, [LOOPBACK[4]], 8310)).toEqual(["inner", "datagrams"]);
+      await expect.poll(() => whoAnswers(host.neighbour, [HOST[4]], 8310)).toEqual(["outer", "datagrams"]);
+      await expect.poll(() => whoAnswers(host, [LOOPBACK[4]], 8310)).toEqual(["inner", "datagrams"]);
     });
 
     it("of a range is the first that is free; when none is, the container is refused [F118]", async () => {
@@ -81,7 +81,7 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
 
       const message = await refusal(driver, "third", "-p", "8311-8312:80");
 
-      expect(await whoAnswersTcp(8312)).toBe("second");
+      await expect.poll(() => whoAnswersTcp(8312)).toBe("second");
       expectOurs(message, "ports 8311-8312/tcp on all addresses are all in use");
     });
 
@@ -110,9 +110,9 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       const flags = [...publish(8316, 80), ...publish(8317, 80), ...publish(8318, 80, LOOPBACK[4], LOOPBACK[6])];
       await runServer(host, "web", net, [80], ...flags);
 
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8316)).toEqual(["web"]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8317)).toEqual(["web"]);
-      expect(await whoAnswers(host, Object.values(LOOPBACK), 8318)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8316)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8317)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host, Object.values(LOOPBACK), 8318)).toEqual(["web"]);
     });
 
     if (!isOurs) return; // Docker's driver was seen to do the rest alike, engines 20.10 and 28.5
@@ -130,12 +130,12 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       const second = await runServer(host, "second", net, [80], ...publish(8306, 80));
 
       expect(await host.refusalOf("start", "first")).toContain("8306");
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8306)).toEqual(["second"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8306)).toEqual(["second"]);
 
       await second[Symbol.asyncDispose]();
       await host.docker("start", "first");
       await first.serves([80]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8306)).toEqual(["first"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8306)).toEqual(["first"]);
     });
 
     it("is refused on an address that is not the host's", async () => {
@@ -175,17 +175,17 @@ describe("on a host with tsnet and Docker's own bridge driver", () => {
       await runServer(host, "web", net, [80, 82], "-p", "8313-8315:80-82", "-p", "8313-8315:80-82/udp");
 
       expect(await whoAnswersTcp(8314)).toBeUndefined();
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8313)).toEqual(["web"]);
-      expect(await whoAnswers(host.neighbour, OUTSIDE, 8315)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8313)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, OUTSIDE, 8315)).toEqual(["web"]);
     });
 
     it("listens where the network's host binding says, unless it has an address of its own", async () => {
       await using bound = await network(driver, "bound", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1");
       await using _web = await runServer(host, "web", bound, [80], ...publish(8319, 80), ...publish(8320, 80, HOST[4]));
 
-      expect(await whoAnswers(host, [LOOPBACK[4]], 8319)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host, [LOOPBACK[4]], 8319)).toEqual(["web"]);
       expect(await whoAnswers(host.neighbour, OUTSIDE, 8319)).toEqual(["nobody"]);
-      expect(await whoAnswers(host.neighbour, [HOST[4]], 8320)).toEqual(["web"]);
+      await expect.poll(() => whoAnswers(host.neighbour, [HOST[4]], 8320)).toEqual(["web"]);
     });
   });
 

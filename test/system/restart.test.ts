@@ -32,7 +32,7 @@ describe.each(VARIANTS)("with live-restore and the %s", (variant) => {
     await host.start();
 
     expect(await Promise.all(flows.map((flow) => flow.countLost()))).toEqual([0, 0, 0]);
-    expect(await host.changesSince(whole, OURS)).toEqual([]);
+    await expect.poll(() => host.changesSince(whole, OURS)).toEqual([]);
   });
 
   it("a kill -9 of tsnet loses no packet, and the next container is served as before", async () => {

@@ -1,13 +1,15 @@
 // An uplink that goes and comes back under a running daemon, which nobody tells.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EngineEndpoint, EngineNetwork } from "../support/engine-double.ts";
+import { repairTime } from "../support/outage.ts";
 import { ServeHost } from "../support/serve-host.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 /** Of which no machine of this host's is the gateway: mode l2. */
 const WISH = { subnet: "10.97.0.0/24", gateway: "10.97.0.1", options: { parent: "up0" } } as const;
 const OUTSIDE = "10.97.0.250";
-const REPAIR = { limitMs: 5_000, intervalMs: 100 };
+/** Contract section 5, rule 5. */
+const REPAIR_MS = 5000;
 
 describe("a network with an uplink", () => {
   let host: ServeHost;
@@ -49,8 +51,12 @@ describe("a network with an uplink", () => {
     expect(await reaches(one, OUTSIDE)).toBe(false);
     await host.engine.stop(await host.engine.start(network)); // containers come and go meanwhile
 
-    await plugIn("02:00:00:00:00:a2");
-    await waitUntil("the machine outside to answer again", () => reaches(one, OUTSIDE), REPAIR);
+    let plugged = 0;
+    const replace = async () => {
+      await host.exec("sh", "-c", "ip link delete up0 2>/dev/null || true");
+      await plugIn(`02:00:00:00:00:b${plugged++}`);
+    };
+    expect(await repairTime(replace, () => reaches(one, OUTSIDE), REPAIR_MS)).toBeLessThan(REPAIR_MS);
   });
 
   it("has it in the switch again after it was set down and taken out again and again, without a storm in the log [F108]", async () => {
@@ -59,7 +65,7 @@ describe("a network with an uplink", () => {
 
     await host.exec("sh", "-ec", flaps);
 
-    await waitUntil("the machine outside to answer again", () => reaches(one, OUTSIDE), REPAIR);
+    await waitUntil("the machine outside to answer again", () => reaches(one, OUTSIDE), { limitMs: 30_000 });
     expect(host.serve.log().split("\n").length - before).toBeLessThan(60);
     expect(host.complaints()).toEqual([]);
   });
