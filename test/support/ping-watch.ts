@@ -19,6 +19,8 @@ export class PingWatch {
   static #count = 0;
   readonly #lab: LabHost;
   readonly #process: LabProcess;
+  /** Packets before this one went out while it began. */
+  #first = 0;
 
   private constructor(lab: LabHost, process: LabProcess) {
     this.#lab = lab;
@@ -33,6 +35,7 @@ export class PingWatch {
     const process = await lab.namespace.spawn(`ping-${PingWatch.#count}`, ["nsenter", "-t", pid, "-n", "--", ...ping]);
     const watch = new PingWatch(lab, process);
     await watch.hears(`the first answer of ${address}`);
+    watch.#first = Math.max(...watch.#sequences());
     return watch;
   }
 
@@ -48,13 +51,21 @@ export class PingWatch {
       () => true,
       () => false, // then all after the last answer are lost
     );
+    // on a busy machine later answers overtake one
+    if (isHeard)
+      await waitUntil("answers on their way", () => this.#countLost() === 0, { limitMs: 2000 }).catch(() => {});
     await this.#lab.exec(["kill", "-INT", String(this.#process.pid)]);
     await this.#process.ended;
     const sent = Number(/(\d+) packets transmitted/.exec(this.#process.log())?.[1] ?? 0);
-    const answered = this.#sequences();
-    const counted = isHeard ? Math.max(...answered) + 1 : sent;
+    const end = isHeard ? Math.max(...this.#sequences()) + 1 : sent;
     const times = [...this.#process.log().matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
-    return { sent: counted, lost: counted - new Set(answered).size, medianMs: median(times) };
+    return { sent: end - this.#first, lost: this.#countLost(end), medianMs: median(times) };
+  }
+
+  /** How many since the first answer were not answered. @param end - the number behind that of the last one that counts. */
+  #countLost(end = Math.max(...this.#sequences()) + 1): number {
+    const answered = new Set(this.#sequences().filter((sequence) => sequence >= this.#first && sequence < end));
+    return end - this.#first - answered.size;
   }
 
   #sequences(): number[] {

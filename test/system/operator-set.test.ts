@@ -56,8 +56,8 @@ async function hostLinks(): Promise<readonly string[]> {
 
 /** Links, rules and switches, for comparing before and after. */
 async function wholeHost(): Promise<string> {
-  const links = await host.exec(["ip", "-json", "link"]);
-  const rules = await host.exec(["nft", "--json", "list", "ruleset"]);
+  const links = (await host.exec(["ip", "link"])).replaceAll(/,?(?:NO-CARRIER|LOWER_UP|M-DOWN)\b|state \S+/g, ""); // the kernel's to say
+  const rules = await host.exec(["nft", "--json", "--stateless", "list", "ruleset"]);
   const ports = await host.ovs.vsctl("--columns=name,tag,trunks,external_ids", "list", "Port");
   return [links, rules, ports].join("\n");
 }

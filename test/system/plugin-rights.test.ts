@@ -59,14 +59,17 @@ describe(`the managed plugin on engine ${selectedEngine()}`, () => {
   it("starts its commands with the same three capabilities", async () => {
     const seen = new Map<number, ProcessStatus>();
     const daemon = plugin.pid();
-    const progress = { isDone: false };
+    const isNftSeen = () => [...seen.values()].some((status) => status["Name"] === "nft");
 
-    const work = createAndRemoveNetworks().finally(() => (progress.isDone = true));
-    while (!progress.isDone) {
-      for (const pid of plugin.children(daemon)) seen.set(pid, plugin.status(pid));
-      await nextTurn();
+    for (let round = 0; round < 10 && !isNftSeen(); round++) {
+      const progress = { isDone: false };
+      const work = createAndRemoveNetworks().finally(() => (progress.isDone = true));
+      while (!progress.isDone) {
+        for (const pid of plugin.children(daemon)) seen.set(pid, plugin.status(pid));
+        await nextTurn(); // a command that ends before it is looked at runs again in the next round
+      }
+      await work;
     }
-    await work;
 
     const children = [...seen.values()].filter((status) => status["CapEff"] !== undefined);
     expect(children.map((status) => status["Name"])).toContain("nft");
