@@ -21,6 +21,8 @@ type Ear = "victim" | "host" | "neighbour" | "other";
 
 /** A victim may need a moment: it does not replace a neighbour twice in one tick, it looks for a next hop first. */
 const TRIES = { intervalMs: 1 } as const;
+/** By then a look for duplicates has ended, and another one must begin. */
+const DAD_MS = 2500;
 /** More frames at once do not fit into the socket by which Open vSwitch in userspace hears a port. */
 const BURST = 16;
 /** The first one may be of the same batch as the attack, and overtake it there. */
@@ -84,7 +86,12 @@ export class AttackRange implements Disposable {
     const { effect } = attack;
     const isOnlyHeard = form.isOnlyHeard === true || effect.kind === "heard";
     await this.#reset(attack);
+    let resetAt = performance.now();
     const isDone = async () => {
+      if (effect.kind === "denied" && performance.now() - resetAt > DAD_MS) {
+        await this.#reset(attack);
+        resetAt = performance.now();
+      }
       await this.#try(attack, [form]);
       return isOnlyHeard ? this.#isHeard(attack, form) : await this.watch.shows(effect);
     };

@@ -7,7 +7,7 @@ import type { NetNamespace } from "./namespace.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** EtherTypes for experiments (IEEE 802, 9.2.4): nothing else on a host speaks them. */
-const PROBE = "88b5";
+export const PROBE = "88b5";
 const MARKER = "88b6";
 
 interface Ruleset {
@@ -22,6 +22,7 @@ interface IpLink {
   readonly ifname: string;
   readonly address: string;
   readonly flags: readonly string[];
+  readonly operstate: string;
 }
 
 /** A frame of that type with nothing in it, in hex. */
@@ -134,6 +135,11 @@ async function setUp(host: NetNamespace, freeEnds: readonly IpLink[]): Promise<v
   if (lines.length > 0) await host.exec(["sh", "-ec", lines.join("\n")]);
   await waitUntil("the ports to forward", async () => {
     const ports = await host.json<{ state: string }[]>(["bridge", "-json", "link", "show"]);
-    return ports.every(({ state }) => state === "forwarding");
+    const links = await host.json<IpLink[]>(["ip", "-json", "link", "show"]);
+    const carriers = links.filter(({ flags }) => flags.includes("LOWER_UP")); // until the kernel has told of it they drop all
+    return (
+      ports.every(({ state }) => state === "forwarding") &&
+      carriers.every(({ operstate }) => operstate !== "DOWN" && operstate !== "LOWERLAYERDOWN")
+    );
   });
 }

@@ -7,7 +7,9 @@ import type { ServeHost } from "./serve-host.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** Connections of the last calls, links that the kernel still deletes, and what looks at the host come and go: the fewest files are what stays. */
-const LOOKS_MS = 2000;
+const LOOKS_MS = 3000;
+/** Where it is known how many stay. */
+const REST_LIMIT_MS = 15_000;
 const LOOK_MS = 15;
 
 /** The daemon at one moment. */
@@ -93,7 +95,10 @@ async function sample(host: ServeHost, cycles: number, filesAtRest = 0): Promise
     files = Math.min(files, readdirSync(join(folder, "fd")).length);
     return files <= filesAtRest;
   };
-  await waitUntil("no more than that", isAtRest, { limitMs: LOOKS_MS, intervalMs: LOOK_MS }).catch(() => {});
+  await waitUntil("no more than that", isAtRest, {
+    limitMs: filesAtRest > 0 ? REST_LIMIT_MS : LOOKS_MS,
+    intervalMs: LOOK_MS,
+  }).catch(() => {});
   const sizes = readdirSync(serve.stateDir).map((name) => statSync(join(serve.stateDir, name)).size);
   return {
     cycles,

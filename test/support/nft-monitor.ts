@@ -36,7 +36,7 @@ export class NftMonitor implements AsyncDisposable {
   async #announce(table: string): Promise<void> {
     await waitUntil(`nft monitor to show ${table}`, async () => {
       await shell(this.#at, [`nft add table ip ${table}`, `nft delete table ip ${table}`]);
-      return this.#seen.includes(`delete table ip ${table}`);
+      return new RegExp(`delete table ip ${table}\\n# new generation .*\\n`).test(this.#seen);
     });
   }
 }

@@ -151,9 +151,20 @@ export async function canPing(from: NetNamespace, to: string): Promise<boolean> 
   );
 }
 
-/** The pairs of a table that can be reached, asked for all at once. */
-export async function reachable(pings: Readonly<Record<string, readonly [NetNamespace, string]>>): Promise<string[]> {
-  const asked = Object.entries(pings).map(async ([name, [from, to]]) => ((await canPing(from, to)) ? [name] : []));
+/**
+ * The pairs of a table that can be reached, asked for all at once.
+ *
+ * @param expected - the names of those that are asked again until they answer, for a while.
+ */
+export async function reachable(
+  pings: Readonly<Record<string, readonly [NetNamespace, string]>>,
+  expected: readonly string[] = [],
+): Promise<string[]> {
+  const asked = Object.entries(pings).map(async ([name, [from, to]]) => {
+    const ask = async () => await canPing(from, to);
+    const isReached = expected.includes(name) ? waitUntil(name, ask).catch(() => false) : ask();
+    return (await isReached) ? [name] : [];
+  });
   return (await Promise.all(asked)).flat();
 }
 
@@ -167,14 +178,20 @@ export async function startEcho(at: NetNamespace): Promise<void> {
   await waitUntil("the echo to listen", () => text.includes("tcp") && text.includes("udp"));
 }
 
-/** Asks an echo. @returns the address from which the question came there; undefined if no answer came. */
+/**
+ * Asks an echo.
+ *
+ * @param limitMs - how long an answer may take: more where one must come, on a machine whose processes stand still for seconds.
+ * @returns the address from which the question came there; undefined if no answer came.
+ */
 export async function askEcho(
   from: NetNamespace,
   protocol: "tcp" | "udp",
   to: string,
   port = ECHO_PORT,
+  limitMs = 3000,
 ): Promise<string | undefined> {
-  const command = [process.execPath, "--no-warnings", ECHO_CLIENT, protocol, to, String(port)];
+  const command = [process.execPath, "--no-warnings", ECHO_CLIENT, protocol, to, String(port), String(limitMs)];
   return from.exec(command).then(
     (answer) => answer.trim(),
     () => undefined,

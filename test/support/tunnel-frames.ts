@@ -35,8 +35,8 @@ export function describeTunnelFrames(form: TunnelForm): void {
     it.each([4, 6] as const)("carries IPv%i both ways", async (family) => {
       const { a, b } = lab;
 
-      expect(await canPing(a.guest.namespace, b.guest.address[family])).toBe(true);
-      expect(await canPing(b.guest.namespace, a.guest.address[family])).toBe(true);
+      await expect.poll(() => canPing(a.guest.namespace, b.guest.address[family])).toBe(true);
+      await expect.poll(() => canPing(b.guest.namespace, a.guest.address[family])).toBe(true);
     });
 
     it("carries broadcast and multicast, each once", async () => {
@@ -73,11 +73,11 @@ export function describeTunnelFrames(form: TunnelForm): void {
         await host.namespace.exec(["ip", "neigh", "flush", "dev", network.hostLink]);
 
         for (const family of [4, 6] as const) {
-          expect(await canPing(guest.namespace, GATEWAY[family])).toBe(true);
-          expect(await canPing(host.namespace, guest.address[family])).toBe(true);
+          await expect.poll(() => canPing(guest.namespace, GATEWAY[family])).toBe(true);
+          await expect.poll(() => canPing(host.namespace, guest.address[family])).toBe(true);
           const shown = await guest.namespace.exec(["ip", "neigh", "show", GATEWAY[family]]);
           expect(shown).toContain(network.switchMac);
-          expect(await canPing(guest.namespace, other.guest.address[family])).toBe(true); // whose questions do pass
+          await expect.poll(() => canPing(guest.namespace, other.guest.address[family])).toBe(true); // whose questions do pass
         }
 
         expect(wire.count(addressBytes(guest.address[4]))).toBeGreaterThan(0);

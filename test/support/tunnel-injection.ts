@@ -7,9 +7,10 @@ import { DatagramListener, FrameSocket } from "./frame-capture.ts";
 import { BROADCAST_MAC, ETHERTYPE, type Packet, ethernet, ipv4, ipv4Fragments } from "./frames.ts";
 import { extended, ipv6, ipv6Fragments } from "./frames-ipv6.ts";
 import { NetNamespace } from "./namespace.ts";
-import { shell } from "./packet-lab.ts";
+import { canPing, shell } from "./packet-lab.ts";
 import { tunnelPacket } from "./tunnel-packets.ts";
 import { INTRUDERS, PORTS, type TunnelForm, type TunnelHost, TunnelLab, VNI } from "./tunnel-lab.ts";
+import { waitUntil } from "./wait-until.ts";
 
 const OTHER_VNI = 78;
 const SERVICE_PORT = 7009;
@@ -197,6 +198,8 @@ async function plantForeignNetwork(host: NetNamespace, container: NetNamespace):
     "ip address add 172.30.0.2/24 dev eth0; ip address add fd30::2/64 dev eth0 nodad; ip link set eth0 up",
     "ip route add default via 172.30.0.1; ip route add default via fd30::1",
   ]);
+  for (const gateway of ["172.30.0.1", "fd30::1"])
+    await waitUntil(`${gateway} to answer`, () => canPing(container, gateway));
 }
 
 /** A tunnel that the administrator has to the stranger. */

@@ -85,7 +85,7 @@ describe("published sctp ports", () => {
       code: "conflict",
       message: `port ${program.port}/sctp on 0.0.0.0 is in use by another program on this host`,
     });
-    expect(descriptors()).toBe(before);
+    await expect.poll(descriptors).toBe(before);
   });
 
   it("are refused on an address that is not on the host", async () => {

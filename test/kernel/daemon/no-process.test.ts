@@ -22,8 +22,13 @@ it.each(["bridge", "ovs"] as const)(
     const wish = { subnet: "10.85.0.0/24", gateway: "10.85.0.1", options: { backend } };
     const network = await host.engine.createNetwork(wish);
     await host.engine.stop(await host.engine.start(network, { port: 8080 }));
-    await pause(SETTLED_MS);
-    const before = await commands();
+    let before: readonly string[] = [];
+    const isSettled = async () => {
+      const former = before;
+      before = await commands();
+      return before.length === former.length;
+    };
+    await waitUntil("no more commands", isSettled, { limitMs: 30_000, intervalMs: SETTLED_MS });
     expect(before.length).toBeGreaterThan(1); // it is seen, as nft for the network is
 
     for (let n = 0; n < 3; n++) {

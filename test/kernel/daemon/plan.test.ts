@@ -77,7 +77,7 @@ describe("a plan", () => {
       await expect(host.create(each)).rejects.toThrow(why);
     }
 
-    expect(await host.serve.changesSince(before)).toEqual([]);
+    await expect.poll(() => host.serve.changesSince(before), { timeout: 20_000 }).toEqual([]);
   });
 
   it.each(Object.entries(CASES))("of %s is what the creation does", async (_name, each) => {

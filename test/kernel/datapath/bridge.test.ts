@@ -48,7 +48,7 @@ describe("sandboxes on one bridge", () => {
     const before = await host.see();
     const sandbox = await sandboxOf(host, network(), 1);
     await sandbox[Symbol.asyncDispose]();
-    await waitUntil("the link to die", async () => !(await host.see()).has(endpoint().hostIfName));
+    await waitUntil("the link to die", async () => !(await host.see()).has(endpoint().hostIfName), { limitMs: 30_000 });
 
     await host.datapath.detach(endpoint());
 
@@ -166,9 +166,12 @@ async function settled(host: BridgeHost): Promise<void> {
   await waitUntil("carrier and addresses to settle", async () => {
     const links = await host.namespace.json<LinkState[]>(["ip", "-json", "address", "show"]);
     const isUp = (name: string) => links.some(({ ifname, operstate }) => ifname === name && operstate === "UP");
-    const addresses = links.find(({ ifname }) => ifname === BR)?.addr_info ?? [];
-    const isReady = addresses.some(({ scope }) => scope === "link") && !addresses.some(({ tentative }) => tentative);
-    return isUp(BR) && isUp(endpoint().hostIfName) && isReady;
+    const isReady = (name: string) => {
+      const addresses = links.find(({ ifname }) => ifname === name)?.addr_info ?? [];
+      return addresses.some(({ scope }) => scope === "link") && !addresses.some(({ tentative }) => tentative);
+    };
+    const { hostIfName, sandboxIfName } = endpoint();
+    return [BR, hostIfName, sandboxIfName].every(isUp) && [BR, sandboxIfName].every(isReady);
   });
 }
 
@@ -224,5 +227,5 @@ describe("a bridge that is full", () => {
     });
 
     expect((await host.see()).has(endpoint().hostIfName)).toBe(false);
-  });
+  }, 180_000);
 });

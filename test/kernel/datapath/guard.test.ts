@@ -6,7 +6,7 @@ import { dualStack, endpoint, network } from "../../support/cnm-builder.ts";
 import type { NetNamespace } from "../../support/namespace.ts";
 import { canPing, shell } from "../../support/packet-lab.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { countFrames, frame, macOf, sendFrames } from "../../support/counted-frames.ts";
+import { PROBE, countFrames, frame, macOf, sendFrames } from "../../support/counted-frames.ts";
 import { pings, sandboxOf } from "./sandbox.ts";
 
 const BR = network().switchName;
@@ -33,7 +33,9 @@ async function labOf(isGuarded: boolean) {
 
 /** Counts the frames for that MAC that come in by eth0 of a sandbox. */
 async function countFor(sandbox: NetNamespace, destination: string): Promise<() => Promise<number>> {
-  const seen = await countFrames(sandbox, { frames: { ifName: "eth0", matching: `ether daddr ${destination}` } });
+  const seen = await countFrames(sandbox, {
+    frames: { ifName: "eth0", matching: `ether type 0x${PROBE} ether daddr ${destination}` },
+  });
   return async () => (await seen())["frames"] ?? 0;
 }
 

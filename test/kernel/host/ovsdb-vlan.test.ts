@@ -69,9 +69,8 @@ describe("a port that talks before it is one", () => {
 
     await talkingWhile(host, async () => {
       await host.vsctl("add-port", "br0", "talker");
+      await other.waitFor("the port to be heard", SECRET);
       await host.vsctl("set", "port", "talker", "tag=10");
     });
-
-    expect(other.count(SECRET)).toBeGreaterThan(0);
   });
 });

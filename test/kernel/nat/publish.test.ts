@@ -15,6 +15,7 @@ import {
   startEcho,
   canPing,
 } from "../../support/packet-lab.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 interface Setup {
   readonly lab: PacketLab;
@@ -65,6 +66,7 @@ async function answers(
   { lab, peer, server, other }: Setup,
   port: number,
   protocols: readonly ("tcp" | "udp")[] = ["tcp", "udp"],
+  limitMs = 8000,
 ): Promise<Readonly<Record<string, string>>> {
   const sources = {
     neighbour: lab.neighbour,
@@ -80,7 +82,7 @@ async function answers(
     ]),
   );
   const found = asked.map(
-    async ([name, from, to, protocol]) => [name, await askEcho(from, protocol, to, port)] as const,
+    async ([name, from, to, protocol]) => [name, await askEcho(from, protocol, to, port, limitMs)] as const,
   );
   return Object.fromEntries((await Promise.all(found)).flatMap(([name, answer]) => (answer ? [[name, answer]] : [])));
 }
@@ -146,7 +148,7 @@ describe.each([1, 0])("ports of a network of mode nat, br_netfilter %i", (isOn) 
     expect(await answers(lab(), 8080, ["tcp"])).toEqual({});
     await inBothFamilies(async (v) => {
       expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
-      expect(await askEcho(packets.host, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
+      await expect.poll(() => askEcho(packets.host, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
     });
   });
 
@@ -154,7 +156,7 @@ describe.each([1, 0])("ports of a network of mode nat, br_netfilter %i", (isOn) 
     const { lab: packets, network, server, peer } = lab();
     await packets.publish(network, server, [bind(ECHO_PORT)]);
 
-    expect(await askEcho(peer.namespace, "tcp", NEIGHBOUR[4], ECHO_PORT)).toBe(HOST[4]); // the neighbour's own echo
+    await expect.poll(() => askEcho(peer.namespace, "tcp", NEIGHBOUR[4], ECHO_PORT)).toBe(HOST[4]); // the neighbour's own echo
   });
 });
 
@@ -178,7 +180,10 @@ describe.each([1, 0])("ports of a network with icc=false, br_netfilter %i", (isO
   it("do not let endpoints reach one another by way of the host [S14]", async () => {
     const { server, peer } = lab();
     await inBothFamilies(async (v) => {
-      const mac = /lladdr (\S+)/.exec(await shell(peer.namespace, [`ip neigh show ${GATEWAY[v]}`]))?.[1] ?? "";
+      const mac = await waitUntil("the gateway's MAC address", async () => {
+        await canPing(peer.namespace, GATEWAY[v]);
+        return /lladdr (\S+)/.exec(await shell(peer.namespace, [`ip neigh show ${GATEWAY[v]}`]))?.[1];
+      });
       await shell(peer.namespace, [`ip neigh replace ${server.address[v]} lladdr ${mac} nud permanent dev eth0`]);
 
       expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBeUndefined();
@@ -189,7 +194,7 @@ describe.each([1, 0])("ports of a network with icc=false, br_netfilter %i", (isO
     const { lab: packets, network, server, peer } = lab();
     await packets.publish(network, server, [bind(8081, { hostAddress: HOST[4] })]);
 
-    expect(await askEcho(peer.namespace, "tcp", HOST[4], 8081)).toBe(GATEWAY[4]);
+    await expect.poll(() => askEcho(peer.namespace, "tcp", HOST[4], 8081)).toBe(GATEWAY[4]);
   });
 });
 
@@ -205,8 +210,8 @@ describe("ports of a network of mode routed", () => {
     await packets.agent.firewall.ensureEndpoint({ network: routed, endpoint: server.endpoint, ports });
 
     await inBothFamilies(async (v) => {
-      expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
-      expect(await askEcho(other.namespace, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
+      await expect.poll(() => askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
+      await expect.poll(() => askEcho(other.namespace, "tcp", server.address[v], ECHO_PORT)).toBeDefined();
       expect(await askEcho(packets.neighbour, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
     });
   });
@@ -229,8 +234,8 @@ describe.each([1, 0])("ports of a network of mode routed with icc=false, br_netf
     await packets.agent.firewall.ensureEndpoint({ network: shy, endpoint: server.endpoint, ports });
 
     await inBothFamilies(async (v) => {
-      expect(await askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBe(peer.address[v]);
-      expect(await askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
+      await expect.poll(() => askEcho(peer.namespace, "tcp", server.address[v], ECHO_PORT)).toBe(peer.address[v]);
+      await expect.poll(() => askEcho(packets.neighbour, "tcp", server.address[v], ECHO_PORT)).toBe(NEIGHBOUR[v]);
       expect(await askEcho(peer.namespace, "udp", server.address[v], ECHO_PORT)).toBeUndefined();
       expect(await canPing(peer.namespace, server.address[v])).toBe(false);
       expect(await canPing(server.namespace, peer.address[v])).toBe(false);

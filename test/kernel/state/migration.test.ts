@@ -39,5 +39,5 @@ describe("bringing records to this format", () => {
       expect([call, existsSync(`${folder.file}.format-1`)]).toEqual([call, true]);
     }
     expect(call).toBeGreaterThan(20);
-  });
+  }, 180_000);
 });
