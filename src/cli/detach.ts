@@ -1,7 +1,9 @@
 // `tsnet detach CONTAINER NETWORK`: takes off what `tsnet attach` put on, also of a container that is no more.
-import { TsnetError } from "../errors.ts";
+import type { AttachmentOwner } from "../cnm/attachment.ts";
+import { TsnetError, codeOf } from "../errors.ts";
 import { type Target, requireNetwork } from "./attach.ts";
 import type { NamedEndpoint, NamedNetwork } from "./catalog.ts";
+import type { DockerContainer } from "./docker.ts";
 import { type OwnerChoice, callChoice, isOwner } from "./namespace-owner.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
 
@@ -44,16 +46,38 @@ async function findAttachment(
   const attached = network.endpoints.flatMap((endpoint) =>
     endpoint.attachment === undefined ? [] : [{ endpoint, owner: endpoint.attachment.owner }],
   );
-  if (choice.container !== undefined) {
-    const known = await tools.findContainer(choice.container).catch(() => undefined);
-    const id = known?.sharedWith?.id ?? known?.id;
-    const found = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
-    if (found !== undefined) return found.endpoint; // else one of that name may have gone and left its attachment
-  }
-  const found = attached.filter(({ owner }) => isOwner(owner, choice));
+  const known = await findKnown(tools, choice);
+  const id = known?.sharedWith?.id ?? known?.id;
+  const own = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
+  if (own !== undefined) return own.endpoint;
+  const called = attached.filter(({ owner }) => isOwner(owner, choice));
+  const found = known === undefined ? called : await filterGone(tools, called);
   if (found.length < 2) return found[0]?.endpoint;
   const ids = found.map(({ owner }) => owner.id.slice(0, 12)).join(", ");
   throw new TsnetError("conflict", `${callChoice(choice)} may be one of several: ${ids}`);
+}
+
+async function findKnown({ findContainer }: Tools, { container }: OwnerChoice): Promise<DockerContainer | undefined> {
+  return container === undefined ? undefined : findContainer(container).catch(() => undefined);
+}
+
+/** A name that another container has now means a former one only where that is gone, and has left its attachment. */
+async function filterGone<One extends { readonly owner: AttachmentOwner }>(
+  { findContainer }: Tools,
+  all: readonly One[],
+): Promise<readonly One[]> {
+  const gone: One[] = [];
+  for (const one of all) {
+    const isThere = await findContainer(one.owner.id).then(
+      () => true,
+      (failure: unknown) => {
+        if (codeOf(failure) === "not-found") return false;
+        throw failure;
+      },
+    );
+    if (!isThere) gone.push(one);
+  }
+  return gone;
 }
 
 function refuseConnected(network: NamedNetwork, { container }: OwnerChoice): void {

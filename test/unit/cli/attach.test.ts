@@ -5,6 +5,7 @@ import { endpointIdOf, findOwner, isOwner } from "../../../src/cli/namespace-own
 import type { AttachmentOwner } from "../../../src/cnm/attachment.ts";
 import type { EndpointStatus, NetworkStatus } from "../../../src/cnm/requests.ts";
 import { statusOf } from "../../../src/cnm/status.ts";
+import { TsnetError } from "../../../src/errors.ts";
 import { endpoint, endpointId, network } from "../../support/cnm-builder.ts";
 import { CnmRig } from "../../support/cnm-rig.ts";
 import { fakeContainer, fakeTools } from "../../support/fake-tools.ts";
@@ -157,6 +158,32 @@ describe("detach", () => {
     const ids = { NetworkID: network().id, EndpointID: endpointId() };
     expect(calls).toEqual([{ verb: "Operator.Detach", message: ids }]);
     expect(lines).toEqual(["web is off blue, 10.1.1.2/24 is free"]);
+  });
+
+  it("leaves a container alone that had the name before, and lives", async () => {
+    const containers = [fakeContainer("web", { id: "7".repeat(64) }), fakeContainer("old", { id: WEB.id })];
+    const networks = await networkWith(WEB);
+    const { tools, calls, notes } = fakeTools({ networks, containers, docker: named(networks), answer });
+
+    await detach(tools, readOperands(["web", "blue"], {}), {});
+
+    expect(calls).toEqual([]);
+    expect(notes).toEqual(["tsnet: web is not attached to blue: nothing was changed"]);
+  });
+
+  it("is refused when Docker no more says whether the one that had the name before lives", async () => {
+    const web = fakeContainer("web", { id: "7".repeat(64) });
+    const networks = await networkWith(WEB);
+    const { tools, calls } = fakeTools({ networks, docker: named(networks), answer });
+    const findContainer = async (name: string) => {
+      if (name === "web") return web;
+      throw new TsnetError("unavailable", "Docker does not answer");
+    };
+
+    const attempt = detach({ ...tools, findContainer }, readOperands(["web", "blue"], {}), {});
+
+    await expect(attempt).rejects.toThrow("Docker does not answer");
+    expect(calls).toEqual([]);
   });
 
   it("takes off the one in whose network the container is", async () => {
