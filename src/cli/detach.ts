@@ -3,6 +3,7 @@ import type { AttachmentOwner } from "../cnm/attachment.ts";
 import { TsnetError, codeOf } from "../errors.ts";
 import { type Target, requireNetwork } from "./attach.ts";
 import type { NamedEndpoint, NamedNetwork } from "./catalog.ts";
+import { findNamespaceOwner } from "./container-namespace.ts";
 import type { DockerContainer } from "./docker.ts";
 import { type OwnerChoice, callChoice, isOwner } from "./namespace-owner.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
@@ -47,8 +48,7 @@ async function findAttachment(
     endpoint.attachment === undefined ? [] : [{ endpoint, owner: endpoint.attachment.owner }],
   );
   const known = await findKnown(tools, choice);
-  const id = known?.sharedWith?.id ?? known?.id;
-  const own = attached.find(({ owner }) => owner.kind === "container" && owner.id === id);
+  const own = attached.find(({ owner }) => owner.kind === "container" && owner.id === known?.id);
   if (own !== undefined) return own.endpoint;
   const called = attached.filter(({ owner }) => isOwner(owner, choice));
   const found = known === undefined ? called : await filterGone(tools, called);
@@ -57,8 +57,11 @@ async function findAttachment(
   throw new TsnetError("conflict", `${callChoice(choice)} may be one of several: ${ids}`);
 }
 
-async function findKnown({ findContainer }: Tools, { container }: OwnerChoice): Promise<DockerContainer | undefined> {
-  return container === undefined ? undefined : findContainer(container).catch(() => undefined);
+/** As Docker knows it now. @returns undefined also where Docker does not answer: what is recorded is enough to detach. */
+async function findKnown(tools: Tools, { container }: OwnerChoice): Promise<DockerContainer | undefined> {
+  if (container === undefined) return undefined;
+  const known = await tools.findContainer(container).catch(() => undefined);
+  return known && findNamespaceOwner(tools, known).catch(() => known);
 }
 
 /** A name that another container has now means a former one only where that is gone, and has left its attachment. */

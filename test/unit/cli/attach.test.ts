@@ -186,14 +186,28 @@ describe("detach", () => {
     expect(calls).toEqual([]);
   });
 
-  it("takes off the one in whose network the container is", async () => {
-    const guest = fakeContainer("guest", { sharedWith: WEB });
+  it("takes off the one in whose network the container is, also by way of another one, and says so", async () => {
+    const web = fakeContainer("web");
+    const guest = fakeContainer("guest", { sharedWith: web });
+    const friend = fakeContainer("friend", { sharedWith: guest });
     const networks = await networkWith(WEB);
-    const { tools, calls } = fakeTools({ networks, containers: [guest], docker: named(networks), answer });
+    const containers = [web, guest, friend];
+    const { tools, calls, notes } = fakeTools({ networks, containers, docker: named(networks), answer });
+
+    await detach(tools, readOperands(["friend", "blue"], {}), {});
+
+    expect(calls).toHaveLength(1);
+    expect(notes).toEqual(["tsnet: friend shares the network of web: this is about web"]);
+  });
+
+  it("of a container in the network of one that is gone is a note and no failure", async () => {
+    const guest = fakeContainer("guest", { sharedWith: { id: "7".repeat(64), name: "gone" } });
+    const networks = await networkWith(WEB);
+    const { tools, notes } = fakeTools({ networks, containers: [guest], docker: named(networks), answer });
 
     await detach(tools, readOperands(["guest", "blue"], {}), {});
 
-    expect(calls).toHaveLength(1);
+    expect(notes).toEqual(["tsnet: guest is not attached to blue: nothing was changed"]);
   });
 
   it("of one who is not attached is a note and no failure", async () => {
