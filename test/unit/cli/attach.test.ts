@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { attach, readOperands, sayDone } from "../../../src/cli/attach.ts";
 import { detach } from "../../../src/cli/detach.ts";
@@ -128,6 +131,20 @@ describe("an owner", () => {
     expect(endpointIdOf("a", owner)).toMatch(/^[0-9a-f]{64}$/);
     expect(endpointIdOf("a", later)).toBe(endpointIdOf("a", owner));
     expect(endpointIdOf("b", owner)).not.toBe(endpointIdOf("a", owner));
+  });
+
+  it("is meant by a path that leads by a link, as /var/run is one, also when its file is gone", () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "tsnet-owner-")));
+    const [real, linked] = [join(folder, "run"), join(folder, "var-run")];
+    mkdirSync(real);
+    symlinkSync(real, linked);
+    const owner = { kind: "netns", id: join(real, "lab"), name: join(real, "lab") } as const;
+
+    const isMeant = [linked, real, tmpdir()].map((directory) => isOwner(owner, { netns: join(directory, "lab") }));
+
+    rmSync(folder, { recursive: true });
+    expect(isMeant).toEqual([true, true, false]);
+    expect(isOwner(owner, { netns: join(real, "lab") })).toBe(true); // the directory is gone, too
   });
 
   it("is meant by its name, its id and the beginning of that", () => {
