@@ -2,6 +2,7 @@
 // namespace. With its last address a link loses its routes (fib_frontend.c, fib_del_ifaddr), so they are put back.
 import type { InsideChange } from "../cnm/change-requests.ts";
 import { TsnetError } from "../errors.ts";
+import type { Undo } from "../undo.ts";
 import type { HostTools } from "./host-tools.ts";
 import type { Tools } from "./tools.ts";
 
@@ -9,6 +10,7 @@ import type { Tools } from "./tools.ts";
 interface FoundLink {
   readonly ifname: string;
   readonly address?: string;
+  readonly mtu: number;
   readonly linkinfo?: { readonly info_kind?: string };
 }
 
@@ -24,10 +26,18 @@ interface FoundRoute {
 
 type Swap = InsideChange["addresses"][number];
 
-/** @throws TsnetError `host`, `not-found`; then addresses are as before. */
-export async function changeInside(tools: Pick<Tools, "host" | "findContainer">, change: InsideChange): Promise<void> {
-  const { mac, mtu, addresses } = change;
-  await changeLink(tools.host.inside(await findNamespace(tools, change)), { mac, mtu, addresses });
+/**
+ * Changes the link, then each address.
+ *
+ * @param undo - gets what takes back what was done.
+ * @throws TsnetError `host`, `not-found`.
+ */
+export async function changeInside(
+  tools: Pick<Tools, "host" | "findContainer">,
+  change: InsideChange,
+  undo: Undo,
+): Promise<void> {
+  await changeLink(tools.host.inside(await findNamespace(tools, change)), change, undo);
 }
 
 /** The file that stands for the namespace. */
@@ -39,35 +49,37 @@ async function findNamespace({ findContainer }: Pick<Tools, "findContainer">, ch
   return `/proc/${pid}/ns/net`;
 }
 
-async function changeLink(
-  tools: HostTools,
-  { mac, mtu, addresses }: Pick<InsideChange, "mac" | "addresses"> & { readonly mtu: number | undefined },
-): Promise<void> {
-  const name = await findLink(tools, mac);
-  if (mtu !== undefined) await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
-  for (const swap of addresses) await swapAddress(tools, name, swap);
+async function changeLink(tools: HostTools, { mac, mtu, addresses }: InsideChange, undo: Undo): Promise<void> {
+  const { ifname: name, mtu: former } = await findLink(tools, mac);
+  if (mtu !== undefined) {
+    await setMtu(tools, name, mtu);
+    undo.add(() => setMtu(tools, name, former));
+  }
+  for (const swap of addresses) await swapAddress(tools, name, swap, undo);
   if (addresses.length > 0) await tellNeighbours(tools, name, mac).catch(() => {}); // they find out by themselves, later
 }
 
-async function findLink(tools: HostTools, mac: string): Promise<string> {
+async function findLink(tools: HostTools, mac: string): Promise<FoundLink> {
   const links = await tools.json<readonly FoundLink[]>("ip", "-json", "-details", "link", "show");
   const own = links.find(({ address, linkinfo }) => address === mac && linkinfo?.info_kind === "veth");
   if (own === undefined) throw new TsnetError("not-found", `there is no link with the MAC address ${mac}`);
-  return own.ifname;
+  return own;
 }
 
-async function swapAddress(tools: HostTools, name: string, { from, to }: Swap): Promise<void> {
+async function setMtu(tools: HostTools, name: string, mtu: number): Promise<void> {
+  await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
+}
+
+async function swapAddress(tools: HostTools, name: string, { from, to }: Swap, undo: Undo): Promise<void> {
   const family = to.includes(":") ? "-6" : "-4";
   const found = await tools.json<readonly FoundRoute[]>("ip", "-json", family, "route", "show", "dev", name);
   const routes = found.filter(({ protocol }) => protocol !== "kernel" && protocol !== "ra");
   await tools.text("ip", family, "address", "delete", from, "dev", name);
-  try {
-    await putAddress(tools, name, to, routes);
-  } catch (failure) {
+  undo.add(async () => {
     await tools.text("ip", family, "address", "delete", to, "dev", name).catch(() => {}); // perhaps it never came
     await putAddress(tools, name, from, routes);
-    throw failure;
-  }
+  });
+  await putAddress(tools, name, to, routes);
 }
 
 async function putAddress(tools: HostTools, name: string, text: string, routes: readonly FoundRoute[]): Promise<void> {

@@ -3,12 +3,13 @@ import { changeInside } from "../../../src/cli/inside.ts";
 import type { HostTools } from "../../../src/cli/host-tools.ts";
 import type { InsideChange } from "../../../src/cnm/change-requests.ts";
 import { TsnetError } from "../../../src/errors.ts";
+import { withUndo } from "../../../src/undo.ts";
 import { endpointId } from "../../support/cnm-builder.ts";
 
 const MAC = "02:42:0a:3c:00:03";
 const LINKS = [
   { ifname: "eth0.20", address: MAC, linkinfo: { info_kind: "vlan" } },
-  { ifname: "eth0", address: MAC, linkinfo: { info_kind: "veth" } },
+  { ifname: "eth0", address: MAC, mtu: 1500, linkinfo: { info_kind: "veth" } },
   { ifname: "eth1", address: "02:42:0a:3c:00:04", linkinfo: { info_kind: "veth" } },
 ];
 const ROUTES = [
@@ -47,7 +48,7 @@ async function attempt(change: Partial<InsideChange>, fails: Script["fails"] = (
   script.fails = fails;
   const findContainer = async () => ({ id: "4f1c", name: "web", isRunning: true, pid: 77, isOnHost: false });
   const tools = { host: script.inside("/host"), findContainer };
-  const outcome = changeInside(tools, { ...CHANGE, ...change });
+  const outcome = withUndo((undo) => changeInside(tools, { ...CHANGE, ...change }, undo));
   const failure = await outcome.then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -102,6 +103,21 @@ describe("what is changed inside of a container", () => {
       "-4 address replace 10.60.0.3/24 dev eth0",
       "-4 route replace default via 10.60.0.1 proto boot dev eth0",
       "-4 route replace 10.9.0.0/16 via 10.60.0.9 proto static metric 7 onlink dev eth0",
+    ]);
+  });
+
+  it("is as before when the second address cannot be changed: the first one, its routes and the MTU", async () => {
+    const addresses = [SWAP, { from: "fd00::3/64", to: "fd00::50/64" }];
+
+    const { script, failure } = await attempt({ mtu: 1400, addresses }, (line) => line.includes("-6 address delete"));
+
+    expect(failure).toMatchObject({ message: "ip -6 address delete fd00::3/64 dev eth0: exit code 2" });
+    expect(script.changes.slice(-5)).toEqual([
+      "-4 address delete 10.60.0.50/24 dev eth0",
+      "-4 address replace 10.60.0.3/24 dev eth0",
+      "-4 route replace default via 10.60.0.1 proto boot dev eth0",
+      "-4 route replace 10.9.0.0/16 via 10.60.0.9 proto static metric 7 onlink dev eth0",
+      "link set dev eth0 mtu 1500",
     ]);
   });
 
