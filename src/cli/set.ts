@@ -102,11 +102,14 @@ async function followInside(
   const takeBack = async (task: () => Promise<unknown>) =>
     task().catch((failure: unknown) => undoFailures.push(messageOf(failure)));
   for (const change of inside) {
-    const undo = new Undo();
-    await changeInside(tools, change, undo).catch(async (failure: unknown) => {
-      failures.push(`inside ${callPlace(change, networks)}: ${messageOf(failure)}`);
+    const [undo, who] = [new Undo(), callPlace(change, networks)];
+    try {
+      const absence = await changeInside(tools, change, undo);
+      if (absence !== undefined) tools.console.note(`${who} ${absence}`);
+    } catch (failure) {
+      failures.push(`inside ${who}: ${messageOf(failure)}`);
       await takeBack(() => undo.run());
-    });
+    }
   }
   if (failures.length === 0) return;
   const former = Object.fromEntries(changes.map(({ key, from }) => [key, from]));

@@ -255,6 +255,26 @@ describe("tsnet set", () => {
   });
 });
 
+describe("tsnet set where a namespace is gone", () => {
+  it("changes the others and the record, and says so in a note", async () => {
+    const desk = new Desk();
+    const place = { sandboxKey: "/run/1", mac: "02:42:0a:01:01:02", mtu: 1400, addresses: [] };
+    const gone = { kind: "pid", id: "4194999", name: "pid 4194999" } as const;
+    desk.answer = () => ({
+      changes: [{ key: "mtu", from: "1500", to: "1400" }],
+      inside: [
+        { endpointId: endpointId(1), ...place, owner: gone },
+        { endpointId: endpointId(3), ...place },
+      ],
+    });
+
+    await setOn(await desk.tools(), "lab", ["mtu=1400"], {});
+
+    expect(desk.out).toBe("network lab: mtu 1500 -> 1400\n");
+    expect(desk.notes).toBe("tsnet: one is gone, and only its record was changed: `tsnet detach` takes it off\n");
+  });
+});
+
 describe("tsnet plan", () => {
   it("numbers the steps", async () => {
     const desk = new Desk();
