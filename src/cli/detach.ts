@@ -2,7 +2,7 @@
 import type { AttachmentOwner } from "../cnm/attachment.ts";
 import { TsnetError, codeOf } from "../errors.ts";
 import { type Target, requireNetwork } from "./attach.ts";
-import type { NamedEndpoint, NamedNetwork } from "./catalog.ts";
+import { type NamedEndpoint, type NamedNetwork, callEndpoint } from "./catalog.ts";
 import { findNamespaceOwner } from "./container-namespace.ts";
 import type { DockerContainer } from "./docker.ts";
 import { type OwnerChoice, callChoice, isOwner } from "./namespace-owner.ts";
@@ -18,7 +18,7 @@ export async function detach(
   const endpoint = await findAttachment(tools, network, choice);
   if (endpoint === undefined) refuseConnected(network, choice);
   const isDetached = endpoint !== undefined && (await detachEndpoint(tools, network, endpoint));
-  const who = endpoint?.attachment?.owner.name ?? callChoice(choice);
+  const who = endpoint === undefined ? callChoice(choice) : callEndpoint(endpoint);
   const addresses = endpoint?.addresses ?? [];
   if (json) return tools.console.json({ container: who, network: network.name, wasAttached: isDetached, addresses });
   if (!isDetached) return tools.console.note(`${who} is not attached to ${network.name}: nothing was changed`);
@@ -38,7 +38,7 @@ export async function detachEndpoint(
   return WasAttached;
 }
 
-/** By what is recorded; else by the container of that name as Docker knows it, or the one in whose network that is. */
+/** Of the container of that name as Docker knows it, or the one in whose network that is; else by what is recorded. */
 async function findAttachment(
   tools: Tools,
   network: NamedNetwork,

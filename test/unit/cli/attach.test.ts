@@ -177,6 +177,17 @@ describe("detach", () => {
     expect(lines).toEqual(["web is off blue, 10.1.1.2/24 is free"]);
   });
 
+  it("calls a renamed container as it is called now", async () => {
+    const networks = await networkWith(WEB);
+    const old = fakeContainer("old", { id: WEB.id });
+    const places = [{ networkId: "none", endpointId: "", container: old, addresses: [] }];
+    const { tools, lines } = fakeTools({ networks, containers: [old], docker: { ...named(networks), places }, answer });
+
+    await detach(tools, readOperands(["old", "blue"], {}), {});
+
+    expect(lines).toEqual(["old is off blue, 10.1.1.2/24 is free"]);
+  });
+
   it("leaves a container alone that had the name before, and lives", async () => {
     const containers = [fakeContainer("web", { id: "7".repeat(64) }), fakeContainer("old", { id: WEB.id })];
     const networks = await networkWith(WEB);
