@@ -88,6 +88,15 @@ export function addressesOf({ addr_info }: Pick<HostLink, "addr_info">): readonl
   return own.map(({ local = "", prefixlen = 0 }) => `${local}/${prefixlen}`);
 }
 
+/** The id in the mark that tsnet gives its links (README, marks); undefined if it carries no mark of that purpose. */
+export function markOf(
+  purpose: "network" | "endpoint",
+  { ifalias = "" }: Pick<HostLink, "ifalias">,
+): string | undefined {
+  const prefix = `tsnet:${purpose}:`;
+  return ifalias.startsWith(prefix) ? ifalias.slice(prefix.length) : undefined;
+}
+
 /** Whether it is set up. */
 export function isUp({ flags }: Pick<HostLink, "flags">): boolean {
   return flags.includes("UP");

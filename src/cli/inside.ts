@@ -1,7 +1,10 @@
 // The end of a container's link that is inside: its MTU and its addresses, changed by `ip` in the container's network
 // namespace. With its last address a link loses its routes (fib_frontend.c, fib_del_ifaddr), so they are put back.
+import { existsSync } from "node:fs";
+import type { AttachmentOwner } from "../cnm/attachment.ts";
 import type { InsideChange } from "../cnm/change-requests.ts";
-import { TsnetError } from "../errors.ts";
+import { TsnetError, codeOf } from "../errors.ts";
+import type { Undo } from "../undo.ts";
 import type { HostTools } from "./host-tools.ts";
 import type { Tools } from "./tools.ts";
 
@@ -9,6 +12,7 @@ import type { Tools } from "./tools.ts";
 interface FoundLink {
   readonly ifname: string;
   readonly address?: string;
+  readonly mtu: number;
   readonly linkinfo?: { readonly info_kind?: string };
 }
 
@@ -24,50 +28,81 @@ interface FoundRoute {
 
 type Swap = InsideChange["addresses"][number];
 
-/** @throws TsnetError `host`, `not-found`; then addresses are as before. */
-export async function changeInside(tools: Pick<Tools, "host" | "findContainer">, change: InsideChange): Promise<void> {
-  const { mac, mtu, addresses } = change;
-  await changeLink(tools.host.inside(await findNamespace(tools, change)), { mac, mtu, addresses });
+/**
+ * Changes the link, then each address. Of an attachment whose namespace is gone nothing is to be changed: the next one gets what
+ * is recorded.
+ *
+ * @param undo - gets what takes back what was done.
+ * @returns what is to be said then, after the owner's name: `does not run: …`.
+ * @throws TsnetError `host`, `not-found`.
+ */
+export async function changeInside(tools: InsideTools, change: InsideChange, undo: Undo): Promise<string | undefined> {
+  const { path, absence } = await findNamespace(tools, change);
+  if (path !== undefined) await changeLink(tools.host.inside(path), change, undo);
+  return absence;
 }
 
-/** The file that stands for the namespace. */
-async function findNamespace({ findContainer }: Pick<Tools, "findContainer">, change: InsideChange): Promise<string> {
-  const { sandboxKey, owner } = change;
-  if (owner === undefined) return sandboxKey;
-  if (owner.kind === "netns") return owner.id;
-  const pid = owner.kind === "pid" ? owner.id : `${(await findContainer(owner.id)).pid}`;
+type InsideTools = Pick<Tools, "host" | "findContainer" | "findEngine">;
+
+/** The file that stands for the namespace, or what is to be said of an owner that has none now. */
+type Place = { readonly path: string; readonly absence?: never } | { readonly path?: never; readonly absence: string };
+
+const GONE: Place = { absence: "is gone, and only its record was changed: `tsnet detach` takes it off" };
+
+async function findNamespace(tools: InsideTools, { sandboxKey, owner }: InsideChange): Promise<Place> {
+  if (owner === undefined) return { path: sandboxKey };
+  if (owner.kind === "container") return findContainersNamespace(tools, owner);
+  const path = owner.kind === "pid" ? pathOf(owner.id) : owner.id;
+  if (existsSync(path)) return { path };
+  return owner.kind === "pid" ? GONE : { absence: "is not there: it gets this when it is made and attached again" };
+}
+
+async function findContainersNamespace(tools: InsideTools, { id, engine }: AttachmentOwner): Promise<Place> {
+  try {
+    const { isRunning, pid } = await tools.findContainer(id);
+    if (isRunning) return { path: pathOf(pid) };
+    return { absence: "does not run: it gets this when it is started and attached again" };
+  } catch (failure) {
+    if (codeOf(failure) === "not-found" && (await tools.findEngine()) === engine) return GONE;
+    throw failure; // another engine may have it
+  }
+}
+
+function pathOf(pid: number | string): string {
   return `/proc/${pid}/ns/net`;
 }
 
-async function changeLink(
-  tools: HostTools,
-  { mac, mtu, addresses }: Pick<InsideChange, "mac" | "addresses"> & { readonly mtu: number | undefined },
-): Promise<void> {
-  const name = await findLink(tools, mac);
-  if (mtu !== undefined) await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
-  for (const swap of addresses) await swapAddress(tools, name, swap);
+async function changeLink(tools: HostTools, { mac, mtu, addresses }: InsideChange, undo: Undo): Promise<void> {
+  const { ifname: name, mtu: former } = await findLink(tools, mac);
+  if (mtu !== undefined) {
+    await setMtu(tools, name, mtu);
+    undo.add(() => setMtu(tools, name, former));
+  }
+  for (const swap of addresses) await swapAddress(tools, name, swap, undo);
   if (addresses.length > 0) await tellNeighbours(tools, name, mac).catch(() => {}); // they find out by themselves, later
 }
 
-async function findLink(tools: HostTools, mac: string): Promise<string> {
+async function findLink(tools: HostTools, mac: string): Promise<FoundLink> {
   const links = await tools.json<readonly FoundLink[]>("ip", "-json", "-details", "link", "show");
   const own = links.find(({ address, linkinfo }) => address === mac && linkinfo?.info_kind === "veth");
   if (own === undefined) throw new TsnetError("not-found", `there is no link with the MAC address ${mac}`);
-  return own.ifname;
+  return own;
 }
 
-async function swapAddress(tools: HostTools, name: string, { from, to }: Swap): Promise<void> {
+async function setMtu(tools: HostTools, name: string, mtu: number): Promise<void> {
+  await tools.text("ip", "link", "set", "dev", name, "mtu", `${mtu}`);
+}
+
+async function swapAddress(tools: HostTools, name: string, { from, to }: Swap, undo: Undo): Promise<void> {
   const family = to.includes(":") ? "-6" : "-4";
   const found = await tools.json<readonly FoundRoute[]>("ip", "-json", family, "route", "show", "dev", name);
   const routes = found.filter(({ protocol }) => protocol !== "kernel" && protocol !== "ra");
   await tools.text("ip", family, "address", "delete", from, "dev", name);
-  try {
-    await putAddress(tools, name, to, routes);
-  } catch (failure) {
+  undo.add(async () => {
     await tools.text("ip", family, "address", "delete", to, "dev", name).catch(() => {}); // perhaps it never came
     await putAddress(tools, name, from, routes);
-    throw failure;
-  }
+  });
+  await putAddress(tools, name, to, routes);
 }
 
 async function putAddress(tools: HostTools, name: string, text: string, routes: readonly FoundRoute[]): Promise<void> {

@@ -1,6 +1,7 @@
 // Whose network namespace is meant: a container's, a file's (`--netns`) or a process's (`--pid`), and where it is on this host.
 import { createHash } from "node:crypto";
 import { readlinkSync, realpathSync, statSync, statfsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { AttachmentOwner } from "../cnm/attachment.ts";
 import type { EndpointId } from "../cnm/endpoint.ts";
 import { TsnetError } from "../errors.ts";
@@ -79,12 +80,17 @@ function ownerOfFile(path: string): Omit<FoundOwner, "namespace"> {
   return { kind: "netns", id: real, name: real, path: real, identity: `netns ${real}` };
 }
 
-/** Of a file that may be gone. Those below /proc are links to what has no path. */
+/** Of a file that may be gone, and its directory with it. Those below /proc are links to what has no path. */
 function realPathOf(path: string): string {
+  if (path.startsWith("/proc/")) return path;
+  return tryRealPath(path) ?? join(tryRealPath(dirname(path)) ?? dirname(path), basename(path));
+}
+
+function tryRealPath(path: string): string | undefined {
   try {
-    return path.startsWith("/proc/") ? path : realpathSync(path);
+    return realpathSync(path);
   } catch {
-    return path;
+    return undefined;
   }
 }
 

@@ -2,6 +2,7 @@
 // inside a container this command changes, since the daemon has no right to be there.
 import type { InsideChange, SetAnswer } from "../cnm/change-requests.ts";
 import { TsnetError, messageOf } from "../errors.ts";
+import { Undo } from "../undo.ts";
 import { type NamedContainer, type NamedNetwork, callEndpoint, containersOn, findCalled, shortId } from "./catalog.ts";
 import { changeInside } from "./inside.ts";
 import { type CommonOptions, type Tools, readEverything } from "./tools.ts";
@@ -89,7 +90,7 @@ function named(message: string, networks: readonly NamedNetwork[]): string {
   });
 }
 
-/** What cannot be done inside of one container keeps nobody else waiting; an address that could not be changed is taken back. */
+/** What cannot be done inside of one container keeps nobody else waiting, and is taken back there; of a container, everywhere. */
 async function followInside(
   tools: Tools,
   target: Target,
@@ -97,20 +98,34 @@ async function followInside(
   networks: readonly NamedNetwork[],
 ): Promise<void> {
   const failures: string[] = [];
+  const undoFailures: string[] = [];
+  const takeBack = async (task: () => Promise<unknown>) =>
+    task().catch((failure: unknown) => undoFailures.push(messageOf(failure)));
   for (const change of inside) {
-    await changeInside(tools, change).catch((failure: unknown) => {
-      const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === change.endpointId);
-      const who = endpoint === undefined ? `endpoint ${shortId(change.endpointId)}` : callEndpoint(endpoint);
+    const [undo, who] = [new Undo(), callPlace(change, networks)];
+    try {
+      const absence = await changeInside(tools, change, undo);
+      if (absence !== undefined) tools.console.note(`${who} ${absence}`);
+    } catch (failure) {
       failures.push(`inside ${who}: ${messageOf(failure)}`);
-    });
+      await takeBack(() => undo.run());
+    }
   }
   if (failures.length === 0) return;
-  if (target.kind === "network") {
-    throw new TsnetError(
-      "host",
-      `network ${target.name} was changed, but not all of its containers: ${failures.join("; ")}`,
-    );
-  }
-  await target.call(tools, Object.fromEntries(changes.map(({ key, from }) => [key, from])));
-  throw new TsnetError("host", `nothing was changed: ${failures.join("; ")}`);
+  const former = Object.fromEntries(changes.map(({ key, from }) => [key, from]));
+  if (target.kind === "container") await takeBack(() => target.call(tools, former));
+  throw new TsnetError(
+    "host",
+    [`${sayWhatStays(target, undoFailures)}: ${failures.join("; ")}`, ...undoFailures].join("; "),
+  );
+}
+
+function sayWhatStays({ kind, name }: Target, undoFailures: readonly string[]): string {
+  if (kind === "network") return `network ${name} was changed, but not all of its containers`;
+  return undoFailures.length === 0 ? "nothing was changed" : `container ${name} is changed in part`;
+}
+
+function callPlace({ endpointId }: InsideChange, networks: readonly NamedNetwork[]): string {
+  const endpoint = networks.flatMap(({ endpoints }) => endpoints).find(({ id }) => id === endpointId);
+  return endpoint === undefined ? `endpoint ${shortId(endpointId)}` : callEndpoint(endpoint);
 }

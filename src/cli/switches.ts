@@ -1,7 +1,7 @@
 // The switches of this host with their ports, of both kinds, out of what the host itself says; what tsnet's records have and the
 // host lacks is put in and marked as missing.
 import { type NamedEndpoint, type NamedNetwork, callEndpoint, compareNames, shortId } from "./catalog.ts";
-import { type CarriedVlans, type HostLink, addressesOf, isUp } from "./host-links.ts";
+import { type CarriedVlans, type HostLink, addressesOf, isUp, markOf } from "./host-links.ts";
 import type { OvsBridge, OvsPort } from "./ovs-rows.ts";
 
 /** `host`: the host's own link into the switch. `foreign`: nothing that tsnet knows of. */
@@ -85,11 +85,11 @@ function bridgeSwitch(link: HostLink, view: HostView, networks: readonly NamedNe
   const own = addressesOf(link).length === 0 ? [] : [hostPort(link, vlansOf(name), true)];
   const vlanLinks = view.links.filter((each) => each.link === name && each.linkinfo?.info_kind === "vlan");
   const above = vlanLinks.map((each) =>
-    hostPort(each, { untagged: each.linkinfo?.info_data?.id ?? 0, tagged: [] }, markOf(each, "network") !== undefined),
+    hostPort(each, { untagged: each.linkinfo?.info_data?.id ?? 0, tagged: [] }, markOf("network", each) !== undefined),
   );
   const ports = view.links.filter(({ master }) => master === name);
   const shown = ports.map((port) => bridgePort(port, vlansOf(port.ifname), view, networks));
-  const isOurs = markOf(link, "network") !== undefined;
+  const isOurs = markOf("network", link) !== undefined;
   return switchOf({ name, backend: "bridge", isOurs, isUp: isUp(link) }, networks, [...own, ...above, ...shown]);
 }
 
@@ -106,7 +106,7 @@ function bridgePort(
 ): ShownPort {
   const { ifname: name, linkinfo } = link;
   const base = { name, isUp: isUp(link), isMissing: false, vlans };
-  const endpointId = markOf(link, "endpoint");
+  const endpointId = markOf("endpoint", link);
   if (endpointId !== undefined) return { ...base, ...containerOf(endpointId, networks) };
   const tunnel = TUNNELS[linkinfo?.info_kind ?? ""];
   if (tunnel !== undefined) {
@@ -114,7 +114,7 @@ function bridgePort(
     const one = remote ?? remote6;
     const peers = one === undefined ? (floodPeers.get(name) ?? []) : [one];
     const number = id === undefined ? keyOf(okey) : `${id}`;
-    return { ...base, ...tunnelOf(tunnel, number, peers), isOurs: markOf(link, "network") !== undefined };
+    return { ...base, ...tunnelOf(tunnel, number, peers), isOurs: markOf("network", link) !== undefined };
   }
   return { ...base, ...otherPort(name, networks) };
 }
@@ -204,12 +204,6 @@ function vlansOfRecord({ vlan, trunk = [] }: Pick<NamedEndpoint, "vlan" | "trunk
 
 function namesOf(networks: readonly NamedNetwork[]): readonly string[] {
   return networks.map(({ name }) => name);
-}
-
-/** The id in the mark that tsnet gives its links (README, marks). */
-function markOf({ ifalias = "" }: HostLink, purpose: "network" | "endpoint"): string | undefined {
-  const prefix = `tsnet:${purpose}:`;
-  return ifalias.startsWith(prefix) ? ifalias.slice(prefix.length) : undefined;
 }
 
 /** A GRE key as a number; ip(8) writes it as an address. */

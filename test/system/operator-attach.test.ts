@@ -2,6 +2,7 @@
 // namespace. What is there is seen by ip(8), nft(8) and ovs-vsctl(8), and by packets.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Census } from "../support/census.ts";
+import { readDoctor } from "../support/doctor-report.ts";
 import { TEST_IMAGE } from "../support/image.ts";
 import type { LabProcess } from "../support/lab-namespace.ts";
 import { type Outcome, readTsnet, runTsnet, startTsnet } from "../support/operator.ts";
@@ -240,6 +241,90 @@ describe("tsnet attach", () => {
   });
 });
 
+describe("tsnet detach", () => {
+  it("takes off the owner of a network that is shared over two containers, and says whose it is", async () => {
+    await using owner = await runQuiet("owner");
+    await using guest = await runQuiet("guest", `container:${owner.name}`);
+    await using friend = await runQuiet("friend", `container:${guest.name}`);
+    await tsnet("attach", friend.name, "blue");
+
+    const outcome = await tsnet("detach", friend.name, "blue");
+
+    expect(outcome.stderr).toBe("tsnet: friend shares the network of owner: this is about owner\n");
+    expect(outcome.stdout).toMatch(/^owner is off blue/);
+    expect(await owner.interfaces()).toEqual(LOOPBACK_ALONE);
+  });
+
+  it("leaves a container alone that had the name before, and runs", async () => {
+    await runQuiet("renamed");
+    await tsnet("attach", "renamed", "blue");
+    await host.docker("rename", "renamed", "old");
+    await using old = new TestContainer(host, "old");
+    const before = await old.interfaces();
+    await using _heir = await runQuiet("renamed");
+
+    const outcome = await tsnet("detach", "renamed", "blue");
+
+    expect(outcome.stderr).toBe("tsnet: renamed is not attached to blue: nothing was changed\n");
+    expect(await old.interfaces()).toEqual(before);
+    expect((await tsnet("detach", "old", "blue")).stdout).toMatch(/^old is off blue/);
+  });
+
+  it("finds a namespace that is gone by the words with which it was attached", async () => {
+    await host.exec(["ip", "netns", "add", "lab2"]);
+    const words = ["--netns", "/var/run/netns/lab2", "blue"];
+    await tsnet("attach", ...words);
+    await host.exec(["ip", "netns", "del", "lab2"]);
+
+    expect((await tsnet("detach", ...words)).stdout).toMatch(/^\/run\/netns\/lab2 is off blue/);
+  });
+});
+
+describe("what is changed while somebody who is attached has no namespace", () => {
+  it("is no failure, and is there when that one is attached again", async () => {
+    await using late = await runQuiet("late");
+    await host.exec(["ip", "netns", "add", "lab3"]);
+    const netns = ["--netns", "/run/netns/lab3", "blue"];
+    await tsnet("attach", "late", "blue", "--ip", "10.70.0.80");
+    await tsnet("attach", ...netns, "--ip", "10.70.0.81");
+    await host.docker("stop", "--time", "0", "late");
+    await host.exec(["ip", "netns", "del", "lab3"]);
+
+    const outcomes = [await tsnet("set", "blue", "mtu=1400"), await tsnet("set", "late", "ip=10.70.0.82")];
+
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    const note = "tsnet: late does not run: it gets this when it is started and attached again\n";
+    const ofFile = "tsnet: /run/netns/lab3 is not there: it gets this when it is made and attached again\n";
+    expect(outcomes.map(({ stderr }) => stderr.split("\n").toSorted())).toEqual(
+      [`${note}${ofFile}`, note].map((text) => text.split("\n").toSorted()),
+    );
+    await host.docker("start", "late");
+    await host.exec(["ip", "netns", "add", "lab3"]);
+    expect((await tsnet("attach", "late", "blue")).stdout).toBe("late has eth0 on blue: 10.70.0.82/24");
+    expect(await late.interfaces()).toMatchObject([{ name: "eth0", mtu: 1400, addresses: ["10.70.0.82/24"] }]);
+    await expect.poll(() => host.tryReach(late, "10.70.0.2")).toEqual(OPEN);
+    await tsnet("attach", ...netns);
+    expect(await host.exec(["ip", "-n", "lab3", "-o", "link", "show", "dev", "eth0"])).toContain("mtu 1400");
+    for (const words of [["late", "blue"], netns]) await tsnet("detach", ...words);
+    await host.exec(["ip", "netns", "del", "lab3"]);
+    expect((await tsnet("set", "blue", "mtu=1500")).exitCode).toBe(0);
+  });
+
+  it("is no failure where the container was removed, of which a note says what takes it off", async () => {
+    {
+      await using lost = await runQuiet("lost");
+      await tsnet("attach", lost.name, "blue");
+    }
+
+    const { exitCode, stderr } = await tsnet("set", "blue", "mtu=1400");
+
+    expect(exitCode).toBe(0);
+    expect(stderr).toBe("tsnet: lost is gone, and only its record was changed: `tsnet detach` takes it off\n");
+    await tsnet("detach", "lost", "blue");
+    expect((await tsnet("set", "blue", "mtu=1500")).exitCode).toBe(0);
+  });
+});
+
 describe("containers on one Open vSwitch switch", () => {
   it("of two networks with the same subnet get an address of their own network, and reach that one's alone", async () => {
     const options = ["--subnet", "192.168.0.0/24", "-o", "mode=l2", "-o", "bridge=sw0"];
@@ -377,7 +462,7 @@ describe("with tsnet agent", () => {
 });
 
 describe("a network that Docker removes while somebody is attached to it", () => {
-  it("stays for that one, and goes with its detach", async () => {
+  it("stays for that one, and goes with its detach, which tsnet doctor names", async () => {
     await host.network("brown", "--subnet", "10.73.0.0/24");
     await using other = await runQuiet("other");
     await tsnet("attach", "quiet", "brown", "--ip", "10.73.0.10");
@@ -389,7 +474,10 @@ describe("a network that Docker removes while somebody is attached to it", () =>
     await expect.poll(() => host.tryReach(other, "10.73.0.10")).toEqual(OPEN);
     const isSaid = () => /`tsnet detach` takes quiet, other off/.test(JSON.stringify(host.log()));
     await waitUntil("the engine to have copied the plugin's line", isSaid);
-    for (const name of ["quiet", "other"]) await tsnet("detach", name, brown);
+    const { findings } = await readDoctor(host.lab);
+    const mends = findings.flatMap(({ id, mend }) => (id === "network-unfinished" ? mend.split(" && ") : []));
+    expect(mends).toEqual(["other", "quiet"].map((name) => `tsnet detach ${name} ${brown.slice(0, 12)}`));
+    for (const mend of mends) await tsnet(...mend.split(" ").slice(1));
     expect((await tsnet("ls")).stdout).not.toContain(brown.slice(0, 12));
     expect(await host.ovs.vsctl("list-br")).toBe("");
   });

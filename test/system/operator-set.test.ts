@@ -286,4 +286,20 @@ describe("with a Linux bridge and `tsnet serve`, of both families", () => {
     await runTsnet(bridge.lab, "set plain icc=true antispoof=true".split(" "));
     await expect.poll(() => bridge.tryReach(two, "10.63.0.50")).toEqual(OPEN);
   });
+
+  it("a container has address, routes and MTU as before when its other address cannot be changed", async () => {
+    await site.exec(["ip", "-6", "address", "flush", "dev", "eth0", "scope", "global"]);
+    const [before, routes] = [await site.interface("eth0"), await site.routesVia()];
+    const status = () => readTsnet(bridge.lab, "inspect", "plain");
+    const recorded = await status();
+
+    const wishes = ["ip=10.63.0.60", "ip6=fd00:63::60", "mtu=1300"];
+    const { exitCode, stderr } = await runTsnet(bridge.lab, ["set", "site", ...wishes]);
+
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining("nothing was changed: inside site: ")]);
+    expect(await site.interface("eth0")).toEqual(before);
+    expect(await site.routesVia()).toEqual(routes);
+    expect(await status()).toEqual(recorded);
+    await expect.poll(() => bridge.tryReach(two, "10.63.0.50")).toEqual(OPEN);
+  });
 });

@@ -1,6 +1,6 @@
 // What the engine has and what tsnet has, compared: networks, endpoints, pools, addresses.
 import { command } from "./shell-command.ts";
-import { shortId } from "../catalog.ts";
+import { type NamedEndpoint, callEndpoint, shortId } from "../catalog.ts";
 import type { EngineView } from "../docker.ts";
 import { bare } from "../words.ts";
 import { check, requireWhole } from "./check.ts";
@@ -54,7 +54,8 @@ export const ENGINE_CHECKS = [
     needs: ["tsnet"],
     look: ({ tsnet }) =>
       tsnet.networks.flatMap(({ name, state, endpoints }) => {
-        const mend = "remove its containers, then the network: `docker network rm`";
+        const detaching = state === "removing" ? detachingFrom(name, endpoints) : "";
+        const mend = detaching || "remove its containers, then the network: `docker network rm`";
         const detail = `it is ${state}, with ${endpoints.length} of its endpoints`;
         return state === "ready" ? [] : [{ object: name, detail, mend }];
       }),
@@ -129,6 +130,17 @@ export function leakedAddresses({
 function heldIn({ networks, places }: EngineView): readonly string[] {
   const ofNetworks = networks.flatMap(({ auxAddresses }) => auxAddresses);
   return [...ofNetworks, ...places.flatMap(({ addresses, fixedAddresses }) => [...addresses, ...fixedAddresses])];
+}
+
+/** What to type to take all off that are attached: with the last of them goes a network that Docker does not know any more. */
+function detachingFrom(network: string, endpoints: readonly NamedEndpoint[]): string {
+  const commands = endpoints.flatMap((endpoint) => {
+    const { kind, id } = endpoint.attachment?.owner ?? {};
+    if (kind === undefined || id === undefined) return [];
+    if (kind === "container") return [command`tsnet detach ${callEndpoint(endpoint)} ${network}`];
+    return [command`tsnet detach --${kind} ${id} ${network}`];
+  });
+  return commands.join(" && ");
 }
 
 /** What to type to have the daemon do what the engine did not ask for. */

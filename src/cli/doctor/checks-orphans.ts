@@ -1,8 +1,8 @@
 // What carries tsnet's mark and is of nothing that tsnet has a record of.
 import { shortId } from "../catalog.ts";
+import { markOf } from "../host-links.ts";
 import { check, requireWhole } from "./check.ts";
 import type { FactValues } from "./facts.ts";
-import { markOf } from "./marks.ts";
 import type { OvsRow } from "./ovs-facts.ts";
 
 const FIX = "tsnet doctor --fix";

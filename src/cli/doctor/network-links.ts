@@ -1,7 +1,6 @@
 // By which links and subnets the host itself is on a network.
 import type { NamedNetwork } from "../catalog.ts";
-import type { HostLink } from "../host-links.ts";
-import { markOf } from "./marks.ts";
+import { type HostLink, markOf } from "../host-links.ts";
 
 /** The subnets in which the host has an address. */
 export function hostSubnets({ mode, subnets }: Pick<NamedNetwork, "mode" | "subnets">): readonly string[] {

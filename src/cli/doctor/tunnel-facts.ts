@@ -1,7 +1,6 @@
 // The ways to the other hosts of tunnels: who they are stands in the links and ports that carry tsnet's mark.
 import type { HostTools } from "../host-tools.ts";
-import type { HostLink } from "../host-links.ts";
-import { markOf } from "./marks.ts";
+import { type HostLink, markOf, readFloodPeers } from "../host-links.ts";
 import type { OvsRow, OvsView } from "./ovs-facts.ts";
 
 /** The way to one peer. */
@@ -52,17 +51,8 @@ async function endsOf(host: HostTools, link: HostLink): Promise<readonly TunnelE
   const { ifname } = link;
   const { remote, remote6 } = link.linkinfo?.info_data ?? {};
   const told = [remote, remote6].filter((peer): peer is string => typeof peer === "string");
-  const entries = kind === "vxlan" ? await host.json<FdbEntry[]>("bridge", "-json", "fdb", "show", "dev", ifname) : [];
-  const flooded = entries.flatMap(({ mac, dst }) => (mac === ZERO_MAC && dst !== undefined ? [dst] : []));
+  const flooded = kind === "vxlan" ? await readFloodPeers(host, ifname) : [];
   return [...new Set([...told, ...flooded])].map((peer) => ({ networkId, link: ifname, kind, peer }));
-}
-
-/** The entries for frames to everybody (bridge(8), fdb append). */
-const ZERO_MAC = "00:00:00:00:00:00";
-
-interface FdbEntry {
-  readonly mac: string;
-  readonly dst?: string;
 }
 
 function endOf({ name, type, external_ids, options }: OvsRow): readonly TunnelEnd[] {

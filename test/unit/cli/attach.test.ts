@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { attach, readOperands, sayDone } from "../../../src/cli/attach.ts";
 import { detach } from "../../../src/cli/detach.ts";
@@ -5,6 +8,7 @@ import { endpointIdOf, findOwner, isOwner } from "../../../src/cli/namespace-own
 import type { AttachmentOwner } from "../../../src/cnm/attachment.ts";
 import type { EndpointStatus, NetworkStatus } from "../../../src/cnm/requests.ts";
 import { statusOf } from "../../../src/cnm/status.ts";
+import { TsnetError } from "../../../src/errors.ts";
 import { endpoint, endpointId, network } from "../../support/cnm-builder.ts";
 import { CnmRig } from "../../support/cnm-rig.ts";
 import { fakeContainer, fakeTools } from "../../support/fake-tools.ts";
@@ -129,6 +133,20 @@ describe("an owner", () => {
     expect(endpointIdOf("b", owner)).not.toBe(endpointIdOf("a", owner));
   });
 
+  it("is meant by a path that leads by a link, as /var/run is one, also when its file is gone", () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "tsnet-owner-")));
+    const [real, linked] = [join(folder, "run"), join(folder, "var-run")];
+    mkdirSync(real);
+    symlinkSync(real, linked);
+    const owner = { kind: "netns", id: join(real, "lab"), name: join(real, "lab") } as const;
+
+    const isMeant = [linked, real, tmpdir()].map((directory) => isOwner(owner, { netns: join(directory, "lab") }));
+
+    rmSync(folder, { recursive: true });
+    expect(isMeant).toEqual([true, true, false]);
+    expect(isOwner(owner, { netns: join(real, "lab") })).toBe(true); // the directory is gone, too
+  });
+
   it("is meant by its name, its id and the beginning of that", () => {
     const id = "4f1c0a9be473".padEnd(64, "5");
     const owner = { kind: "container", id, name: "web" } as const;
@@ -159,14 +177,65 @@ describe("detach", () => {
     expect(lines).toEqual(["web is off blue, 10.1.1.2/24 is free"]);
   });
 
-  it("takes off the one in whose network the container is", async () => {
-    const guest = fakeContainer("guest", { sharedWith: WEB });
+  it("calls a renamed container as it is called now", async () => {
     const networks = await networkWith(WEB);
-    const { tools, calls } = fakeTools({ networks, containers: [guest], docker: named(networks), answer });
+    const old = fakeContainer("old", { id: WEB.id });
+    const places = [{ networkId: "none", endpointId: "", container: old, addresses: [] }];
+    const { tools, lines } = fakeTools({ networks, containers: [old], docker: { ...named(networks), places }, answer });
+
+    await detach(tools, readOperands(["old", "blue"], {}), {});
+
+    expect(lines).toEqual(["old is off blue, 10.1.1.2/24 is free"]);
+  });
+
+  it("leaves a container alone that had the name before, and lives", async () => {
+    const containers = [fakeContainer("web", { id: "7".repeat(64) }), fakeContainer("old", { id: WEB.id })];
+    const networks = await networkWith(WEB);
+    const { tools, calls, notes } = fakeTools({ networks, containers, docker: named(networks), answer });
+
+    await detach(tools, readOperands(["web", "blue"], {}), {});
+
+    expect(calls).toEqual([]);
+    expect(notes).toEqual(["tsnet: web is not attached to blue: nothing was changed"]);
+  });
+
+  it("is refused when Docker no more says whether the one that had the name before lives", async () => {
+    const web = fakeContainer("web", { id: "7".repeat(64) });
+    const networks = await networkWith(WEB);
+    const { tools, calls } = fakeTools({ networks, docker: named(networks), answer });
+    const findContainer = async (name: string) => {
+      if (name === "web") return web;
+      throw new TsnetError("unavailable", "Docker does not answer");
+    };
+
+    const attempt = detach({ ...tools, findContainer }, readOperands(["web", "blue"], {}), {});
+
+    await expect(attempt).rejects.toThrow("Docker does not answer");
+    expect(calls).toEqual([]);
+  });
+
+  it("takes off the one in whose network the container is, also by way of another one, and says so", async () => {
+    const web = fakeContainer("web");
+    const guest = fakeContainer("guest", { sharedWith: web });
+    const friend = fakeContainer("friend", { sharedWith: guest });
+    const networks = await networkWith(WEB);
+    const containers = [web, guest, friend];
+    const { tools, calls, notes } = fakeTools({ networks, containers, docker: named(networks), answer });
+
+    await detach(tools, readOperands(["friend", "blue"], {}), {});
+
+    expect(calls).toHaveLength(1);
+    expect(notes).toEqual(["tsnet: friend shares the network of web: this is about web"]);
+  });
+
+  it("of a container in the network of one that is gone is a note and no failure", async () => {
+    const guest = fakeContainer("guest", { sharedWith: { id: "7".repeat(64), name: "gone" } });
+    const networks = await networkWith(WEB);
+    const { tools, notes } = fakeTools({ networks, containers: [guest], docker: named(networks), answer });
 
     await detach(tools, readOperands(["guest", "blue"], {}), {});
 
-    expect(calls).toHaveLength(1);
+    expect(notes).toEqual(["tsnet: guest is not attached to blue: nothing was changed"]);
   });
 
   it("of one who is not attached is a note and no failure", async () => {

@@ -1,14 +1,17 @@
 import { describe, expect, it } from "vitest";
+import type { DockerContainer } from "../../../src/cli/docker.ts";
 import { changeInside } from "../../../src/cli/inside.ts";
 import type { HostTools } from "../../../src/cli/host-tools.ts";
+import type { Tools } from "../../../src/cli/tools.ts";
 import type { InsideChange } from "../../../src/cnm/change-requests.ts";
 import { TsnetError } from "../../../src/errors.ts";
+import { withUndo } from "../../../src/undo.ts";
 import { endpointId } from "../../support/cnm-builder.ts";
 
 const MAC = "02:42:0a:3c:00:03";
 const LINKS = [
   { ifname: "eth0.20", address: MAC, linkinfo: { info_kind: "vlan" } },
-  { ifname: "eth0", address: MAC, linkinfo: { info_kind: "veth" } },
+  { ifname: "eth0", address: MAC, mtu: 1500, linkinfo: { info_kind: "veth" } },
   { ifname: "eth1", address: "02:42:0a:3c:00:04", linkinfo: { info_kind: "veth" } },
 ];
 const ROUTES = [
@@ -18,6 +21,9 @@ const ROUTES = [
 ];
 
 const CHANGE: InsideChange = { endpointId: endpointId(), sandboxKey: "/run/netns/1", mac: MAC, addresses: [] };
+const WEB: DockerContainer = { id: "4f1c", name: "web", isRunning: true, pid: 77, isOnHost: false };
+const ENGINE = "4WNA:77VC /var/lib/docker";
+const CONTAINER = { kind: "container", id: "4f1c", name: "web", engine: ENGINE } as const;
 const SWAP = { from: "10.60.0.3/24", to: "10.60.0.50/24" };
 
 /** A host whose tools answer as planted; what was run, in order, with the namespace in front. */
@@ -42,17 +48,25 @@ class Script {
   }
 }
 
-async function attempt(change: Partial<InsideChange>, fails: Script["fails"] = () => false) {
+async function attempt(
+  change: Partial<InsideChange>,
+  fails: Script["fails"] = () => false,
+  engine: Partial<Pick<Tools, "findContainer" | "findEngine">> = {},
+) {
   const script = new Script();
   script.fails = fails;
-  const findContainer = async () => ({ id: "4f1c", name: "web", isRunning: true, pid: 77, isOnHost: false });
-  const tools = { host: script.inside("/host"), findContainer };
-  const outcome = changeInside(tools, { ...CHANGE, ...change });
-  const failure = await outcome.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
+  const tools = {
+    host: script.inside("/host"),
+    findContainer: async () => WEB,
+    findEngine: async () => ENGINE,
+    ...engine,
+  };
+  const outcome = withUndo((undo) => changeInside(tools, { ...CHANGE, ...change }, undo));
+  const [absence, failure] = await outcome.then(
+    (text) => [text, undefined],
+    (thrown: unknown) => [undefined, thrown],
   );
-  return { script, failure };
+  return { script, absence, failure };
 }
 
 describe("what is changed inside of a container", () => {
@@ -105,6 +119,21 @@ describe("what is changed inside of a container", () => {
     ]);
   });
 
+  it("is as before when the second address cannot be changed: the first one, its routes and the MTU", async () => {
+    const addresses = [SWAP, { from: "fd00::3/64", to: "fd00::50/64" }];
+
+    const { script, failure } = await attempt({ mtu: 1400, addresses }, (line) => line.includes("-6 address delete"));
+
+    expect(failure).toMatchObject({ message: "ip -6 address delete fd00::3/64 dev eth0: exit code 2" });
+    expect(script.changes.slice(-5)).toEqual([
+      "-4 address delete 10.60.0.50/24 dev eth0",
+      "-4 address replace 10.60.0.3/24 dev eth0",
+      "-4 route replace default via 10.60.0.1 proto boot dev eth0",
+      "-4 route replace 10.9.0.0/16 via 10.60.0.9 proto static metric 7 onlink dev eth0",
+      "link set dev eth0 mtu 1500",
+    ]);
+  });
+
   it("is nothing when there is no such link", async () => {
     const { failure } = await attempt({ mac: "02:00:00:00:00:99", mtu: 1400 });
 
@@ -115,12 +144,51 @@ describe("what is changed inside of a container", () => {
   });
 
   it.each([
-    ["a file", { kind: "netns", id: "/run/netns/lab", name: "lab" } as const, "/run/netns/lab"],
-    ["a process", { kind: "pid", id: "4711", name: "4711" } as const, "/proc/4711/ns/net"],
-    ["a container", { kind: "container", id: "4f1c", name: "web" } as const, "/proc/77/ns/net"],
+    ["a file", { kind: "netns", id: "/proc/self/ns/net", name: "lab" } as const, "/proc/self/ns/net"],
+    ["a process", { kind: "pid", id: `${process.pid}`, name: "pid" } as const, `/proc/${process.pid}/ns/net`],
+    ["a container", CONTAINER, "/proc/77/ns/net"],
   ])("is done in the namespace of %s that tsnet attached", async (_, owner, namespace) => {
-    const { script } = await attempt({ owner, mtu: 1400 });
+    const { script, absence } = await attempt({ owner, mtu: 1400 });
 
+    expect(script.ran.length).toBeGreaterThan(0);
     expect(script.ran.every((line) => line.startsWith(`${namespace}: `))).toBe(true);
+    expect(absence).toBeUndefined();
+  });
+
+  const stopped = async () => ({ ...WEB, isRunning: false, pid: 0 });
+  const removed = async () => Promise.reject(new TsnetError("not-found", "Docker has no container 4f1c"));
+
+  it.each([
+    ["a container that has stopped", CONTAINER, stopped, "does not run: it gets this when it is started and attached"],
+    ["a container that was removed", CONTAINER, removed, "is gone, and only its record was changed: `tsnet detach`"],
+    [
+      "a file that is gone",
+      { kind: "netns", id: "/nowhere/lab", name: "/nowhere/lab" } as const,
+      removed,
+      "is not there: it gets this when it is made and attached again",
+    ],
+    [
+      "a process that has ended",
+      { kind: "pid", id: "4194999", name: "pid 4194999" } as const,
+      removed,
+      "is gone, and only its record was changed",
+    ],
+  ])("is nothing in %s, of which it is said what becomes of it", async (_, owner, findContainer, text) => {
+    const { script, absence, failure } = await attempt({ owner, mtu: 1400 }, () => false, { findContainer });
+
+    expect(failure).toBeUndefined();
+    expect(absence).toContain(text);
+    expect(script.ran).toEqual([]);
+  });
+
+  it("cannot be said of a container that another engine may have", async () => {
+    const findEngine = async () => "OTHER /var/lib/docker";
+
+    const { failure } = await attempt({ owner: CONTAINER, mtu: 1400 }, () => false, {
+      findContainer: removed,
+      findEngine,
+    });
+
+    expect(failure).toMatchObject({ code: "not-found", message: "Docker has no container 4f1c" });
   });
 });

@@ -37,7 +37,7 @@ class Desk {
   readonly calls: unknown[][] = [];
   answer: (verb: string) => unknown = () => VLAN;
   /** Of what runs inside of containers. */
-  fails = false;
+  fails: (line: string) => boolean = () => false;
 
   async tools(): Promise<Tools> {
     const registry = new Registry(new MemoryStore());
@@ -51,8 +51,8 @@ class Desk {
       await registry.putEndpoint({ endpoint: endpoint(n, on), state: "joined" });
     const status = { version: "0", ...statusOf(registry) };
     const run = async (...words: string[]) => {
-      if (this.fails && words.includes("mtu")) throw new TsnetError("host", "ip link set: exit code 2");
-      return [{ ifname: "eth0", address: "02:42:0a:01:01:02", linkinfo: { info_kind: "veth" } }];
+      if (this.fails(words.join(" "))) throw new TsnetError("host", "ip link set: exit code 2");
+      return [{ ifname: "eth0", address: "02:42:0a:01:01:02", mtu: 1500, linkinfo: { info_kind: "veth" } }];
     };
     const inside = { text: run, json: run } as unknown as HostTools; // what of it is used
     const daemon = {
@@ -203,10 +203,11 @@ describe("tsnet set", () => {
     { endpointId: endpointId(1), sandboxKey: "/run/1", mac: "02:42:0a:01:01:02", mtu: 1400, addresses: [] },
   ];
   const mtu = [{ key: "mtu", from: "1500", to: "1400" }];
+  const isMtu = (line: string) => line.includes("mtu");
 
   it("has a container's change taken back that fails inside", async () => {
     const desk = new Desk();
-    desk.fails = true;
+    desk.fails = isMtu;
     desk.answer = () => ({ changes: mtu, inside });
 
     const message = await refusal(setOn(await desk.tools(), "one", ["mtu=1400"], {}));
@@ -219,15 +220,58 @@ describe("tsnet set", () => {
     expect(desk.out).toBe("");
   });
 
+  it("does not say that nothing was changed when the daemon refuses to take it back", async () => {
+    const desk = new Desk();
+    desk.fails = isMtu;
+    const answers = [{ changes: mtu, inside }, new TsnetError("unavailable", "tsnet is not there")];
+    desk.answer = () => answers.shift();
+
+    const message = await refusal(setOn(await desk.tools(), "one", ["mtu=1400"], {}));
+
+    expect(message).toBe("container one is changed in part: inside one: ip link set: exit code 2; tsnet is not there");
+  });
+
+  it("does not say that nothing was changed when what was done inside cannot be taken back", async () => {
+    const desk = new Desk();
+    desk.fails = (line) => line.includes("mtu 1500") || line.includes("address delete");
+    const both = inside.map((change) => ({ ...change, addresses: [{ from: "10.1.1.2/24", to: "10.1.1.9/24" }] }));
+    desk.answer = () => ({ changes: mtu, inside: both });
+
+    const message = await refusal(setOn(await desk.tools(), "one", ["mtu=1400"], {}));
+
+    expect(message).toMatch(/^container one is changed in part: inside one: .*; undo: ip link set: exit code 2$/);
+    expect(desk.calls).toHaveLength(2);
+  });
+
   it("names the containers in which a network's change failed, and goes on with the others", async () => {
     const desk = new Desk();
-    desk.fails = true;
+    desk.fails = isMtu;
     desk.answer = () => ({ changes: mtu, inside: [...inside, { ...inside[0], endpointId: endpointId(3) }] });
 
     const message = await refusal(setOn(await desk.tools(), "lab", ["mtu=1400"], {}));
 
     expect(message).toMatch(/^network lab was changed, but not all of its containers: inside one: .*; inside both: /);
     expect(desk.calls).toHaveLength(1);
+  });
+});
+
+describe("tsnet set where a namespace is gone", () => {
+  it("changes the others and the record, and says so in a note", async () => {
+    const desk = new Desk();
+    const place = { sandboxKey: "/run/1", mac: "02:42:0a:01:01:02", mtu: 1400, addresses: [] };
+    const gone = { kind: "pid", id: "4194999", name: "pid 4194999" } as const;
+    desk.answer = () => ({
+      changes: [{ key: "mtu", from: "1500", to: "1400" }],
+      inside: [
+        { endpointId: endpointId(1), ...place, owner: gone },
+        { endpointId: endpointId(3), ...place },
+      ],
+    });
+
+    await setOn(await desk.tools(), "lab", ["mtu=1400"], {});
+
+    expect(desk.out).toBe("network lab: mtu 1500 -> 1400\n");
+    expect(desk.notes).toBe("tsnet: one is gone, and only its record was changed: `tsnet detach` takes it off\n");
   });
 });
 

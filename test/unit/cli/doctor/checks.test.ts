@@ -266,6 +266,28 @@ describe("the checks of tsnet doctor", () => {
     expect(ids.filter((id) => !/^[a-z0-9]+(-[a-z0-9]+)+$/.test(id))).toEqual([]);
   });
 
+  it("have those detached for whom a network is kept that is being removed, which Docker does not know any more", () => {
+    const owners = [
+      { kind: "container", id: "c3", name: "box-3" },
+      { kind: "netns", id: "/run/netns/my lab", name: "/run/netns/my lab" },
+      { kind: "pid", id: "4711", name: "pid 4711" },
+    ] as const;
+    const { container: _container, ...nobodys } = endpoint(4);
+    const endpoints = owners.map((owner, at) => {
+      return { ...(at === 0 ? endpoint(3) : nobodys), attachment: { ...ATTACHED, owner } };
+    });
+    const kept = network({ name: WEB.slice(0, 12), state: "removing", endpoints });
+
+    const findings = examine(readingsOf(factsWith(tsnetWith({ networks: [kept] })))).findings;
+
+    const mends = findings.flatMap(({ id, mend }) => (id === "network-unfinished" ? [mend] : []));
+    expect(mends.join().split(" && ")).toEqual([
+      `tsnet detach box-3 ${WEB.slice(0, 12)}`,
+      `tsnet detach --netns '/run/netns/my lab' ${WEB.slice(0, 12)}`,
+      `tsnet detach --pid 4711 ${WEB.slice(0, 12)}`,
+    ]);
+  });
+
   it("name two faults that are there at once, also in one container", () => {
     const facts = factsWith({
       ...insideWith({ mtu: 1300, address: "02:00:00:00:00:99" }),
