@@ -85,6 +85,11 @@ describe("tsnet", () => {
     ["too many operands", ["ls", "web"], "tsnet: too many arguments for 'ls'"],
     ["a missing value", ["ls", "--socket"], "tsnet: option '--socket <path>' argument missing"],
     ["a wrong value", ["inspect", "x", "--type", "pod"], "argument 'pod' is invalid. Allowed choices are network"],
+    [
+      "serve behind an option",
+      ["--socket", "/x.sock", "serve"],
+      "tsnet: serve stands first; TSNET_SOCKET names its socket",
+    ],
   ])("ends with 2 for %s, and says what would be right", async (_what, words, message) => {
     const { exitCode, stdout, stderr } = await typed(...words);
 
