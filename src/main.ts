@@ -11,7 +11,8 @@ const CLOSE_TIMEOUT_MS = 9500;
 async function main([command, ...words]: readonly string[]): Promise<void> {
   if (command === "serve" && !words.includes("--help")) return serve(readServeOptions(words));
   const { runCommand } = await import("./cli/program.ts");
-  process.exitCode = await runCommand([command ?? "--help", ...words]);
+  const exitCode = await runCommand([command ?? "--help", ...words]);
+  process.exitCode ??= exitCode; // what could not be printed has failed already
 }
 
 function readServeOptions(words: readonly string[]): DaemonOptions {

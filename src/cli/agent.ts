@@ -52,24 +52,40 @@ interface Again {
   readonly kind: "again";
 }
 
+/** Each promise is watched once: one that waits for days must not keep what was done with it in each round, as in `Promise.race`. */
 async function* withPauses(follow: Follow, signal: AbortSignal, pause: Pause): AsyncGenerator<ContainerEvent | Again> {
   const end = new AbortController();
   const events = follow(AbortSignal.any([signal, end.signal]))[Symbol.asyncIterator]();
-  const startPause = () => pause(end.signal).then(() => "again" as const);
+  let awake = Promise.withResolvers<void>();
+  let isAgain = false;
+  let next: PromiseSettledResult<IteratorResult<ContainerEvent>> | undefined;
+  const startPause = async () => {
+    await pause(end.signal);
+    isAgain = true;
+    awake.resolve();
+  };
+  const askNext = async () => {
+    [next] = await Promise.allSettled([events.next()]);
+    awake.resolve();
+  };
   try {
-    let next = events.next();
-    let again = startPause();
+    void startPause();
+    void askNext();
     for (;;) {
-      const first = await Promise.race([again, next]); // in this order: events may never cease
-      if (first === "again") {
-        yield { kind: "again" };
-        again = startPause();
-      } else if (first.done === true) return;
-      else {
-        next = events.next();
-        next.catch(() => {}); // thrown where it is waited for
-        yield first.value;
+      await awake.promise;
+      awake = Promise.withResolvers();
+      if (isAgain) {
+        isAgain = false;
+        yield { kind: "again" }; // before the event: events may never cease
+        void startPause();
       }
+      if (next === undefined) continue;
+      if (next.status === "rejected") throw next.reason;
+      const { value, done } = next.value;
+      if (done === true) return;
+      next = undefined;
+      void askNext();
+      yield value;
     }
   } finally {
     end.abort();

@@ -5,7 +5,15 @@ import type { AttachAnswer, AttachBody } from "../api/attachment-messages.ts";
 import { TsnetError, codeOf, messageOf } from "../errors.ts";
 import { type NamedNetwork, findCalled } from "./catalog.ts";
 import type { HostTools } from "./host-tools.ts";
-import { type FoundOwner, type OwnerChoice, endpointIdOf, findOwner, goneError, isThere } from "./namespace-owner.ts";
+import {
+  type FoundOwner,
+  type OwnerChoice,
+  checkChoice,
+  endpointIdOf,
+  findOwner,
+  goneError,
+  isThere,
+} from "./namespace-owner.ts";
 import { type Inside, type InsideLink, freeName, planInside, readInside } from "./namespace-link.ts";
 import { type CommonOptions, type Everything, type Tools, readEverything } from "./tools.ts";
 
@@ -70,7 +78,7 @@ export function sayDone({ container, network, interface: name, addresses, isChan
   return `${container} has ${name} on ${network}: ${what}${isChanged ? "" : " (as before)"}`;
 }
 
-/** Reads CONTAINER NETWORK, or NETWORK alone with `--netns` or `--pid`. @throws TsnetError `invalid` for too many or too few. */
+/** Reads CONTAINER NETWORK, or NETWORK alone with `--netns` or `--pid`. @throws TsnetError `invalid`. */
 export function readOperands(operands: readonly string[], { netns, pid }: Omit<OwnerChoice, "container">): Target {
   const [first = "", second] = operands;
   const isNamed = netns !== undefined || pid !== undefined;
@@ -80,9 +88,10 @@ export function readOperands(operands: readonly string[], { netns, pid }: Omit<O
     throw new TsnetError("invalid", "with --netns and --pid there is no CONTAINER: NETWORK alone is permitted");
   if (!isNamed && second === undefined)
     throw new TsnetError("invalid", "CONTAINER and NETWORK are needed; --netns PATH or --pid PID stand for CONTAINER");
-  if (isNamed)
-    return { choice: { ...(netns !== undefined && { netns }), ...(pid !== undefined && { pid }) }, network: first };
-  return { choice: { container: first }, network: second ?? "" };
+  if (!isNamed) return { choice: { container: first }, network: second ?? "" };
+  const choice = { ...(netns !== undefined && { netns }), ...(pid !== undefined && { pid }) };
+  checkChoice(choice);
+  return { choice, network: first };
 }
 
 /** @throws TsnetError `not-found`. */

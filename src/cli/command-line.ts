@@ -51,6 +51,8 @@ export class CommandLine {
 
   /** Runs one command. @param words - what stands behind `tsnet`. @returns the exit code. */
   async run(words: readonly string[]): Promise<number> {
+    process.stdout.off("error", sayUnprinted).on("error", sayUnprinted);
+    process.stderr.off("error", ignore).on("error", ignore);
     try {
       await this.#program.parseAsync(words, { from: "user" });
       return 0;
@@ -62,6 +64,16 @@ export class CommandLine {
       return FAILED;
     }
   }
+}
+
+/** Of standard error: there is nobody left to tell. */
+const ignore = () => {};
+
+/** Who has gone reads no more: the command ends as if he had read. What else is in the way has failed it. */
+function sayUnprinted(failure: NodeJS.ErrnoException): void {
+  if (failure.code === "EPIPE" || process.exitCode === FAILED) return;
+  process.exitCode = FAILED;
+  process.stderr.write(`tsnet: standard output: ${failure.message}\n`);
 }
 
 /** Reads what commander does not. What is wrong with it ends the command as a wrong command line. */

@@ -39,9 +39,11 @@ interface Calls {
 export class DaemonClient {
   /** Absolute path. */
   readonly socket: string;
+  readonly #timeoutMs: number;
 
-  constructor(socket: string) {
+  constructor(socket: string, timeoutMs = TIMEOUT_MS) {
     this.socket = socket;
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
@@ -94,7 +96,7 @@ export class DaemonClient {
   }
 
   #unanswered(cause: unknown): TsnetError {
-    return new TsnetError("unavailable", `no tsnet answers on ${this.socket}: ${adviceFor(cause)}`, { cause });
+    return new TsnetError("unavailable", `no tsnet answers on ${this.socket}: ${this.#adviceFor(cause)}`, { cause });
   }
 
   #read(path: string, status: number, body: string): unknown {
@@ -117,12 +119,24 @@ export class DaemonClient {
     message: string,
   ): Promise<{ readonly status: number; readonly body: string }> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = AbortSignal.timeout(this.#timeoutMs);
     const call = request({ socketPath: this.socket, path, method, agent: false, signal }, (response) => {
       text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
     });
     call.on("error", reject).end(message);
-    return promise;
+    return promise.catch((cause: unknown) => {
+      throw signal.aborted ? signal.reason : cause; // what breaks off then says no more than that
+    });
+  }
+
+  #adviceFor(cause: unknown): string {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    const start = "`docker plugin enable` or `tsnet serve` starts it";
+    if (code === "ENOENT") return `there is no such socket; ${start}, --socket or TSNET_SOCKET names another one`;
+    if (code === "ECONNREFUSED") return `nobody listens on it; ${start}`;
+    if (code === "EACCES" || code === "EPERM") return "permission denied; root may speak to it";
+    if (cause instanceof Error && cause.name === "TimeoutError") return `not within ${this.#timeoutMs / 1000} s`;
+    return messageOf(cause);
   }
 }
 
@@ -154,14 +168,4 @@ function parseObject(body: string): Partial<ErrorReply & HealthReply> | undefine
   } catch {
     return undefined;
   }
-}
-
-function adviceFor(cause: unknown): string {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  const start = "`docker plugin enable` or `tsnet serve` starts it";
-  if (code === "ENOENT") return `there is no such socket; ${start}, --socket or TSNET_SOCKET names another one`;
-  if (code === "ECONNREFUSED") return `nobody listens on it; ${start}`;
-  if (code === "EACCES" || code === "EPERM") return "permission denied; root may speak to it";
-  if (cause instanceof Error && cause.name === "TimeoutError") return `not within ${TIMEOUT_MS / 1000} s`;
-  return messageOf(cause);
 }

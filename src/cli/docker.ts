@@ -65,6 +65,9 @@ export type ContainerEvent =
 
 const TIMEOUT_MS = 10_000;
 
+/** Names and ids, with the slash that the engine writes in front of a name; nothing else belongs into a URL. */
+const CONTAINER_NAME = /^\/?([A-Za-z0-9][A-Za-z0-9_.-]*)$/;
+
 /** Asks the engine of `DOCKER_HOST`, or of its usual socket. No answer is no failure: then there are no names. */
 export async function readDocker(): Promise<DockerView> {
   try {
@@ -111,12 +114,14 @@ export async function readEngine(): Promise<EngineView> {
  * @throws TsnetError `not-found`; `unavailable` if the engine does not answer.
  */
 export async function findContainer(name: string): Promise<DockerContainer> {
-  const docker = connect();
-  const found = await docker
-    .getContainer(name)
+  const missing = () => new TsnetError("not-found", `Docker has no container ${JSON.stringify(name)}`);
+  const [, bare] = CONTAINER_NAME.exec(name) ?? [];
+  if (bare === undefined) throw missing();
+  const found = await connect()
+    .getContainer(bare)
     .inspect()
     .catch((cause: unknown) => {
-      if (isMissing(cause)) throw new TsnetError("not-found", `Docker has no container ${JSON.stringify(name)}`);
+      if (isMissing(cause)) throw missing();
       throw new TsnetError("unavailable", `Docker does not answer: ${messageOf(cause)}`, { cause });
     });
   const [kind = "", other = ""] = found.HostConfig.NetworkMode?.split(/:(.*)/s) ?? [];

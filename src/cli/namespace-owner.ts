@@ -34,10 +34,22 @@ const NSFS_MAGIC = 0x6e73_6673;
  * @throws TsnetError `not-found`, also for what ends meanwhile, `conflict` for a container that does not run, `invalid` for what
  * is no namespace, `unsupported` for the host's own.
  */
-export async function findOwner(tools: Tools, { container, netns, pid }: OwnerChoice): Promise<FoundOwner> {
+export async function findOwner(tools: Tools, choice: OwnerChoice): Promise<FoundOwner> {
+  checkChoice(choice);
+  const { container, netns, pid } = choice;
   if (container !== undefined) return findContainerOwner(tools, await tools.findContainer(container));
   const owner = netns !== undefined ? ownerOfFile(netns) : ownerOfProcess(pid ?? "");
   return withNamespace(owner);
+}
+
+/** Whether it is written as it may be; who is there is another question. @throws TsnetError `invalid`. */
+export function checkChoice({ netns, pid }: OwnerChoice): void {
+  if (netns !== undefined && !netns.startsWith("/")) {
+    const permitted = "permitted: such as /run/netns/blue";
+    throw new TsnetError("invalid", `--netns ${JSON.stringify(netns)}: no absolute path; ${permitted}`);
+  }
+  if (pid !== undefined && !/^[1-9][0-9]{0,9}$/.test(pid))
+    throw new TsnetError("invalid", `--pid ${JSON.stringify(pid)}: no number of a process`);
 }
 
 /** The same of a container that has been looked up. */
@@ -72,7 +84,6 @@ function withNamespace(owner: Omit<FoundOwner, "namespace">): FoundOwner {
 
 function ownerOfFile(path: string): Omit<FoundOwner, "namespace"> {
   const fault = (why: string) => new TsnetError("invalid", `--netns ${JSON.stringify(path)}: ${why}`);
-  if (!path.startsWith("/")) throw fault("no absolute path; permitted: such as /run/netns/blue");
   const found = statFile(path);
   if (found === undefined) throw fault("there is no such file");
   if (found !== NSFS_MAGIC) throw fault("no network namespace; `ip netns add blue` makes /run/netns/blue");
@@ -104,7 +115,6 @@ function statFile(path: string): number | undefined {
 
 function ownerOfProcess(text: string): Omit<FoundOwner, "namespace"> {
   const fault = (why: string) => new TsnetError("invalid", `--pid ${JSON.stringify(text)}: ${why}`);
-  if (!/^[1-9][0-9]{0,9}$/.test(text)) throw fault("no number of a process");
   const path = `/proc/${text}/ns/net`;
   try {
     const namespace = readlinkSync(path);

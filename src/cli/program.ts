@@ -37,13 +37,14 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   return line.run(words);
 }
 
-/** For its help alone: main.ts runs it, and reads its options. */
+/** For its help alone: main.ts runs it where it stands first, and reads its options. */
 function addServe(line: CommandLine): void {
   line
     .addPlain("serve", "run the daemon that the Docker engine speaks to")
     .option("--plugin-socket <path>", "listen there too: the socket that the engine made for a managed plugin")
     .option("--sysctl-root <path>", "the folder that stands for /proc/sys/net, where that is read-only")
-    .addHelpText("after", SERVE_HELP);
+    .addHelpText("after", SERVE_HELP)
+    .action((_options, command) => command.error("serve stands first; TSNET_SOCKET names its socket"));
 }
 
 function addLookCommands(line: CommandLine, tools: () => Tools): void {

@@ -147,6 +147,7 @@ export function factsWith(change: Partial<FactValues> = {}): FactValues {
         "nft",
         "nsenter",
         "unshare",
+        "sysctl",
         "ovs-vsctl",
         "ovs-ofctl",
         "ovs-appctl",

@@ -2,7 +2,7 @@
 // from elsewhere say, and the README's examples with what it prints.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { NamedContainer, NamedNetwork } from "../../src/cli/catalog.ts";
-import type { NamedEvent } from "../../src/cli/events.ts";
+import type { NamedEvent } from "../../src/cli/event-names.ts";
 import type { NamedPool } from "../../src/cli/ipam.ts";
 import type { Publication } from "../../src/cli/ports.ts";
 import { readTsnet, runTsnet, startTsnet } from "../support/operator.ts";
@@ -153,6 +153,9 @@ describe.each(VARIANTS)("with the %s", (variant) => {
     const link = (await readTsnet<NamedNetwork>(host.lab, "inspect", "front")).endpoints[0]?.hostLink ?? "";
     await host.exec(["ip", "link", "set", link, "nomaster"]);
     await heard("put back: endpoint of web on front");
+    for (const verb of ["attach", "detach"]) await runTsnet(host.lab, [verb, "db", "front"]);
+    await heard("Attach of db on front: ok");
+    await heard("Detach of db on front: ok");
     await host.refusalOf("network", "create", "-d", "tsnet", "--ipam-driver", "tsnet", "-o", "vlan=5000", "wrong");
     await heard("invalid");
 

@@ -9,7 +9,7 @@ import { type RunningContainer, chainOf, requireContainer } from "./container.ts
 import { findConf } from "./find-conf.ts";
 import { isRunning, netnsOf } from "./host-process.ts";
 import { lockRecords } from "./lock.ts";
-import { type AddOptions, checkAddOptions, parseCapabilities } from "./options.ts";
+import type { AddWishes } from "./options.ts";
 import { PLUGIN_TIMEOUT_MS } from "./plugin.ts";
 import { printAttachment, sayPlace } from "./print.ts";
 import { type CniRecord, CniRecords } from "./records.ts";
@@ -24,9 +24,8 @@ const DEL_FIRST = "`tsnet cni del` takes it off, then it can be added again";
  * @param confText - name of a network, or path of its configuration.
  * @throws TsnetError `host` with what a plugin said; then nothing of it stays, as far as the plugins can take it back.
  */
-export async function cniAdd(tools: Tools, text: string, confText: string, options: AddOptions): Promise<void> {
-  checkAddOptions(options);
-  const capabilities = parseCapabilities(options.cap);
+export async function cniAdd(tools: Tools, text: string, confText: string, options: AddWishes): Promise<void> {
+  const { capabilities } = options;
   const conf = findConf(confText, options.confDir);
   requireWanted(conf, capabilities);
   const wanted: Wanted = { conf, args: options.args ?? "", capabilities, path: options.cniPath };

@@ -6,7 +6,7 @@ import { chainOf, findRecord } from "./container.ts";
 import { findNetworkName } from "./find-conf.ts";
 import { isRunning } from "./host-process.ts";
 import { lockRecords } from "./lock.ts";
-import { type CniOptions, checkIfName } from "./options.ts";
+import type { CniOptions } from "./options.ts";
 import { sayPlace } from "./print.ts";
 import { type CniRecord, CniRecords } from "./records.ts";
 import type { CniResult } from "./result.ts";
@@ -16,7 +16,6 @@ import type { CniResult } from "./result.ts";
  * @throws TsnetError `host` with what a plugin found; `not-found` if it was not added; `unsupported` if the version has no CHECK.
  */
 export async function cniCheck(tools: Tools, text: string, conf: string, options: CniOptions): Promise<void> {
-  checkIfName(options.ifname);
   const name = findNetworkName(conf);
   const records = new CniRecords(options.stateDir);
   using _lock = await tools.console.waitFor("another tsnet cni", lockRecords(options.stateDir));

@@ -1,11 +1,12 @@
 // The commands for CNI plugins, as they stand on the command line.
-import { type CommandLine, repeated } from "../command-line.ts";
+import { type CommandLine, readWords, repeated } from "../command-line.ts";
 import type { Tools } from "../tools.ts";
 import { cniAdd } from "./add.ts";
 import { cniCheck } from "./check.ts";
 import { cniDel } from "./del.ts";
 import { CONF_FOLDER } from "./find-conf.ts";
 import { cniLs } from "./ls.ts";
+import { checkIfName, readAddOptions } from "./options.ts";
 import { PLUGIN_PATH } from "./plugin.ts";
 import { STATE_FOLDER } from "./records.ts";
 
@@ -26,14 +27,23 @@ export function addCniCommands(line: CommandLine, tools: () => Tools): void {
     .addOption(repeated("--cap <capability=json>", "runtimeConfig, for plugins that ask for it; repeatable"))
     .option("--cni-path <paths>", "folders with plugins, a colon between two", PLUGIN_PATH)
     .option("--conf-dir <path>", "where CONF is found by the name of its network", CONF_FOLDER)
-    .action(async (name: string, conf: string, options) => await cniAdd(tools(), name, conf, options));
+    .action(async (name: string, conf: string, options, command) => {
+      const wishes = readWords(command, () => readAddOptions(options));
+      await cniAdd(tools(), name, conf, wishes);
+    });
   const WHICH = "which one, of several";
   add("check <container> <conf>", "ask the plugins whether all is as it was added", WHICH).action(
-    async (name: string, conf: string, options) => await cniCheck(tools(), name, conf, options),
+    async (name: string, conf: string, options, command) => {
+      readWords(command, () => checkIfName(options.ifname));
+      await cniCheck(tools(), name, conf, options);
+    },
   );
   add("del <container> <conf>", "take back what they did, also for a container that is gone", WHICH)
     .option("--force", "forget it even if a plugin fails")
-    .action(async (name: string, conf: string, options) => await cniDel(tools(), name, conf, options));
+    .action(async (name: string, conf: string, options, command) => {
+      readWords(command, () => checkIfName(options.ifname));
+      await cniDel(tools(), name, conf, options);
+    });
   line
     .add("ls", "list what was added", group)
     .option("--state-dir <path>", "where it is recorded", STATE_FOLDER)

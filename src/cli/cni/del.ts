@@ -5,7 +5,7 @@ import { delChain, takeBackChain } from "./chain.ts";
 import { chainOf, findRecord } from "./container.ts";
 import { findNetworkName } from "./find-conf.ts";
 import { lockRecords } from "./lock.ts";
-import { type CniOptions, checkIfName } from "./options.ts";
+import type { CniOptions } from "./options.ts";
 import { type CniRecord, CniRecords } from "./records.ts";
 
 /** How `del` takes off. */
@@ -16,7 +16,6 @@ export interface DelOptions extends CniOptions {
 
 /** What was not added is no failure. @throws TsnetError `host` with what a plugin said; the record stays then. */
 export async function cniDel(tools: Tools, text: string, conf: string, options: DelOptions): Promise<void> {
-  checkIfName(options.ifname);
   const name = findNetworkName(conf);
   const records = new CniRecords(options.stateDir);
   using _lock = await tools.console.waitFor("another tsnet cni", lockRecords(options.stateDir));

@@ -1,6 +1,7 @@
 // One `tsnet cni` at a time changes something on this host. SQLite's lock on a file is taken, since the kernel ends it together with
 // the process that holds it, however that ends; nothing is written into the file.
 import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { TsnetError, messageOf } from "../../errors.ts";
 
@@ -32,12 +33,15 @@ export async function lockRecords(folder: string, patienceMs = PATIENCE_MS): Pro
 /** @returns undefined if another one has it. */
 function tryLock(file: string): Disposable | undefined {
   // Not a static import: an older Node must get as far as saying that it is too old.
-  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
+  const sqlite = process.getBuiltinModule("node:sqlite");
+  let database: DatabaseSync | undefined;
   try {
-    const database = new DatabaseSync(file);
+    database = new sqlite.DatabaseSync(file);
     database.exec("BEGIN EXCLUSIVE");
-    return { [Symbol.dispose]: () => database.close() };
+    const locked = database;
+    return { [Symbol.dispose]: () => locked.close() };
   } catch (cause) {
+    database?.close();
     if (cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY) return undefined;
     throw new TsnetError("host", `${file} cannot be locked: ${messageOf(cause)}`, { cause });
   }

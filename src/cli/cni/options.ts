@@ -23,12 +23,19 @@ export interface AddOptions extends CniOptions {
   readonly confDir: string;
 }
 
+/** Those of `add`, read. */
+export interface AddWishes extends Omit<AddOptions, "cap"> {
+  /** By name. */
+  readonly capabilities: JsonObject;
+}
+
 const IF_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,14}$/;
 const ARGS = /^[A-Za-z0-9_]+=[^;\s]*(;[A-Za-z0-9_]+=[^;\s]*)*$/;
 const CAPABILITY = /^([A-Za-z][A-Za-z0-9_.-]*)=(.*)$/s;
 
-/** @throws TsnetError `invalid` that names every bad option. */
-export function checkAddOptions({ ifname, args, cniPath }: AddOptions): void {
+/** @throws TsnetError `invalid` that names every bad option, or the first bad capability. */
+export function readAddOptions({ cap, ...options }: AddOptions): AddWishes {
+  const { ifname, args, cniPath } = options;
   const folders = cniPath.split(":").filter((folder) => !isAbsolute(folder));
   const faults = [
     ...faultsOfIfName(ifname),
@@ -40,6 +47,7 @@ export function checkAddOptions({ ifname, args, cniPath }: AddOptions): void {
     ),
   ];
   if (faults.length > 0) throw new TsnetError("invalid", faults.join("; "));
+  return { ...options, capabilities: parseCapabilities(cap) };
 }
 
 /** @throws TsnetError `invalid`. */
@@ -48,8 +56,8 @@ export function checkIfName(ifname: string | undefined): void {
   if (fault !== undefined) throw new TsnetError("invalid", fault);
 }
 
-/** What stands behind all `--cap`. @throws TsnetError `invalid`. */
-export function parseCapabilities(texts: readonly string[] = []): JsonObject {
+/** What stands behind all `--cap`. */
+function parseCapabilities(texts: readonly string[] = []): JsonObject {
   return Object.assign({}, ...texts.map(parseCapability)) as JsonObject; // objects make an object
 }
 

@@ -17,6 +17,7 @@ const PACKAGES: Readonly<Record<string, Readonly<Record<Installer, string>>>> = 
   nft: { "apt-get": "nftables", dnf: "nftables" },
   nsenter: { "apt-get": "util-linux", dnf: "util-linux" },
   unshare: { "apt-get": "util-linux", dnf: "util-linux" },
+  sysctl: { "apt-get": "procps", dnf: "procps-ng" },
   "ovs-vsctl": { "apt-get": "openvswitch-switch", dnf: "openvswitch" },
   "ovs-ofctl": { "apt-get": "openvswitch-switch", dnf: "openvswitch" },
   "ovs-appctl": { "apt-get": "openvswitch-switch", dnf: "openvswitch" },

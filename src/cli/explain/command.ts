@@ -1,7 +1,7 @@
 // `tsnet explain` as it stands on the command line.
-import { AnswerIsNo, type CommandLine } from "../command-line.ts";
+import { AnswerIsNo, type CommandLine, readWords } from "../command-line.ts";
 import type { Tools } from "../tools.ts";
-import { explain } from "./explain.ts";
+import { explain, readAsked } from "./explain.ts";
 
 const HELP = `
 FROM is a container, "host", or "outside": somebody beyond the host's own uplink. TO is a container, an IP address, or "host".
@@ -15,7 +15,8 @@ export function addExplainCommand(line: CommandLine, tools: () => Tools): void {
   line
     .add("explain <from> <to> [port/proto]", "say where a packet goes, step by step, and where and why it stops")
     .addHelpText("after", HELP)
-    .action(async (from: string, to: string, port: string | undefined, options) => {
-      if (!(await explain(tools(), [from, to, port], options))) throw new AnswerIsNo();
+    .action(async (from: string, to: string, port: string | undefined, options, command) => {
+      const asked = readWords(command, () => readAsked(from, to, port));
+      if (!(await explain(tools(), asked, options))) throw new AnswerIsNo();
     });
 }

@@ -26,13 +26,34 @@ export interface Explanation {
   readonly verdict: Verdict;
 }
 
-/** @returns whether the packet arrives. @throws TsnetError `not-found`, `invalid`, `unavailable`, `host`. */
+/** What is asked, as it was typed. */
+export interface Asked {
+  readonly from: string;
+  readonly to: string;
+  /** `80`, `80/tcp`; absent for a ping. */
+  readonly what?: string;
+  /** The same. */
+  readonly wanted?: Wanted;
+}
+
+interface Wanted {
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+/** @throws TsnetError `invalid` for what is no address, no receiver or no port. */
+export function readAsked(from: string, to: string, what?: string): Asked {
+  if (isAddress(to)) parseAddress(to);
+  if (to === "outside") throw new TsnetError("invalid", "outside is no receiver; permitted: an address there");
+  return { from, to, ...(what !== undefined && { what, wanted: parsePort(what) }) };
+}
+
+/** @returns whether the packet arrives. @throws TsnetError `not-found`, `unavailable`, `host`. */
 export async function explain(
   tools: Tools,
-  [from, to, what]: readonly [string, string, string | undefined],
+  { from, to, what, wanted }: Asked,
   { json = false }: CommonOptions,
 ): Promise<boolean> {
-  const wanted = what === undefined ? undefined : parsePort(what);
   const { networks } = await readEverything(tools);
   const facts = await tools.console.waitFor("the host", readFacts(tools, networks));
   const sender = await senderCalled(tools, facts, from);
@@ -92,14 +113,11 @@ async function senderCalled(tools: Tools, facts: Facts, name: string): Promise<S
 }
 
 async function addressCalled(tools: Tools, facts: Facts, from: Sender, to: string): Promise<string> {
-  if (/^[0-9.]+$|:/.test(to)) {
-    parseAddress(to);
-    return to;
-  }
-  if (to === "host" || to === "outside") return await hostAddress(facts, from, to);
+  if (isAddress(to)) return to;
+  if (to === "host") return await hostAddress(facts, from);
   const found = findCalled("container", containersOn(facts.networks), to);
   const owner = await findOwner(tools, found?.id ?? to);
-  if (owner.isOnHost) return await hostAddress(facts, from, "host");
+  if (owner.isOnHost) return await hostAddress(facts, from);
   const container = await openContainer(tools, facts, owner);
   const [place] = [...container.places].sort((a, b) => distance(from, a) - distance(from, b));
   if (place === undefined) throw notOnNetwork(to);
@@ -114,8 +132,7 @@ function addressInside({ machine }: Container, { endpoint }: Place): string | un
   return link?.addresses.find(({ address }) => familyOf(address) === 4)?.address;
 }
 
-async function hostAddress(facts: Facts, from: Sender, to: "host" | "outside"): Promise<string> {
-  if (to === "outside") throw new TsnetError("invalid", "outside is no receiver; permitted: an address there");
+async function hostAddress(facts: Facts, from: Sender): Promise<string> {
   const address = (await addressOfHost(facts, from, 4)) ?? (await addressOfHost(facts, from, 6));
   if (address !== undefined) return address;
   throw new TsnetError("not-found", "the host has no address there; name one of it");
@@ -133,7 +150,12 @@ function notOnNetwork(name: string): TsnetError {
   return new TsnetError("not-found", `container ${JSON.stringify(name)} is on no network of tsnet`);
 }
 
-function parsePort(text: string): { readonly protocol: Protocol; readonly port: number } {
+/** Whether it can be nothing else. */
+function isAddress(to: string): boolean {
+  return /^[0-9.]+$|:/.test(to);
+}
+
+function parsePort(text: string): Wanted {
   const [, digits = "", protocol = "tcp"] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/.exec(text) ?? [];
   const port = Number(digits);
   if (port < 1 || port > 65_535) {

@@ -17,14 +17,14 @@ let count = 0;
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), "tsnet-client-"))));
 afterAll(async () => await rm(folder, { recursive: true }));
 
-/** A client of a server that answers so. */
-async function clientOf(answer: RequestListener) {
+/** A client of a server that answers so. @param limitMs - how long the client waits; default: its own limit. */
+async function clientOf(answer: RequestListener, limitMs?: number) {
   const path = join(folder, `${(count += 1)}.sock`);
   const server = createServer(answer);
   const { promise, resolve } = Promise.withResolvers<void>();
   server.listen(path, resolve);
   await promise;
-  return { path, client: new DaemonClient(path), [Symbol.dispose]: () => void server.close() };
+  return { path, client: new DaemonClient(path, limitMs), [Symbol.dispose]: () => void server.close() };
 }
 
 const answering =
@@ -130,6 +130,20 @@ describe("DaemonClient", () => {
     expect((await refusalOf(daemon.client.read("/status"))).message).toMatch(
       /^no tsnet answers on .*: socket hang up$/,
     );
+  });
+});
+
+describe("DaemonClient, of a daemon that hangs", () => {
+  it.each<[string, RequestListener]>([
+    ["that never answers", () => {}],
+    ["that stops in the middle of its answer", (_request, response) => void response.write('{"version"')],
+  ])("says of one %s how long it has waited", async (_what, answer) => {
+    using daemon = await clientOf(answer, 50);
+
+    const refusal = await refusalOf(daemon.client.read("/status"));
+
+    expect(refusal).toMatchObject({ code: "unavailable" });
+    expect(refusal.message).toMatch(/^no tsnet answers on .*\.sock: not within 0\.05 s$/);
   });
 });
 

@@ -6,11 +6,13 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { findContainer, findEngine } from "../../../src/cli/docker.ts";
 
 /** An engine that gives these answers, by path; with 404 to all else. `DOCKER_HOST` names it. */
-async function engineThatSays(answers: Readonly<Record<string, object>>): Promise<AsyncDisposable> {
+async function engineThatSays(answers: Readonly<Record<string, object>>) {
+  const asked: string[] = [];
   const folder = mkdtempSync(join(tmpdir(), "tsnet-test-docker-"));
   const socket = join(folder, "docker.sock");
   const server = createServer((request, response) => {
     const answer = answers[request.url ?? ""];
+    asked.push(request.url ?? "");
     response.writeHead(answer === undefined ? 404 : 200, { "Content-Type": "application/json" });
     response.end(JSON.stringify(answer ?? { message: "no such thing" }));
   });
@@ -22,7 +24,7 @@ async function engineThatSays(answers: Readonly<Record<string, object>>): Promis
     server.close();
     rmSync(folder, { recursive: true });
   };
-  return { [Symbol.asyncDispose]: end };
+  return { asked, [Symbol.asyncDispose]: end };
 }
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -43,6 +45,27 @@ describe("a container as the engine says it", () => {
     await using _engine = await engineThatSays({});
 
     await expect(findContainer("web")).rejects.toMatchObject({ code: "not-found" });
+  });
+
+  it.each(["", "/", "a b", "..", "../info", "web/json?size=1", "//web", "web\n", "wéb", "%2e%2e"])(
+    "is not there under %j, which is no name: the engine is not asked",
+    async (name) => {
+      await using engine = await engineThatSays({});
+
+      await expect(findContainer(name)).rejects.toMatchObject({
+        code: "not-found",
+        message: `Docker has no container ${JSON.stringify(name)}`,
+      });
+      expect(engine.asked).toEqual([]);
+    },
+  );
+
+  it("is found by the name with the slash that the engine writes in front of it", async () => {
+    const State = { Running: true, Restarting: false, Pid: 7 };
+    const web = { Id: "4f1c", Name: "/web_1.a-b", HostConfig: { NetworkMode: "none" }, State };
+    await using _engine = await engineThatSays({ "/containers/web_1.a-b/json": web });
+
+    expect(await findContainer("/web_1.a-b")).toMatchObject({ id: "4f1c" });
   });
 });
 

@@ -85,6 +85,20 @@ describe("tsnet", () => {
     ["too many operands", ["ls", "web"], "tsnet: too many arguments for 'ls'"],
     ["a missing value", ["ls", "--socket"], "tsnet: option '--socket <path>' argument missing"],
     ["a wrong value", ["inspect", "x", "--type", "pod"], "argument 'pod' is invalid. Allowed choices are network"],
+    ["no port", ["explain", "a", "b", "http"], 'tsnet: "http" is no port; permitted: 1-65535'],
+    ["no address", ["explain", "a", "10.1.0.300"], 'tsnet: "10.1.0.300" is no IP address'],
+    ["no receiver", ["explain", "a", "outside"], "tsnet: outside is no receiver"],
+    ["no number of a process", ["attach", "--pid", "a", "blue"], 'tsnet: --pid "a": no number of a process'],
+    ["no path", ["detach", "--netns", "lab", "blue"], 'tsnet: --netns "lab": no absolute path'],
+    ["no name of an interface", ["cni", "add", "a", "b", "--ifname", "a b"], 'tsnet: --ifname "a b": permitted are'],
+    ["the same of check", ["cni", "check", "a", "b", "--ifname", "a b"], 'tsnet: --ifname "a b": permitted are'],
+    ["the same of del", ["cni", "del", "a", "b", "--ifname", "a b"], 'tsnet: --ifname "a b": permitted are'],
+    ["no capability", ["cni", "add", "a", "b", "--cap", "x"], 'tsnet: --cap "x": permitted is CAPABILITY=JSON'],
+    [
+      "serve behind an option",
+      ["--socket", "/x.sock", "serve"],
+      "tsnet: serve stands first; TSNET_SOCKET names its socket",
+    ],
   ])("ends with 2 for %s, and says what would be right", async (_what, words, message) => {
     const { exitCode, stdout, stderr } = await typed(...words);
 

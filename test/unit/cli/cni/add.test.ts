@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cniAdd } from "../../../../src/cli/cni/add.ts";
+import { readAddOptions } from "../../../../src/cli/cni/options.ts";
 import { CniRecords } from "../../../../src/cli/cni/records.ts";
 import { FakeCni, FakeCniTools, FakeContainer, resultOf } from "../../../support/fake-cni.ts";
 
@@ -26,12 +27,12 @@ describe("tsnet cni add", () => {
 
   const stateDir = () => join(cni.folder, "state");
   const add = async (options: object = {}, container = "web") =>
-    await cniAdd(host.tools, container, lab, {
-      cniPath: cni.path,
-      confDir: cni.folder,
-      stateDir: stateDir(),
-      ...options,
-    });
+    await cniAdd(
+      host.tools,
+      container,
+      lab,
+      readAddOptions({ cniPath: cni.path, confDir: cni.folder, stateDir: stateDir(), ...options }),
+    );
   const records = () => new CniRecords(stateDir()).list();
 
   it("runs the plugins with the container's id, its network namespace and the first interface that is free", async () => {
@@ -244,8 +245,9 @@ describe("tsnet cni add", () => {
     expect(cni.steps()).toEqual([]);
   });
 
-  it("refuses wrong options before anything else", async () => {
-    await expect(add({ cap: ["mac=1"] })).rejects.toThrow("no plugin of network lab asks for the capability mac");
-    await expect(add({ ifname: "/" }, "absent")).rejects.toThrow("--ifname");
+  it("refuses a capability that nobody asks for before anything else", async () => {
+    const refused = add({ cap: ["mac=1"] }, "absent");
+
+    await expect(refused).rejects.toThrow("no plugin of network lab asks for the capability mac");
   });
 });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cniAdd } from "../../../../src/cli/cni/add.ts";
 import { cniCheck } from "../../../../src/cli/cni/check.ts";
 import { cniDel } from "../../../../src/cli/cni/del.ts";
+import { readAddOptions } from "../../../../src/cli/cni/options.ts";
 import { cniLs } from "../../../../src/cli/cni/ls.ts";
 import { CniRecords } from "../../../../src/cli/cni/records.ts";
 import { FakeCni, FakeCniTools, FakeContainer } from "../../../support/fake-cni.ts";
@@ -29,7 +30,7 @@ afterEach(() => {
 async function added(conf: object = LAB, options: object = {}): Promise<string> {
   const file = cni.conf(conf);
   const folders = { cniPath: cni.path, confDir: cni.folder, stateDir };
-  await cniAdd(host.tools, "web", file, { ...folders, ...options });
+  await cniAdd(host.tools, "web", file, readAddOptions({ ...folders, ...options }));
   host.out.splice(0);
   host.notes.splice(0);
   cni.forget();

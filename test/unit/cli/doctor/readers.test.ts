@@ -143,7 +143,7 @@ describe("the ways back to containers", () => {
 });
 
 describe("the programs that commands need", () => {
-  const all = ["ip", "bridge", "nft", "nsenter", "unshare"];
+  const all = ["ip", "bridge", "nft", "nsenter", "unshare", "sysctl"];
 
   it("are those of Open vSwitch only where a network is on it", () => {
     expect(lackingPrograms(new Set(all), [network()])).toEqual([]);
@@ -156,12 +156,18 @@ describe("the programs that commands need", () => {
   });
 
   it("are installed with what the host has for that", () => {
-    const how = (...programs: string[]) => installing("ip", new Set(programs));
+    const how = (program: string) =>
+      [["apt-get"], ["dnf"], []].map((installers) => installing(program, new Set(installers)));
 
-    expect([how("apt-get"), how("dnf"), how()]).toEqual([
+    expect(how("ip")).toEqual([
       "apt-get install iproute2",
       "dnf install iproute",
       "install package iproute2 or iproute",
+    ]);
+    expect(how("sysctl")).toEqual([
+      "apt-get install procps",
+      "dnf install procps-ng",
+      "install package procps or procps-ng",
     ]);
   });
 

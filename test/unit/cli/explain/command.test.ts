@@ -1,7 +1,7 @@
 // `tsnet explain` from its words to what it prints, with tools that say what the tools of a host say.
 import { describe, expect, it } from "vitest";
 import type { Explanation } from "../../../../src/cli/explain/explain.ts";
-import { explain } from "../../../../src/cli/explain/explain.ts";
+import { explain, readAsked } from "../../../../src/cli/explain/explain.ts";
 import { readMachine } from "../../../../src/cli/explain/read-machine.ts";
 import { readSwitching } from "../../../../src/cli/explain/read-switching.ts";
 import { HostTools } from "../../../../src/cli/host-tools.ts";
@@ -72,15 +72,15 @@ function toolsWith(answers: Answers = EMPTY) {
 describe("tsnet explain", () => {
   it.each(["0", "70000", "80/icmp", "http", "80/tcp/x", "-1"])(
     "refuses the port %s, and says what is permitted",
-    async (port) => {
-      await expect(explain(toolsWith().tools, ["a", "host", port], {})).rejects.toThrow(
+    (port) => {
+      expect(() => readAsked("a", "host", port)).toThrow(
         `"${port}" is no port; permitted: 1-65535 with /tcp, /udp or /sctp`,
       );
     },
   );
 
   it("refuses who is not there, or on no network of tsnet, or no receiver", async () => {
-    const ask = async (from: string, to: string) => await explain(toolsWith().tools, [from, to, undefined], {});
+    const ask = async (from: string, to: string) => await explain(toolsWith().tools, readAsked(from, to), {});
 
     await expect(ask("nobody", "a")).rejects.toThrow("Docker has no container nobody");
     await expect(ask("lonely", "a")).rejects.toThrow('container "lonely" is on no network of tsnet');
@@ -92,7 +92,7 @@ describe("tsnet explain", () => {
   it("prints each step with its mark, where it stops, and what mends it", async () => {
     const { tools, lines } = toolsWith();
 
-    expect(await explain(tools, ["a", "198.51.100.9", "80"], {})).toBe(false);
+    expect(await explain(tools, readAsked("a", "198.51.100.9", "80"), {})).toBe(false);
 
     const text = lines.join("\n");
     expect(text).toContain("port 80/tcp from a to 198.51.100.9");
@@ -106,8 +106,8 @@ describe("tsnet explain", () => {
   it("takes a container in another one's namespace for that one, and one in the host's for the host", async () => {
     const { tools, lines, notes } = toolsWith();
 
-    await explain(tools, ["side", "198.51.100.9", undefined], {});
-    await explain(tools, ["bare", "198.51.100.9", undefined], {});
+    await explain(tools, readAsked("side", "198.51.100.9"), {});
+    await explain(tools, readAsked("bare", "198.51.100.9"), {});
 
     expect(notes).toEqual(["tsnet: side shares the network of a: this is about a"]);
     expect(lines.join("\n")).toContain("a is on network blue (nat) as 10.1.0.2");
@@ -117,7 +117,7 @@ describe("tsnet explain", () => {
   it("prints the same as JSON", async () => {
     const { tools, lines } = toolsWith();
 
-    expect(await explain(tools, ["a", "198.51.100.9", "80/udp"], { json: true })).toBe(false);
+    expect(await explain(tools, readAsked("a", "198.51.100.9", "80/udp"), { json: true })).toBe(false);
 
     const printed = JSON.parse(lines.join("\n")) as Explanation;
     expect(printed).toMatchObject({ from: "a", to: "198.51.100.9", address: "198.51.100.9", port: "80/udp" });
@@ -133,7 +133,7 @@ describe("tsnet explain", () => {
   it("says that what it cannot look at is missing, in place of an answer", async () => {
     const { "nft -j list ruleset": _rules, ...rest } = EMPTY;
 
-    await expect(explain(toolsWith(rest).tools, ["a", "host", undefined], {})).rejects.toThrow("nft -j list ruleset");
+    await expect(explain(toolsWith(rest).tools, readAsked("a", "host"), {})).rejects.toThrow("nft -j list ruleset");
   });
 });
 
