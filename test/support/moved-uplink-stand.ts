@@ -13,6 +13,7 @@ import { NetNamespace } from "./namespace.ts";
 import { LINKS_OF_DATAPATH, type OvsDatapath, OvsHost } from "./ovs-host.ts";
 import { shell } from "./packet-lab.ts";
 import { HOST, REMOTE, UplinkLab } from "./uplink-lab.ts";
+import { settleLinks } from "./settled-links.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const NIC = ifName("nic0");
@@ -64,6 +65,7 @@ export class MovedUplinkStand implements AsyncDisposable {
     await shell(inner, [
       "ip address add 172.30.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.30.0.1",
     ]);
+    await settleLinks(lab.host);
     const agent = await startHostAgent(lab.host, { state, ...(ovs && { ovsdb: ovs.address }) });
     const nicMac = (await lab.host.exec(["cat", "/sys/class/net/nic0/address"])).trim();
     return new MovedUplinkStand({ lab, inner, backend, ovs, agent }, { state, nicMac }, stack.move());

@@ -5,6 +5,7 @@
 //         nic1 203.0.113.10 ---------------------- 203.0.113.1                 2001:db8:2::1    2001:db8:2::10
 import { NetNamespace } from "./namespace.ts";
 import { canPing, shell } from "./packet-lab.ts";
+import { settleLinks } from "./settled-links.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** The host's addresses on its NIC, by family. */
@@ -94,7 +95,7 @@ export class UplinkLab implements AsyncDisposable {
       "ip address add 203.0.113.10/24 dev nic1; ip address add 2001:db8:3::10/64 dev nic1 nodad",
       ...HOST_SETUP,
     ]);
-    await waitUntil("addresses to be usable", async () => !(await host.exec(["ip", "address"])).includes("tentative"));
+    await settleLinks(host);
     for (const address of Object.values(REMOTE)) await lab.requirePing(address);
     const moved = stack.move();
     return new UplinkLab(moved, machines);
