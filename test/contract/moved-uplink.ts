@@ -12,9 +12,9 @@ import { HOST } from "../support/uplink-lab.ts";
 import { PATIENCE, waitUntil } from "../support/wait-until.ts";
 
 /** As for a move alone (`address-move.test.ts`). */
-/** For what the kernel and Open vSwitch do behind their answers. */
-const LATE = { timeout: 20_000 * PATIENCE } as const;
 const UNNOTICED_MS = 1000 * PATIENCE;
+/** The kernel and Open vSwitch do some things behind their answers. */
+const LATE = { timeout: 20_000 * PATIENCE } as const;
 
 /** When the agent is killed: as soon as ip(8) tells this of the switch's link, LINK, or of the NIC. */
 const KILL_AT = [
@@ -75,7 +75,7 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
       };
 
       expect(await fastest(UNNOTICED_MS, moves)).toBeLessThan(UNNOTICED_MS);
-      await expect.poll(() => stand.configuration(), LATE).toEqual(before); // the kernel makes some routes behind its answer
+      await expect.poll(() => stand.configuration(), LATE).toEqual(before);
       expect(await stand.switchOfNic()).toBeUndefined();
       await stand.requireReach();
     });
@@ -148,7 +148,7 @@ export function describeMovedUplink(backend: Backend, datapath?: OvsDatapath): v
       await expect(stand.make(made)).rejects.toThrow("there is a routing policy rule with oif nic0");
       await stand.agent.datapath.removeNetwork(made, []);
 
-      await expect.poll(() => stand.configuration(), LATE).toEqual(before); // the kernel makes some routes behind its answer
+      await expect.poll(() => stand.configuration(), LATE).toEqual(before);
       await stand.requireReach();
     });
   });
