@@ -29,8 +29,8 @@ interface FoundRoute {
 type Swap = InsideChange["addresses"][number];
 
 /**
- * Changes the link, then each address. Of an attachment whose namespace is gone nothing is to be changed: the next one gets what
- * is recorded.
+ * Changes the link, then each address. Of who is attached and has no link now nothing is to be changed: the next one gets what is
+ * recorded.
  *
  * @param undo - gets what takes back what was done.
  * @returns what is to be said then, after the owner's name: `does not run: …`.
@@ -38,8 +38,14 @@ type Swap = InsideChange["addresses"][number];
  */
 export async function changeInside(tools: InsideTools, change: InsideChange, undo: Undo): Promise<string | undefined> {
   const { path, absence } = await findNamespace(tools, change);
-  if (path !== undefined) await changeLink(tools.host.inside(path), change, undo);
-  return absence;
+  if (path === undefined) return absence;
+  const host = tools.host.inside(path);
+  const link = await findLink(host, change.mac);
+  if (link === undefined && change.owner !== undefined)
+    return "has no interface there: it gets this when it is attached again";
+  if (link === undefined) throw new TsnetError("not-found", `there is no link with the MAC address ${change.mac}`);
+  await changeLink(host, link, change, undo);
+  return undefined;
 }
 
 type InsideTools = Pick<Tools, "host" | "findContainer" | "findEngine">;
@@ -72,8 +78,12 @@ function pathOf(pid: number | string): string {
   return `/proc/${pid}/ns/net`;
 }
 
-async function changeLink(tools: HostTools, { mac, mtu, addresses }: InsideChange, undo: Undo): Promise<void> {
-  const { ifname: name, mtu: former } = await findLink(tools, mac);
+async function changeLink(
+  tools: HostTools,
+  { ifname: name, mtu: former }: FoundLink,
+  { mac, mtu, addresses }: InsideChange,
+  undo: Undo,
+): Promise<void> {
   if (mtu !== undefined) {
     await setMtu(tools, name, mtu);
     undo.add(() => setMtu(tools, name, former));
@@ -82,11 +92,9 @@ async function changeLink(tools: HostTools, { mac, mtu, addresses }: InsideChang
   if (addresses.length > 0) await tellNeighbours(tools, name, mac).catch(() => {}); // they find out by themselves, later
 }
 
-async function findLink(tools: HostTools, mac: string): Promise<FoundLink> {
+async function findLink(tools: HostTools, mac: string): Promise<FoundLink | undefined> {
   const links = await tools.json<readonly FoundLink[]>("ip", "-json", "-details", "link", "show");
-  const own = links.find(({ address, linkinfo }) => address === mac && linkinfo?.info_kind === "veth");
-  if (own === undefined) throw new TsnetError("not-found", `there is no link with the MAC address ${mac}`);
-  return own;
+  return links.find(({ address, linkinfo }) => address === mac && linkinfo?.info_kind === "veth");
 }
 
 async function setMtu(tools: HostTools, name: string, mtu: number): Promise<void> {

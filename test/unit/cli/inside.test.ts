@@ -143,6 +143,14 @@ describe("what is changed inside of a container", () => {
     });
   });
 
+  it("is nothing in a container that was started again and not attached again, of which that is said", async () => {
+    const { script, absence, failure } = await attempt({ owner: CONTAINER, mac: "02:00:00:00:00:99", mtu: 1400 });
+
+    expect(failure).toBeUndefined();
+    expect(absence).toBe("has no interface there: it gets this when it is attached again");
+    expect(script.changes).toEqual([]);
+  });
+
   it.each([
     ["a file", { kind: "netns", id: "/proc/self/ns/net", name: "lab" } as const, "/proc/self/ns/net"],
     ["a process", { kind: "pid", id: `${process.pid}`, name: "pid" } as const, `/proc/${process.pid}/ns/net`],
