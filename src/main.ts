@@ -50,5 +50,10 @@ async function serve(options: DaemonOptions): Promise<void> {
 
 main(process.argv.slice(2)).catch((failure: unknown) => {
   process.stderr.write(`tsnet: ${messageOf(failure).replaceAll("\n", " ")}\n`);
-  process.exit(1);
+  process.exit(isWrongCommandLine(failure) ? 2 : 1); // as with every other command
 });
+
+/** Of serve: what `parseArgs` throws (node:util). */
+function isWrongCommandLine(failure: unknown): boolean {
+  return failure instanceof Error && "code" in failure && String(failure.code).startsWith("ERR_PARSE_ARGS_");
+}

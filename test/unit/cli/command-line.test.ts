@@ -70,3 +70,15 @@ describe("a command that cannot print", () => {
     expect(code).toBe(1);
   });
 });
+
+describe("the command line of serve", () => {
+  it.each([["--nonsense"], ["word"], ["--plugin-socket"]])(
+    "ends with 2 where it is wrong, and says why: %s",
+    async (word) => {
+      const { code, stderr } = await endOf(start(["serve", word], ["ignore", "ignore", "pipe"]));
+
+      expect(stderr).toMatch(new RegExp(`^tsnet: [^\\n]*'${word}[^\\n]*\\n$`));
+      expect(code).toBe(2);
+    },
+  );
+});
