@@ -10,6 +10,7 @@ import { dualStack } from "../../support/cnm-builder.ts";
 import { startHostAgent } from "../../support/host-agent.ts";
 import { NetNamespace } from "../../support/namespace.ts";
 import { DOCKER, hostWith, listed, ourTables, stateOf } from "../../support/ruled-host.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 
 /** Known again among all processes of the machine. */
 const SECONDS = `98766.${process.pid}`;
@@ -127,7 +128,8 @@ describe.concurrent("nft", () => {
 
     expect(said).toBe("nft -j list chains: killed after 10000 ms");
     expect(performance.now() - begin).toBeLessThan(CALL_LIMIT_MS);
-    await expect.poll(() => stand.at.exec(["sh", "-c", `pgrep -x -f 'sleep ${SECONDS}' || true`])).toBe("");
+    const left = async () => await stand.at.exec(["sh", "-c", `pgrep -x -f 'sleep ${SECONDS}' || true`]);
+    await waitUntil("what it started to end", async () => (await left()) === "");
     await stand.expectRepair();
   });
 
